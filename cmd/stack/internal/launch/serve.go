@@ -1,0 +1,211 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// DefaultIdle is the grace time after which an engine leaves when nothing runs and nobody is connected.
+const DefaultIdle = 10 * time.Second
+
+// takeOver is how long a new engine waits for one that is leaving.
+const takeOver = 30 * time.Second
+
+// farewell is how long requests in flight have to finish when the engine ends.
+const farewell = 3 * time.Second
+
+// Opener opens the engine itself. It calls busy whenever the number of containers changes that run or are about to be
+// restarted. The handler serves the Docker Engine API; the closer gives back what the engine took, containers excepted.
+type Opener func(ctx context.Context, t Target, busy func(running int)) (http.Handler, io.Closer, error)
+
+// ServeOptions says how an engine serves.
+type ServeOptions struct {
+	Open    Opener
+	Version string        // the program's, shown in the status
+	Idle    time.Duration // see DefaultIdle; 0 means never to leave
+	Ready   *os.File      // told once that the engine is ready, or why it is not; may be nil
+	Detach  bool          // send standard output and error to the engine's log
+	Log     func(io.Writer)
+}
+
+// Serve is the engine's process: it takes the state root, opens the engine, listens, and returns when the engine has
+// left, was told to end by SIGTERM or SIGINT, or the context is done. Containers go on running.
+func Serve(ctx context.Context, t Target, o ServeOptions) (err error) {
+	ready := &readiness{file: o.Ready}
+	defer func() { ready.tell(t, err) }()
+	unix.Umask(0o022)
+	if err := t.makeDirs(); err != nil {
+		return err
+	}
+	lock, err := takeRoot(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	closeLog, err := redirect(t, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeLog()) }()
+
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+
+	idle := newIdler(o.Idle, cancel)
+	defer idle.stop()
+	handler, engine, err := o.Open(ctx, t, idle.setRunning)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	return serve(ctx, t, idle, mux(t, o, idle, handler), func() { ready.tell(t, nil) })
+}
+
+func redirect(t Target, o ServeOptions) (func() error, error) {
+	if !o.Detach {
+		return func() error { return nil }, nil
+	}
+	l, err := openLog(t.LogFile(), maxLogSize, 1, 2)
+	if err != nil {
+		return nil, err
+	}
+	if o.Log != nil {
+		o.Log(l)
+	}
+	return l.Close, nil
+}
+
+// takeRoot makes this process the engine of the state root.
+func takeRoot(ctx context.Context, t Target) (*Lock, error) {
+	lock, pid, err := tryLock(t.rootLock())
+	if !errors.Is(err, errHeld) {
+		return lock, err
+	}
+	if lease, err := dial(ctx, t); err == nil {
+		_ = lease.Close()
+		return nil, fmt.Errorf("an engine runs on %s already (process %d)", t.Root, pid)
+	}
+	// It does not answer: it is on its way out, or still coming up with its socket elsewhere.
+	wait, cancel := context.WithTimeout(ctx, takeOver)
+	defer cancel()
+	lock, err = waitLock(wait, t.rootLock())
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("process %d keeps %s and does not answer at %s", pid, t.Root, t.Socket())
+	}
+	return lock, err
+}
+
+// serve listens until the context is done and then lets the requests in flight finish.
+func serve(ctx context.Context, t Target, idle *idler, handler http.Handler, ready func()) error {
+	l, err := listen(t)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(t.pidFile()) }()
+	if err := os.WriteFile(t.pidFile(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+		return errors.Join(fmt.Errorf("cannot write the engine's pid file: %w", err), l.Close())
+	}
+	// Streams that would never end, such as events and followed logs, end with this context.
+	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: time.Minute,
+		BaseContext:       func(net.Listener) context.Context { return requests },
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(countingListener{l, idle}) }()
+	ready()
+	notifySystemd("READY=1")
+	select {
+	case err := <-done:
+		return fmt.Errorf("cannot serve on %s: %w", t.Socket(), err)
+	case <-ctx.Done():
+	}
+	notifySystemd("STOPPING=1")
+	return shutdown(server, cancel)
+}
+
+func shutdown(server *http.Server, cancelRequests func()) error {
+	cancelRequests()
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return server.Close()
+	}
+	return nil
+}
+
+// listen replaces the socket that a killed engine left behind; the lock on the root says that nobody uses it.
+func listen(t Target) (net.Listener, error) {
+	if err := os.Remove(t.Socket()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("cannot replace the engine's socket: %w", err)
+	}
+	l, err := net.Listen("unix", t.Socket())
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	if err := os.Chmod(t.Socket(), 0o660); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot protect the engine's socket: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// countingListener tells the idler about connections, hijacked ones included.
+type countingListener struct {
+	net.Listener
+	idle *idler
+}
+
+func (l countingListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.idle.connected() {
+			return &countedConn{UnixConn: c.(*net.UnixConn), idle: l.idle}, nil
+		}
+		_ = c.Close()
+	}
+}
+
+type countedConn struct {
+	*net.UnixConn // with CloseWrite, which hijacked streams need
+	idle          *idler
+	once          sync.Once
+}
+
+func (c *countedConn) Close() error {
+	c.once.Do(c.idle.disconnected)
+	return c.UnixConn.Close()
+}
+
+// notifySystemd tells the service manager, if there is one, how the service fares. See sd_notify(3).
+func notifySystemd(state string) {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	_, _ = conn.Write([]byte(state))
+}
