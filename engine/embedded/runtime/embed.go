@@ -1,0 +1,6 @@
+package runtime
+
+import "embed"
+
+//go:embed all:binary
+var binary embed.FS
