@@ -1,0 +1,2 @@
+port 9292
+threads 1, 8
