@@ -1,0 +1,80 @@
+# make build   bin/stack, one file
+# make demo    the reddit example, up and answering
+# make test    every test, those on real containers included (they need root; without it a line says which are left out)
+# make bench   the budget of docs/ARCHITECTURE.md, side by side with Docker and Compose where they are installed
+# make clean   what the others made in this folder
+
+SHELL   := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+STACK   := $(CURDIR)/bin/stack
+SHIM    := engine/embedded/runtime/binary/stack-shim
+CACHE   := $(CURDIR)/.cache
+BASE    := $(CACHE)/debian-bookworm-slim.tar
+
+# What each target needs from Debian. Nothing is installed that is there already.
+BUILD_PACKAGES := gcc libc6-dev libseccomp-dev pkg-config git ca-certificates
+DEMO_PACKAGES  := mmdebstrap curl
+TEST_PACKAGES  := busybox-static docker.io docker-compose docker-registry skopeo iptables nftables iproute2 procps jq
+
+.PHONY: build
+build: build-packages $(SHIM)
+	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/stack ./cmd/stack
+
+# The shim's program goes into the folder from which the engine embeds it. Go's build cache decides what is compiled again.
+.PHONY: $(SHIM)
+$(SHIM): build-packages
+	CGO_ENABLED=1 go build -trimpath -tags "seccomp netgo osusergo static_build" -ldflags "-s -w -extldflags -static" -o $@.new ./engine/embedded/shim/stack-shim
+	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+.PHONY: demo
+demo: build demo-packages demo-images examples/reddit/post_db/post_db
+	cd examples/reddit && $(STACK) up -d --build --wait
+	cd examples/reddit && echo "reddit answers at http://127.0.0.1:$$($(STACK) port ui 9292 | sed 's/.*://')"
+
+# The base image comes from a registry where one answers; elsewhere it is made from Debian's packages.
+.PHONY: demo-images
+demo-images: build
+	$(STACK) image inspect debian:bookworm-slim >/dev/null 2>&1 || $(STACK) image pull debian:bookworm-slim \
+	  || { $(MAKE) --no-print-directory $(BASE) && $(STACK) image import $(BASE) debian:bookworm-slim; }
+
+$(BASE): | demo-packages
+	mkdir -p $(CACHE)
+	mmdebstrap --quiet --variant=minbase $(foreach d,doc man locale info,--dpkgopt='path-exclude=/usr/share/$(d)/*') bookworm $@.tmp.tar
+	mv $@.tmp.tar $@
+
+examples/reddit/post_db/post_db: $(wildcard examples/reddit/post_db/*.go examples/reddit/post_db/go.*)
+	cd examples/reddit/post_db && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o post_db .
+
+.PHONY: test
+test: build test-packages demo-packages $(BASE) examples/reddit/post_db/post_db
+	@[ "$$(id -u)" = 0 ] || echo "not root: tests on real containers, networks and dockerd are left out"
+	go vet ./...
+	go run ./test/leftovers record $(CACHE)/before.json
+	STACK_TEST_BINARY=$(STACK) STACK_TEST_BASE_IMAGE=$(BASE) go test -timeout 30m ./...
+	go run ./test/leftovers compare $(CACHE)/before.json
+
+.PHONY: bench
+bench: build test-packages
+	go run ./bench -stack $(STACK)
+
+.PHONY: clean
+clean:
+	rm -rf bin $(CACHE) $(SHIM) examples/reddit/post_db/post_db
+
+# Installs what is missing. Debian starts a service when it installs one; a policy refuses that for the while.
+define install
+	missing=$$(for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done | xargs); \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then echo "please install: $$missing"; exit 1; fi; \
+	  test/host/install-packages $$missing; \
+	fi
+endef
+
+.PHONY: build-packages demo-packages test-packages
+build-packages:
+	@$(call install,$(BUILD_PACKAGES))
+demo-packages:
+	@$(call install,$(DEMO_PACKAGES))
+test-packages:
+	@$(call install,$(TEST_PACKAGES))
