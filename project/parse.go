@@ -1,0 +1,177 @@
+package project
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// parser reads the project's files and those that they include or extend, each once.
+type parser struct {
+	sources []*source
+	seen    map[string]bool
+	errors  Errors
+}
+
+// parse is phase 2. The sources come in the order of merging; a file that others refer to comes before its first referrer.
+func parse(f *found) ([]*source, error) {
+	p := &parser{seen: make(map[string]bool)}
+	for _, file := range f.files {
+		content, inMemory := f.content[file]
+		if !inMemory {
+			var err error
+			if content, err = os.ReadFile(file); err != nil {
+				return nil, fmt.Errorf("cannot read the compose file: %w", err)
+			}
+		}
+		p.add(file, content)
+	}
+	if err := p.errors.sorted(); err != nil {
+		return nil, err
+	}
+	return p.sources, nil
+}
+
+func (p *parser) add(file string, content []byte) {
+	if p.seen[file] {
+		return
+	}
+	p.seen[file] = true
+	s := newSource(file, content)
+	if err := s.parse(); err != nil {
+		p.errors = append(p.errors, err)
+		return
+	}
+	if s.root != nil {
+		p.errors = append(p.errors, s.duplicates(s.root)...)
+		p.follow(s)
+	}
+	p.sources = append(p.sources, s)
+}
+
+// follow reads local files that s includes or extends. What cannot be read is reported by the merge.
+func (p *parser) follow(s *source) {
+	dir := filepath.Dir(s.file)
+	for _, ref := range references(s.root) {
+		if strings.ContainsAny(ref, "$") || strings.Contains(ref, "://") {
+			continue
+		}
+		path := absolute(ref, dir)
+		if content, err := os.ReadFile(path); err == nil {
+			p.add(path, content)
+		}
+	}
+}
+
+// references are the values of include and of services.*.extends.file.
+func references(root *yaml.Node) []string {
+	var out []string
+	if e, ok := child(root, "include"); ok && e.value.Kind == yaml.SequenceNode {
+		for _, item := range e.value.Content {
+			if path, ok := child(item, "path"); ok {
+				item = path.value
+			}
+			for _, n := range scalars(item) {
+				out = append(out, n.Value)
+			}
+		}
+	}
+	services, ok := child(root, "services")
+	if !ok {
+		return out
+	}
+	for _, service := range resolveAlias(services.value).Content {
+		extends, ok := child(service, "extends")
+		if !ok {
+			continue
+		}
+		if file, ok := child(extends.value, "file"); ok {
+			out = append(out, file.value.Value)
+		}
+	}
+	return out
+}
+
+// parse reads the first document; files of several documents are rare, and compose-go merges the others.
+func (s *source) parse() *Error {
+	var doc yaml.Node
+	err := yaml.NewDecoder(bytes.NewReader(s.content)).Decode(&doc)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return s.syntaxError(err)
+	}
+	root := resolveAlias(doc.Content[0])
+	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
+		return nil
+	}
+	if root.Kind != yaml.MappingNode {
+		return s.atNode(root, "a compose file must be a mapping of services, networks and so on", "begin with services:")
+	}
+	s.root = root
+	return nil
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
+
+// syntaxError translates what yaml.v3 says. Its line numbers are sometimes those of where the construct began.
+func (s *source) syntaxError(err error) *Error {
+	text := err.Error()
+	line := 0
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		text = m[2]
+	}
+	if at, tab := s.tab(); tab && (strings.Contains(text, "cannot start any token") || strings.Contains(text, "tab")) {
+		return s.at(at.line, at.col, "a tab cannot be used to indent", "use spaces")
+	}
+	for line > 1 && strings.TrimSpace(s.line(line)) == "" {
+		line--
+	}
+	col := 1 + len(s.line(line)) - len(strings.TrimLeft(s.line(line), " "))
+	return s.at(line, col, "this is not YAML: "+text, "")
+}
+
+type place struct{ line, col int }
+
+// tab finds the first tab in the white space that begins a line.
+func (s *source) tab() (place, bool) {
+	n := 0
+	for line := range bytes.Lines(s.content) {
+		n++
+		rest := bytes.TrimLeft(line, " ")
+		if len(rest) > 0 && rest[0] == '\t' && len(bytes.TrimSpace(rest)) > 0 {
+			return place{n, 1 + len(line) - len(rest)}, true
+		}
+	}
+	return place{}, false
+}
+
+// duplicates reports each key that a mapping has twice.
+func (s *source) duplicates(n *yaml.Node) Errors {
+	var out Errors
+	if n.Kind == yaml.MappingNode {
+		seen := make(map[string]*yaml.Node, len(n.Content)/2)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i]
+			first, twice := seen[key.Value]
+			if twice && key.Tag != "!!merge" {
+				out = append(out, s.atNode(key, fmt.Sprintf("%s is already set in line %d", key.Value, first.Line), "remove one of the two"))
+			}
+			seen[key.Value] = key
+		}
+	}
+	for _, c := range n.Content {
+		out = append(out, s.duplicates(c)...)
+	}
+	return out
+}

@@ -1,0 +1,84 @@
+package project
+
+import (
+	"io"
+	"slices"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// Options says which project to load. The zero value loads the default files of the current directory with an empty
+// environment.
+type Options struct {
+	Files       []string          // -f; "-" is Stdin. Empty: COMPOSE_FILE, or the default names
+	ProjectName string            // -p. Empty: COMPOSE_PROJECT_NAME, the files' name, or the directory's name
+	ProjectDir  string            // --project-directory. Empty: where the first file is
+	WorkDir     string            // where relative paths of these options start and the search begins. Empty: the process's
+	EnvFiles    []string          // --env-file, later ones win. Empty: COMPOSE_ENV_FILES, or .env in ProjectDir
+	Profiles    []string          // --profile, "*" for all. Empty: COMPOSE_PROFILES
+	Env         map[string]string // the environment, which wins over the env files
+	Stdin       io.Reader         // what "-" reads
+}
+
+// Project is a loaded project: the merged model, and where it came from.
+type Project struct {
+	*types.Project
+	Files []string          // absolute paths in the order of merging; "-" for standard input
+	Dir   string            // absolute; relative paths of the model started here
+	Env   map[string]string // what variables were replaced from: env files and environment
+
+	sources []*source
+}
+
+// Warning is advice that does not stop anything.
+type Warning struct {
+	Position
+	Text string
+}
+
+func (w Warning) String() string {
+	if w.File == "" {
+		return w.Text
+	}
+	return w.Position.String() + ": " + w.Text
+}
+
+// Select returns the project with only the named services and, unless alone is set, everything that they depend on.
+// Services that a profile keeps out are let in when they are named. No names: the project as it is.
+func (p *Project) Select(services []string, alone bool) (*Project, error) {
+	if len(services) == 0 {
+		return p, nil
+	}
+	for _, name := range services {
+		if !p.hasService(name) {
+			return nil, Errors{p.undefinedService(name)}
+		}
+	}
+	enabled, err := p.Project.WithServicesEnabled(services...)
+	if err != nil {
+		return nil, err
+	}
+	policy := types.IncludeDependencies
+	if alone {
+		policy = types.IgnoreDependencies
+	}
+	selected, err := enabled.WithSelectedServices(services, policy)
+	if err != nil {
+		return nil, err
+	}
+	out := *p
+	out.Project = selected
+	return &out, nil
+}
+
+func (p *Project) hasService(name string) bool {
+	_, on := p.Services[name]
+	_, off := p.DisabledServices[name]
+	return on || off
+}
+
+func (p *Project) undefinedService(name string) *Error {
+	known := slices.Concat(p.ServiceNames(), p.DisabledServiceNames())
+	slices.Sort(known)
+	return &Error{Problem: "no such service: " + name, Fix: suggest(name, known)}
+}

@@ -1,0 +1,3 @@
+package project
+
+func check(sources []*source) Errors { return nil }

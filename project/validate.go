@@ -1,0 +1,3 @@
+package project
+
+func validate(p *Project) Errors { return nil }
