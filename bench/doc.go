@@ -1,0 +1,7 @@
+// Package bench measures what stack promises to cost, beside the peers that are installed, in the same run.
+//
+// Each row is one piece of work, such as "up -d of ten services". A row is run in turn on stack and on the peer, so that both see the same
+// machine, and its medians and their ratio are printed. Absolute times mean little on a busy machine; ratios mean more.
+//
+// The peer is Docker Compose (COMPOSE_BIN, else docker-compose) on Docker (DOCKER_HOST, else a dockerd that is started for the run).
+package bench
