@@ -1,14 +1,17 @@
 // Package image keeps images as Docker shows them: named by references and by the digest of their configuration.
+//
+// An image's manifest, configuration and layers are blobs in the content store of package snapshot, its layers are
+// unpacked there as well. What makes an image of them is a record for each of its names; an image that has lost its last
+// name but was not removed keeps a record without one. A collection takes what no record leads to.
 package image
 
 import (
 	"context"
-	"io"
+	"sync"
 
-	"github.com/docker/docker/api/types/image"
+	"github.com/containerd/containerd/v2/core/images"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 
-	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/snapshot"
 )
 
@@ -28,61 +31,48 @@ type Use struct {
 	Running   bool
 }
 
-// Store is the image store. The methods are those of engine.Images unless their comment says otherwise.
-type Store struct{ snapshots *snapshot.Store }
+// Store is the image store. The methods are those of engine.Images unless their comment says otherwise. They may be
+// called from several goroutines.
+type Store struct {
+	snapshots *snapshot.Store
+	records   images.Store
 
-// New returns the image store over the snapshots. Opening costs nothing.
-func New(snapshots *snapshot.Store) *Store { return &Store{snapshots: snapshots} }
-
-var errNotYet = engine.Errorf(engine.ErrUnsupported, "images are not there yet")
-
-// Resolve finds an image by name, digest reference, ID or unambiguous short ID. It is cheap.
-func (s *Store) Resolve(ctx context.Context, ref string) (Image, error) { return Image{}, errNotYet }
-
-// List implements engine.Images.
-func (s *Store) List(ctx context.Context, opts image.ListOptions) ([]image.Summary, error) {
-	return nil, errNotYet
+	naming  sync.Mutex // held while names are given and taken, which is several steps
+	configs configCache
 }
 
-// Inspect implements engine.Images.
-func (s *Store) Inspect(ctx context.Context, ref string) (image.InspectResponse, error) {
-	return image.InspectResponse{}, errNotYet
+// New returns the image store over the snapshots. It costs nothing.
+func New(snapshots *snapshot.Store) *Store {
+	return &Store{snapshots: snapshots, records: snapshots.Images()}
 }
 
-// History implements engine.Images.
-func (s *Store) History(ctx context.Context, ref string) ([]image.HistoryResponseItem, error) {
-	return nil, errNotYet
+// configCache remembers parsed configurations: they never change, and creating containers asks for them again and again.
+type configCache struct {
+	mu   sync.Mutex
+	byID map[string]dockerspec.DockerOCIImage
 }
 
-// Pull implements engine.Images.
-func (s *Store) Pull(ctx context.Context, ref string, opts image.PullOptions, progress engine.Progress) error {
-	return errNotYet
+// maxCachedConfigs bounds the cache. It is far above the number of images that one set of projects uses.
+const maxCachedConfigs = 128
+
+func (c *configCache) get(id string, load func() (dockerspec.DockerOCIImage, error)) (dockerspec.DockerOCIImage, error) {
+	c.mu.Lock()
+	cfg, ok := c.byID[id]
+	c.mu.Unlock()
+	if ok {
+		return cfg, nil
+	}
+	cfg, err := load()
+	if err != nil {
+		return cfg, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byID == nil || len(c.byID) >= maxCachedConfigs {
+		c.byID = map[string]dockerspec.DockerOCIImage{}
+	}
+	c.byID[id] = cfg
+	return cfg, nil
 }
 
-// Push implements engine.Images.
-func (s *Store) Push(ctx context.Context, ref string, opts image.PushOptions, progress engine.Progress) error {
-	return errNotYet
-}
-
-// Load implements engine.Images.
-func (s *Store) Load(ctx context.Context, archive io.Reader, progress engine.Progress) ([]string, error) {
-	return nil, errNotYet
-}
-
-// Save implements engine.Images.
-func (s *Store) Save(ctx context.Context, refs []string) (io.ReadCloser, error) {
-	return nil, errNotYet
-}
-
-// Import implements engine.Images.
-func (s *Store) Import(ctx context.Context, rootfs io.Reader, ref string, opts image.ImportOptions) (string, error) {
-	return "", errNotYet
-}
-
-// Tag implements engine.Images.
-func (s *Store) Tag(ctx context.Context, source, target string) error { return errNotYet }
-
-// Remove implements engine.Images. inUse says which containers were made from the image with that ID.
-func (s *Store) Remove(ctx context.Context, ref string, opts image.RemoveOptions, inUse func(id string) []Use) ([]image.DeleteResponse, error) {
-	return nil, errNotYet
-}
+func (s *Store) context(ctx context.Context) context.Context { return s.snapshots.Context(ctx) }
