@@ -22,7 +22,7 @@ func Attachments(mode string, endpoints map[string]*network.EndpointSettings) []
 
 // SandboxOptions are what a sandbox needs to know about its container beyond addresses and ports.
 type SandboxOptions struct {
-	Name    string // the container's name, without a slash, for messages and name resolution
+	Name    string   // the container's name, without a slash, for messages and name resolution
 	Aliases []string // further names on every user-defined network
 
 	// Resolver redirects port 53 of 127.0.0.11 inside the sandbox to Sandbox.ResolverPort.
