@@ -7,14 +7,30 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
 
 	"stackrun.dev/stack/engine"
 )
 
 // ContainerCreate implements engine.Containers.
 func (e *Engine) ContainerCreate(ctx context.Context, name string, cfg engine.CreateConfig) (container.CreateResponse, error) {
-	made, err := e.api.ContainerCreate(ctx, cfg.Config, cfg.Host, cfg.Networking, cfg.Platform, name)
+	made, err := e.api.ContainerCreate(ctx, cfg.Config, cfg.Host, withEndpoints(cfg.Networking), cfg.Platform, name)
 	return made, e.failed(err)
+}
+
+// withEndpoints replaces settings that are nil, which Docker's client does not expect.
+func withEndpoints(n *network.NetworkingConfig) *network.NetworkingConfig {
+	if n == nil {
+		return nil
+	}
+	all := make(map[string]*network.EndpointSettings, len(n.EndpointsConfig))
+	for name, settings := range n.EndpointsConfig {
+		if settings == nil {
+			settings = &network.EndpointSettings{}
+		}
+		all[name] = settings
+	}
+	return &network.NetworkingConfig{EndpointsConfig: all}
 }
 
 // ContainerList implements engine.Containers.

@@ -36,6 +36,8 @@ var misfiled = []struct {
 	{engine.ErrInternal, engine.ErrInvalid, "invalid tar header"},
 	{engine.ErrInternal, engine.ErrInvalid, "unexpected EOF"},
 	{engine.ErrInternal, engine.ErrInvalid, "invalid pool request"},
+	{engine.ErrInternal, engine.ErrInvalid, "invalid CIDR address"},
+	{engine.ErrInternal, engine.ErrInvalid, "mount path must be absolute"},
 	{engine.ErrInternal, engine.ErrNotFound, "manifest unknown"},
 	{engine.ErrInternal, engine.ErrUnavailable, "connection refused"},
 	{engine.ErrInternal, engine.ErrUnavailable, "no such host"},

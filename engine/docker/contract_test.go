@@ -1,0 +1,28 @@
+package docker_test
+
+import (
+	"testing"
+
+	"stackrun.dev/stack/engine/docker"
+	"stackrun.dev/stack/engine/enginetest"
+	"stackrun.dev/stack/engine/enginetest/dockerd"
+)
+
+func TestContractOnDockerd(t *testing.T) {
+	enginetest.Run(t, onDockerd)
+}
+
+func onDockerd(t testing.TB) enginetest.Subject {
+	daemon := dockerd.Start(t)
+	e, err := docker.New(daemon.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return enginetest.Subject{
+		Engine: e,
+		Image:  enginetest.ImportImage(t, e),
+		Dial:   daemon.Dial,
+		Lacks:  enginetest.Lacks{UnendedLines: true},
+	}
+}
