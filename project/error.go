@@ -81,8 +81,8 @@ func (e Errors) Unwrap() []error {
 	return out
 }
 
-// sorted returns the mistakes by place, each once, or nil if there is none.
-func (e Errors) sorted() error {
+// Sorted returns the mistakes by place, each once, or nil if there is none.
+func (e Errors) Sorted() error {
 	if len(e) == 0 {
 		return nil
 	}

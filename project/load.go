@@ -17,7 +17,7 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 	}
 	in := interpolate(sources, found.env)
 	warnings = append(warnings, in.warnings...)
-	if err := append(in.errors, check(sources)...).sorted(); err != nil {
+	if err := append(in.errors, check(sources)...).Sorted(); err != nil {
 		return nil, warnings, err
 	}
 	name, err := projectName(o, found, sources)
@@ -28,7 +28,7 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 	if err != nil {
 		return nil, warnings, err
 	}
-	if err := validate(p).sorted(); err != nil {
+	if err := validate(p).Sorted(); err != nil {
 		return nil, warnings, err
 	}
 	return p, append(warnings, obsolete(sources)...), nil

@@ -34,7 +34,7 @@ func parse(f *found) ([]*source, error) {
 		}
 		p.add(file, content)
 	}
-	if err := p.errors.sorted(); err != nil {
+	if err := p.errors.Sorted(); err != nil {
 		return nil, err
 	}
 	return p.sources, nil

@@ -13,7 +13,8 @@ import (
 // concurrent changes.
 type Graph struct {
 	needs map[string][]string
-	order []string // as added, which decides between nodes that are equally ready
+	after map[string]map[string]bool // the needs whose failure does not matter
+	order []string                   // as added, which decides between nodes that are equally ready
 }
 
 // Add makes the node known and adds what it needs. Nodes that are needed and never added themselves are ignored by Sort and
@@ -30,6 +31,23 @@ func (g *Graph) Add(node string, needs ...string) {
 		if !slices.Contains(g.needs[node], n) {
 			g.needs[node] = append(g.needs[node], n)
 		}
+	}
+}
+
+// AddAfter is Add for needs that must be over first, but may have failed or been skipped.
+func (g *Graph) AddAfter(node string, others ...string) {
+	for _, other := range others {
+		if slices.Contains(g.needs[node], other) {
+			continue // needed already, which is stricter
+		}
+		g.Add(node, other)
+		if g.after == nil {
+			g.after = make(map[string]map[string]bool)
+		}
+		if g.after[node] == nil {
+			g.after[node] = make(map[string]bool)
+		}
+		g.after[node][other] = true
 	}
 }
 

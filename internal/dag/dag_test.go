@@ -77,6 +77,25 @@ func TestWalkSkipsOnlyWhatDependsOnTheFailure(t *testing.T) {
 	}
 }
 
+func TestWalkGoesOnAfterAFailureThatDoesNotMatter(t *testing.T) {
+	g := build("cache web:cache log:web")
+	g.AddAfter("app", "cache", "web")
+	g.AddAfter("log", "web") // needed already: stays strict
+	ran := false
+	errs := g.Walk(t.Context(), 0, func(_ context.Context, node string) error {
+		switch node {
+		case "cache":
+			return errors.New("boom")
+		case "app":
+			ran = true
+		}
+		return nil
+	})
+	if !ran || len(errs) != 3 || !errors.Is(errs["log"], ErrSkipped) {
+		t.Errorf("ran %t, errors %v", ran, errs)
+	}
+}
+
 func TestWalkStopsWhenCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	errs := build("a b:a c").Walk(ctx, 1, func(_ context.Context, node string) error {

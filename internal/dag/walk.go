@@ -64,6 +64,7 @@ type result struct {
 
 // walker keeps the books of one walk; only the goroutine that called Walk touches it.
 type walker struct {
+	graph      *Graph
 	order      []string
 	waiting    map[string]int      // how many needs are not visited yet
 	dependents map[string][]string // the edges the other way round
@@ -74,6 +75,7 @@ type walker struct {
 
 func newWalker(g *Graph, order []string) *walker {
 	w := &walker{
+		graph:      g,
 		order:      order,
 		waiting:    make(map[string]int, len(order)),
 		dependents: make(map[string][]string, len(order)),
@@ -102,16 +104,25 @@ func (w *walker) finish(node string, err error) {
 		return
 	}
 	for _, d := range w.dependents[node] {
-		w.waiting[d]--
-		if w.waiting[d] == 0 && !w.settled[d] {
-			w.ready = append(w.ready, d)
-		}
+		w.release(d)
+	}
+}
+
+// release counts one need of the node as over.
+func (w *walker) release(node string) {
+	w.waiting[node]--
+	if w.waiting[node] == 0 && !w.settled[node] {
+		w.ready = append(w.ready, node)
 	}
 }
 
 func (w *walker) skip(node, cause string) {
 	for _, d := range w.dependents[node] {
 		if w.settled[d] {
+			continue
+		}
+		if w.graph.after[d][node] {
+			w.release(d)
 			continue
 		}
 		w.settled[d] = true

@@ -1,0 +1,124 @@
+package desired
+
+import (
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"stackrun.dev/stack/engine"
+)
+
+// Project is what is to be there. Its slices are sorted by name.
+type Project struct {
+	Name     string
+	Networks []Network
+	Volumes  []Volume
+	Services []Service
+	Disabled []string // services that a profile keeps out; their containers are not orphans
+}
+
+// Service returns the named one, or nil.
+func (p *Project) Service(name string) *Service {
+	for i := range p.Services {
+		if p.Services[i].Name == name {
+			return &p.Services[i]
+		}
+	}
+	return nil
+}
+
+// Network returns the one with this key of the Compose file, or nil.
+func (p *Project) Network(key string) *Network {
+	for i := range p.Networks {
+		if p.Networks[i].Key == key {
+			return &p.Networks[i]
+		}
+	}
+	return nil
+}
+
+// Network is one network of the project, or one outside that it uses.
+type Network struct {
+	Key      string // in the Compose file
+	Name     string // in the engine
+	External bool   // it must be there already and is never changed
+	Create   network.CreateOptions
+	Hash     string // of Create without labels of our own
+	Settings Settings
+}
+
+// Volume is one named volume of the project, or one outside that it uses.
+type Volume struct {
+	Key      string
+	Name     string
+	External bool
+	Create   volume.CreateOptions
+	Hash     string
+	Settings Settings
+}
+
+// Service is a set of equal containers.
+type Service struct {
+	Name       string
+	Image      string // the reference; for a service that is only built, the name that the build gives
+	Platform   *ocispec.Platform
+	Pull       PullPolicy
+	Build      *Build // nil if the image is not built
+	DependsOn  []Dependency
+	Shares     []string // services whose namespaces or volumes these containers use, sorted; recreated with them
+	Networks   []string // keys, sorted
+	Volumes    []string // keys, sorted
+	Containers []Container
+
+	// ComposeHash is the config hash as Docker Compose computes it, by which its containers are taken over.
+	ComposeHash string
+}
+
+// PullPolicy says when an image is fetched.
+type PullPolicy string
+
+// The pull policies. PullBuild means that the image is built whenever the project is brought up.
+const (
+	PullMissing PullPolicy = "missing"
+	PullAlways  PullPolicy = "always"
+	PullNever   PullPolicy = "never"
+	PullBuild   PullPolicy = "build"
+)
+
+// Condition says what a dependency must have reached before the dependent starts.
+type Condition string
+
+// The conditions of depends_on.
+const (
+	Started   Condition = "service_started"
+	Healthy   Condition = "service_healthy"
+	Completed Condition = "service_completed_successfully"
+)
+
+// Dependency is one entry of depends_on.
+type Dependency struct {
+	Service   string
+	Condition Condition
+	Restart   bool // restart the dependent when the dependency was restarted or recreated
+	Required  bool // without it, a dependency that is not there or fails is no obstacle
+}
+
+// Container is one replica.
+type Container struct {
+	Name     string
+	Number   int // from 1
+	Config   engine.CreateConfig
+	Files    []File   // put into the container before it starts
+	Hash     string   // "1:" and 64 hex digits; see Settings
+	Settings Settings // what Hash was made of
+}
+
+// File is a config or a secret in a container. It is copied there before the container starts, or it is a file of the
+// host that is mounted; of that, the content matters for the hash only.
+type File struct {
+	Path     string // absolute, in the container
+	Content  []byte
+	Mounted  bool
+	UID, GID int
+	Mode     int64 // permission bits
+}

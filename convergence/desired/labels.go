@@ -1,0 +1,89 @@
+package desired
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"stackrun.dev/stack/project"
+)
+
+// Labels by which Docker Compose and everything that reads its labels knows the parts of a project.
+const (
+	LabelProject     = "com.docker.compose.project"
+	LabelService     = "com.docker.compose.service"
+	LabelNumber      = "com.docker.compose.container-number"
+	LabelOneOff      = "com.docker.compose.oneoff" // "True" or "False"
+	LabelConfigHash  = "com.docker.compose.config-hash"
+	LabelImage       = "com.docker.compose.image" // the image's ID
+	LabelDependsOn   = "com.docker.compose.depends_on"
+	LabelConfigFiles = "com.docker.compose.project.config_files"
+	LabelWorkingDir  = "com.docker.compose.project.working_dir"
+	LabelVersion     = "com.docker.compose.version"
+	LabelNetwork     = "com.docker.compose.network"
+	LabelVolume      = "com.docker.compose.volume"
+	LabelReplace     = "com.docker.compose.replace" // the name that a container takes over
+)
+
+// Labels of our own.
+const (
+	LabelHash   = "dev.stack.hash"   // Container.Hash, Network.Hash or Volume.Hash
+	LabelConfig = "dev.stack.config" // Settings.Pack, from which a later plan names what differs
+)
+
+// composeVersion is the release of Docker Compose whose labels ours are equal to.
+const composeVersion = "5.0.0"
+
+func (b *builder) serviceLabels(s *serviceBuilder) map[string]string {
+	labels := make(map[string]string, len(s.Labels)+12)
+	maps.Copy(labels, s.Labels)
+	maps.Copy(labels, s.CustomLabels)
+	labels[LabelProject] = b.project.Name
+	labels[LabelService] = s.Name
+	labels[LabelOneOff] = "False"
+	labels[LabelVersion] = composeVersion
+	labels[LabelConfigFiles] = strings.Join(b.project.Files, ",")
+	labels[LabelWorkingDir] = b.project.Dir
+	labels[LabelDependsOn] = dependsOnLabel(s.out.DependsOn)
+	labels[LabelConfigHash] = s.out.ComposeHash
+	return labels
+}
+
+func dependsOnLabel(deps []Dependency) string {
+	parts := make([]string, len(deps))
+	for i, d := range deps {
+		parts[i] = fmt.Sprintf("%s:%s:%t", d.Service, d.Condition, d.Restart)
+	}
+	return strings.Join(parts, ",")
+}
+
+func numbered(labels map[string]string, number int) map[string]string {
+	out := maps.Clone(labels)
+	out[LabelNumber] = strconv.Itoa(number)
+	return out
+}
+
+// ownLabel says whether we (or Docker Compose) put the label there, and not the user.
+func ownLabel(name string) bool {
+	return strings.HasPrefix(name, "com.docker.compose.") || strings.HasPrefix(name, "dev.stack.")
+}
+
+// ContainerName is the name of a service's replica unless container_name says otherwise.
+func ContainerName(projectName, service string, number int) string {
+	return fmt.Sprintf("%s-%s-%d", projectName, service, number)
+}
+
+func (b *builder) containerName(service string, number int) string {
+	if s, ok := b.project.Services[service]; ok && s.ContainerName != "" {
+		return s.ContainerName
+	}
+	return ContainerName(b.project.Name, service, number)
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func place(p *project.Project, service string, path ...string) []string {
+	return append([]string{"services", service}, path...)
+}

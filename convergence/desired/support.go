@@ -1,0 +1,153 @@
+package desired
+
+import "strings"
+
+// Support says what is done with an attribute of the Compose model.
+type Support struct {
+	Attribute string // "services.<name>.ports[].target", as in the specification; "<name>" and "[]" stand for any
+	State     State
+	Reason    string // why it has no effect or is refused
+}
+
+// State is one of the three things that can happen to an attribute.
+type State string
+
+// The states.
+const (
+	Done     State = "done"
+	NoEffect State = "no effect" // warned about
+	Refused  State = "refused"   // an error
+)
+
+// Table lists every attribute that is known, sorted. What is not in it is refused.
+func Table() []Support {
+	out := make([]Support, 0, len(table))
+	for _, attribute := range sortedKeys(table) {
+		s := table[attribute]
+		s.Attribute = attribute
+		out = append(out, s)
+	}
+	return out
+}
+
+// table is keyed by attribute. An attribute covers what is below it unless that is listed itself.
+var (
+	table       = makeTable()
+	listedBelow = parents(table)
+)
+
+// parents are the attributes below which others are listed.
+func parents(table map[string]Support) map[string]bool {
+	out := make(map[string]bool)
+	for name := range table {
+		for i, c := range name {
+			if c == '.' || c == '[' {
+				out[name[:i]] = true
+			}
+		}
+		if i := strings.LastIndex(name, "[]."); i >= 0 {
+			out[name[:i+2]] = true
+		}
+	}
+	return out
+}
+
+const (
+	swarmOnly   = "it takes effect on a cluster only"
+	windowsOnly = "it exists on Windows only"
+	notYet      = "it is not implemented yet"
+)
+
+func makeTable() map[string]Support {
+	t := make(map[string]Support)
+	for _, name := range doneServices {
+		t["services.<name>."+name] = Support{State: Done}
+	}
+	for _, name := range doneElsewhere {
+		t[name] = Support{State: Done}
+	}
+	for name, reason := range noEffectServices {
+		t["services.<name>."+name] = Support{State: NoEffect, Reason: reason}
+	}
+	for name, reason := range refusedAttributes {
+		t[name] = Support{State: Refused, Reason: reason}
+	}
+	return t
+}
+
+// doneServices are carried out. develop, attach and extends are so by others: watch, the log view and the loader.
+var doneServices = []string{
+	"annotations", "attach", "blkio_config", "cap_add", "cap_drop", "cgroup", "cgroup_parent", "command", "container_name",
+	"configs[].source", "configs[].target", "configs[].uid", "configs[].gid", "configs[].mode",
+	"cpu_count", "cpu_percent", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpus", "cpuset",
+	"depends_on", "deploy.replicas", "deploy.resources.limits.cpus", "deploy.resources.limits.memory", "deploy.resources.limits.pids",
+	"deploy.resources.reservations.memory", "deploy.resources.reservations.devices",
+	"deploy.restart_policy.condition", "deploy.restart_policy.max_attempts", "deploy.mode",
+	"develop", "device_cgroup_rules", "devices", "dns", "dns_opt", "dns_search", "domainname", "entrypoint", "env_file",
+	"environment", "expose", "extends", "external_links", "extra_hosts", "gpus", "group_add", "healthcheck", "hostname", "image",
+	"init", "ipc", "label_file", "labels", "links", "logging", "mac_address", "mem_limit", "mem_reservation", "mem_swappiness",
+	"memswap_limit", "network_mode", "networks", "oom_kill_disable", "oom_score_adj", "pid", "pids_limit", "platform",
+	"ports[].target", "ports[].published", "ports[].host_ip", "ports[].protocol", "ports[].name", "ports[].mode", "ports[].app_protocol",
+	"privileged", "profiles", "pull_policy", "read_only", "restart", "runtime", "scale",
+	"secrets[].source", "secrets[].target", "secrets[].uid", "secrets[].gid", "secrets[].mode",
+	"security_opt", "shm_size", "stdin_open", "stop_grace_period", "stop_signal", "storage_opt", "sysctls", "tmpfs", "tty", "ulimits",
+	"user", "userns_mode", "uts", "volumes", "volumes_from", "working_dir", "name",
+	"build.context", "build.dockerfile", "build.dockerfile_inline", "build.args", "build.labels", "build.target", "build.tags",
+	"build.no_cache", "build.pull", "build.network", "build.extra_hosts", "build.shm_size", "build.ulimits", "build.cache_from",
+}
+
+var doneElsewhere = []string{
+	"networks.<name>", "volumes.<name>", "secrets.<name>", "configs.<name>",
+}
+
+var noEffectServices = map[string]string{
+	"deploy.endpoint_mode":                            swarmOnly,
+	"deploy.labels":                                   "they label the service of a cluster, not its containers; use labels for those",
+	"deploy.placement":                                swarmOnly,
+	"deploy.resources.reservations.cpus":              swarmOnly,
+	"deploy.resources.reservations.generic_resources": swarmOnly,
+	"deploy.restart_policy.delay":                     "the engine waits as it sees fit between restarts",
+	"deploy.restart_policy.window":                    "the engine decides when a container counts as running",
+	"deploy.rollback_config":                          swarmOnly,
+	"deploy.update_config":                            "containers are replaced one by one; " + notYet,
+	"volumes[].consistency":                           "files are always consistent on Linux",
+}
+
+var refusedAttributes = map[string]string{
+	"services.<name>.build.additional_contexts": notYet,
+	"services.<name>.build.cache_to":            notYet,
+	"services.<name>.build.entitlements":        notYet,
+	"services.<name>.build.isolation":           windowsOnly,
+	"services.<name>.build.no_cache_filter":     notYet,
+	"services.<name>.build.platforms":           notYet,
+	"services.<name>.build.privileged":          notYet,
+	"services.<name>.build.provenance":          notYet,
+	"services.<name>.build.sbom":                notYet,
+	"services.<name>.build.secrets":             notYet,
+	"services.<name>.build.ssh":                 notYet,
+	"services.<name>.credential_spec":           windowsOnly,
+	"services.<name>.dockerfile":                "write build.dockerfile",
+	"services.<name>.isolation":                 windowsOnly,
+	"services.<name>.log_driver":                "write logging.driver",
+	"services.<name>.log_opt":                   "write logging.options",
+	"services.<name>.models":                    notYet,
+	"services.<name>.net":                       "write network_mode",
+	"services.<name>.post_start":                notYet,
+	"services.<name>.pre_start":                 notYet,
+	"services.<name>.pre_stop":                  notYet,
+	"services.<name>.provider":                  notYet,
+	"services.<name>.pull_refresh_after":        notYet,
+	"services.<name>.umask":                     notYet,
+	"services.<name>.use_api_socket":            notYet,
+	"services.<name>.volume_driver":             "give the driver of the volume in volumes:",
+	"secrets.<name>.driver":                     swarmOnly,
+	"secrets.<name>.driver_opts":                swarmOnly,
+	"secrets.<name>.template_driver":            swarmOnly,
+	"secrets.<name>.external":                   "an engine without a cluster has no secret store; use file or environment",
+	"configs.<name>.template_driver":            swarmOnly,
+	"configs.<name>.driver":                     swarmOnly,
+	"configs.<name>.driver_opts":                swarmOnly,
+	"configs.<name>.external":                   "an engine without a cluster has no config store; use file, environment or content",
+	"models":                                    notYet,
+	"jobs":                                      notYet,
+}

@@ -1,0 +1,36 @@
+// Package execute carries a plan out: it walks the graph in parallel, one operation is one call of the engine, and it
+// decides nothing. What happens is told as events.
+package execute
+
+import (
+	"time"
+
+	"github.com/docker/docker/pkg/jsonmessage"
+
+	"stackrun.dev/stack/convergence/plan"
+)
+
+// Phase is what happened to an operation.
+type Phase string
+
+// The phases. Every operation ends in exactly one of Done, Failed and Skipped.
+const (
+	Started  Phase = "started"
+	Progress Phase = "progress" // of pulls and builds
+	Done     Phase = "done"
+	Failed   Phase = "failed"
+	Skipped  Phase = "skipped"
+)
+
+// Event says what happened to an operation.
+type Event struct {
+	Operation plan.Operation
+	Phase     Phase
+	At        time.Time
+	Elapsed   time.Duration            // Done and Failed: since Started
+	Progress  *jsonmessage.JSONMessage // Progress only
+	Err       error                    // Failed and Skipped: why
+}
+
+// Sink receives events, one at a time. It must not block for long. A nil Sink is allowed.
+type Sink func(Event)

@@ -1,0 +1,208 @@
+package execute
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/internal/dag"
+)
+
+// Engine is what carrying out a plan needs of an engine.
+type Engine interface {
+	engine.System
+	engine.Images
+	engine.Networks
+	engine.Volumes
+	engine.Containers
+	engine.Archives
+}
+
+// Options are the choices that do not change what is done.
+type Options struct {
+	Limit int // operations at the same time; 0 is DefaultLimit, negative is no bound
+
+	// BuildContext opens the build context as a tar. nil: buildcontext.Open.
+	BuildContext func(*desired.Build) (io.ReadCloser, error)
+
+	// Auth gives the registry credentials for an image in the encoded form of Docker's X-Registry-Auth. May be nil.
+	Auth func(ref string) string
+}
+
+// DefaultLimit bounds how many operations run at the same time.
+const DefaultLimit = 64
+
+// Result is what came of a plan.
+type Result struct {
+	Failures []Failure       // of operations that failed, in the plan's order
+	Skipped  []Skip          // what was left out for that reason or because of cancellation
+	Fetched  map[string]bool // references of images that were pulled or built
+	Started  map[string]bool // names of containers that were started
+}
+
+// Skip is an operation that was not begun.
+type Skip struct {
+	Operation plan.Operation
+	Err       error // *dag.SkippedError, or the context's error
+}
+
+// Err is nil if everything was done, else all failures in one, or the cause of the cancellation.
+func (r *Result) Err() error {
+	errs := make([]error, 0, len(r.Failures))
+	for i := range r.Failures {
+		errs = append(errs, &r.Failures[i])
+	}
+	if len(errs) == 0 && len(r.Skipped) > 0 {
+		return r.Skipped[0].Err
+	}
+	return errors.Join(errs...)
+}
+
+// Run carries the plan out. When the context is done no further operation begins.
+func Run(ctx context.Context, e Engine, p *plan.Plan, o Options, sink Sink) *Result {
+	x := newExecutor(e, p, o, sink)
+	if p.Empty() {
+		return x.result
+	}
+	defer x.watcher.close()
+	errs := p.Graph().Walk(ctx, x.limit(), x.visit)
+	for _, op := range p.Operations {
+		err, failed := errs[op.Head().ID]
+		switch {
+		case !failed:
+		case x.begun[op.Head().ID]:
+			x.result.Failures = append(x.result.Failures, x.failure(op, err))
+		default:
+			x.skip(op, err)
+		}
+	}
+	return x.result
+}
+
+type executor struct {
+	engine  Engine
+	options Options
+	byID    map[string]plan.Operation
+	watcher *watcher
+	result  *Result
+
+	mu     sync.Mutex // what follows, and calls of sink
+	sink   Sink
+	begun  map[string]bool
+	images map[string]string // IDs of images that this run pulled or built, by reference
+}
+
+func newExecutor(e Engine, p *plan.Plan, o Options, sink Sink) *executor {
+	x := &executor{
+		engine:  e,
+		options: o,
+		byID:    make(map[string]plan.Operation, len(p.Operations)),
+		watcher: newWatcher(e, p.Project),
+		result:  &Result{Fetched: map[string]bool{}, Started: map[string]bool{}},
+		sink:    sink,
+		begun:   make(map[string]bool, len(p.Operations)),
+		images:  make(map[string]string),
+	}
+	for _, op := range p.Operations {
+		x.byID[op.Head().ID] = op
+	}
+	return x
+}
+
+func (x *executor) limit() int {
+	if x.options.Limit == 0 {
+		return DefaultLimit
+	}
+	return x.options.Limit
+}
+
+// visit does one operation and tells about it.
+func (x *executor) visit(ctx context.Context, id string) error {
+	op := x.byID[id]
+	start := time.Now()
+	x.mu.Lock()
+	x.begun[id] = true
+	x.mu.Unlock()
+	x.tell(Event{Operation: op, Phase: Started, At: start})
+	err := x.do(ctx, op)
+	end := time.Now()
+	phase := Done
+	if err != nil {
+		phase = Failed
+		err = x.explain(ctx, op, err)
+	}
+	x.tell(Event{Operation: op, Phase: phase, At: end, Elapsed: end.Sub(start), Err: err})
+	return err
+}
+
+func (x *executor) tell(e Event) {
+	if x.sink == nil {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.sink(e)
+}
+
+func (x *executor) skip(op plan.Operation, err error) {
+	err = x.inWords(err)
+	x.result.Skipped = append(x.result.Skipped, Skip{op, err})
+	x.tell(Event{Operation: op, Phase: Skipped, At: time.Now(), Err: err})
+}
+
+// inWords names the service or the object that failed instead of an operation's ID.
+func (x *executor) inWords(err error) error {
+	skipped, ok := errors.AsType[*dag.SkippedError](err)
+	if !ok {
+		return err
+	}
+	if cause, ok := x.byID[skipped.Cause]; ok {
+		h := cause.Head()
+		name := h.Service
+		if name == "" {
+			name = strings.ToLower(string(h.Subject.Kind)) + " " + h.Subject.Name
+		}
+		return &dag.SkippedError{Cause: name}
+	}
+	return err
+}
+
+// fetched remembers what an image turned out to be.
+func (x *executor) fetched(ref, id string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.images[ref] = id
+	x.result.Fetched[ref] = true
+}
+
+func (x *executor) imageID(ref string) string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.images[ref]
+}
+
+func (x *executor) started(name string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.result.Started[name] = true
+}
+
+// withImage is the configuration with the image's ID in its label.
+func withImage(c engine.CreateConfig, id string) engine.CreateConfig {
+	config := *c.Config
+	config.Labels = maps.Clone(config.Labels)
+	config.Labels[desired.LabelImage] = id
+	c.Config = &config
+	return c
+}
+
+// sortedNames is for messages.
+func sortedNames(m map[string]bool) []string { return slices.Sorted(maps.Keys(m)) }

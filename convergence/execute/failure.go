@@ -1,0 +1,99 @@
+package execute
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"stackrun.dev/stack/convergence/plan"
+)
+
+// Failure is an operation that failed, with what its container has to say about it.
+type Failure struct {
+	Operation plan.Operation
+	Err       error
+
+	ExitCode int      // of the container, if it exited
+	Exited   bool     // it did
+	OOM      bool     // because memory ran out
+	Health   string   // the last output of its health check
+	Logs     []string // the last lines that it wrote
+}
+
+// Error is the failure in one or more lines.
+func (f *Failure) Error() string {
+	var b strings.Builder
+	b.WriteString(f.Err.Error())
+	if f.OOM {
+		b.WriteString("\n  it ran out of memory")
+	}
+	if f.Health != "" {
+		fmt.Fprintf(&b, "\n  health check: %s", strings.ReplaceAll(strings.TrimSpace(f.Health), "\n", "\n    "))
+	}
+	if len(f.Logs) > 0 {
+		b.WriteString("\n  its last lines:")
+		for _, line := range f.Logs {
+			b.WriteString("\n    " + line)
+		}
+	}
+	return b.String()
+}
+
+// Unwrap gives the engine's error.
+func (f *Failure) Unwrap() error { return f.Err }
+
+const (
+	failureLines = 10
+	failureTime  = 2 * time.Second // to ask the engine for the details
+)
+
+// explain asks the engine about the container of a failed start or wait. The context may be done already, which must not
+// keep the reason from the user; a cancellation itself needs no explanation.
+func (x *executor) explain(ctx context.Context, op plan.Operation, err error) error {
+	ref := subjectOfFailure(op)
+	if ref == "" || ctx.Err() != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), failureTime)
+	defer cancel()
+	f := &Failure{Operation: op, Err: err}
+	if c, inspectErr := x.engine.ContainerInspect(ctx, ref); inspectErr == nil && c.State != nil {
+		f.OOM = c.State.OOMKilled
+		f.Exited = c.State.Status == container.StateExited
+		f.ExitCode = c.State.ExitCode
+		if h := c.State.Health; h != nil && len(h.Log) > 0 {
+			f.Health = h.Log[len(h.Log)-1].Output
+		}
+	}
+	logs := container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: fmt.Sprint(failureLines)}
+	for entry, logErr := range x.engine.ContainerLogs(ctx, ref, logs) {
+		if logErr != nil {
+			break
+		}
+		f.Logs = append(f.Logs, strings.TrimRight(string(entry.Line), "\r\n"))
+	}
+	return f
+}
+
+func subjectOfFailure(op plan.Operation) string {
+	switch op := op.(type) {
+	case *plan.StartContainer:
+		return op.Container
+	case *plan.WaitHealthy:
+		return op.Container
+	case *plan.WaitCompleted:
+		return op.Container
+	}
+	return ""
+}
+
+// failure is the error of an operation as a Failure.
+func (x *executor) failure(op plan.Operation, err error) Failure {
+	if f, ok := err.(*Failure); ok { //nolint:errorlint // made by explain and not wrapped
+		return *f
+	}
+	return Failure{Operation: op, Err: err}
+}

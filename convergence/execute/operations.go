@@ -1,0 +1,200 @@
+package execute
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/pkg/jsonmessage"
+
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/execute/buildcontext"
+	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/engine"
+)
+
+// do makes the operation's call.
+func (x *executor) do(ctx context.Context, op plan.Operation) error {
+	switch op := op.(type) {
+	case *plan.PullImage:
+		return x.pull(ctx, op)
+	case *plan.BuildImage:
+		return x.build(ctx, op)
+	case *plan.RemoveImage:
+		_, err := x.engine.ImageRemove(ctx, op.Ref, image.RemoveOptions{PruneChildren: true})
+		return unless(err, engine.ErrNotFound, engine.ErrConflict)
+	case *plan.CreateNetwork, *plan.RemoveNetwork, *plan.ConnectNetwork, *plan.DisconnectNetwork, *plan.CreateVolume, *plan.RemoveVolume:
+		return x.doResource(ctx, op)
+	case *plan.WaitHealthy:
+		return x.waitHealthy(ctx, op)
+	case *plan.WaitCompleted:
+		return x.waitCompleted(ctx, op)
+	default:
+		return x.doContainer(ctx, op)
+	}
+}
+
+func (x *executor) doResource(ctx context.Context, op plan.Operation) error {
+	switch op := op.(type) {
+	case *plan.CreateNetwork:
+		_, err := x.engine.NetworkCreate(ctx, op.Name, op.Options)
+		return err
+	case *plan.RemoveNetwork:
+		return unless(x.engine.NetworkRemove(ctx, op.Ref), engine.ErrNotFound)
+	case *plan.ConnectNetwork:
+		return x.engine.NetworkConnect(ctx, op.Network, op.Container, op.Settings)
+	case *plan.DisconnectNetwork:
+		return unless(x.engine.NetworkDisconnect(ctx, op.Network, op.Container, true), engine.ErrNotFound)
+	case *plan.CreateVolume:
+		_, err := x.engine.VolumeCreate(ctx, op.Options)
+		return err
+	case *plan.RemoveVolume:
+		return unless(x.engine.VolumeRemove(ctx, op.Name, false), engine.ErrNotFound)
+	}
+	return unknown(op)
+}
+
+func (x *executor) doContainer(ctx context.Context, op plan.Operation) error {
+	switch op := op.(type) {
+	case *plan.CreateContainer:
+		return x.create(ctx, op)
+	case *plan.CopyFiles:
+		return x.copyFiles(ctx, op)
+	case *plan.RenameContainer:
+		return x.engine.ContainerRename(ctx, op.Container, op.Name)
+	case *plan.StartContainer:
+		x.started(op.Subject.Name)
+		return x.engine.ContainerStart(ctx, op.Container)
+	case *plan.StopContainer:
+		return unless(x.engine.ContainerStop(ctx, op.Container, container.StopOptions{Timeout: op.Timeout}), engine.ErrNotFound)
+	case *plan.RestartContainer:
+		x.started(op.Subject.Name)
+		return x.engine.ContainerRestart(ctx, op.Container, container.StopOptions{Timeout: op.Timeout})
+	case *plan.KillContainer:
+		return x.engine.ContainerKill(ctx, op.Container, op.Signal)
+	case *plan.PauseContainer:
+		return x.engine.ContainerPause(ctx, op.Container)
+	case *plan.UnpauseContainer:
+		return x.engine.ContainerUnpause(ctx, op.Container)
+	case *plan.RemoveContainer:
+		err := x.engine.ContainerRemove(ctx, op.Container, container.RemoveOptions{RemoveVolumes: op.Volumes, Force: op.Force})
+		return unless(err, engine.ErrNotFound)
+	}
+	return unknown(op)
+}
+
+func unknown(op plan.Operation) error {
+	return engine.Errorf(engine.ErrInternal, "cannot execute %s: unknown kind of operation", plan.KindOf(op))
+}
+
+// unless drops an error of one of the kinds: what was asked for is so already.
+func unless(err error, kinds ...error) error {
+	for _, kind := range kinds {
+		if errors.Is(err, kind) {
+			return nil
+		}
+	}
+	return err
+}
+
+func (x *executor) progress(op plan.Operation) engine.Progress {
+	return func(m jsonmessage.JSONMessage) {
+		x.tell(Event{Operation: op, Phase: Progress, Progress: &m})
+	}
+}
+
+// pull fetches the image and learns its ID.
+func (x *executor) pull(ctx context.Context, op *plan.PullImage) error {
+	opts := image.PullOptions{}
+	if p := op.Platform; p != nil {
+		opts.Platform = strings.Trim(strings.Join([]string{p.OS, p.Architecture, p.Variant}, "/"), "/")
+	}
+	if x.options.Auth != nil {
+		opts.RegistryAuth = x.options.Auth(op.Ref)
+	}
+	if err := x.engine.ImagePull(ctx, op.Ref, opts, x.progress(op)); err != nil {
+		return err
+	}
+	found, err := x.engine.ImageInspect(ctx, op.Ref)
+	if err != nil {
+		return err
+	}
+	x.fetched(op.Ref, found.ID)
+	return nil
+}
+
+func (x *executor) build(ctx context.Context, op *plan.BuildImage) error {
+	open := x.options.BuildContext
+	if open == nil {
+		open = buildcontext.Open
+	}
+	content, err := open(op.Build)
+	if err != nil {
+		return err
+	}
+	defer content.Close() //nolint:errcheck // read only
+	options := op.Build.Options
+	options.Dockerfile = buildcontext.DockerfileName(op.Build)
+	id, err := x.engine.ImageBuild(ctx, content, options, x.progress(op))
+	if err != nil {
+		return err
+	}
+	x.fetched(op.Ref, id)
+	return nil
+}
+
+func (x *executor) create(ctx context.Context, op *plan.CreateContainer) error {
+	config := op.Config
+	if op.ImageFrom != "" {
+		config = withImage(config, x.imageID(op.ImageFrom))
+	}
+	_, err := x.engine.ContainerCreate(ctx, op.Name, config)
+	return err
+}
+
+// copyFiles sends the files as one tar that is unpacked at the root.
+func (x *executor) copyFiles(ctx context.Context, op *plan.CopyFiles) error {
+	archive, err := tarOf(op.Files)
+	if err != nil {
+		return fmt.Errorf("cannot pack the files for container %s: %w", op.Container, err)
+	}
+	return x.engine.CopyTo(ctx, op.Container, "/", archive, container.CopyToContainerOptions{CopyUIDGID: true})
+}
+
+func tarOf(files []desired.File) (*bytes.Buffer, error) {
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	made := make(map[string]bool)
+	for _, f := range files {
+		if err := parents(w, path.Dir(f.Path), made); err != nil {
+			return nil, err
+		}
+		h := &tar.Header{Name: strings.TrimPrefix(f.Path, "/"), Size: int64(len(f.Content)), Mode: f.Mode, Uid: f.UID, Gid: f.GID}
+		if err := w.WriteHeader(h); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(f.Content); err != nil {
+			return nil, err
+		}
+	}
+	return &buf, w.Close()
+}
+
+// parents adds the directory and those above it. Only below /run, which images leave empty: elsewhere a directory that is
+// there would lose its owner and mode.
+func parents(w *tar.Writer, dir string, made map[string]bool) error {
+	if dir == "/" || dir == "/run" || made[dir] || !strings.HasPrefix(dir, "/run/") {
+		return nil
+	}
+	if err := parents(w, path.Dir(dir), made); err != nil {
+		return err
+	}
+	made[dir] = true
+	return w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: strings.TrimPrefix(dir, "/") + "/", Mode: 0o755})
+}

@@ -1,0 +1,95 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/state"
+)
+
+// builder adds operations to a plan and hands out their IDs.
+type builder struct {
+	plan  *Plan
+	state *state.Project
+	ids   map[string]bool
+}
+
+func newBuilder(project string, s *state.Project) *builder {
+	return &builder{plan: &Plan{Project: project}, state: s, ids: make(map[string]bool)}
+}
+
+func (b *builder) note(format string, args ...any) {
+	b.plan.Notes = append(b.plan.Notes, fmt.Sprintf(format, args...))
+}
+
+// add names the operation after what it does, and returns its ID. An operation that is there already is not added twice;
+// its needs are.
+func (b *builder) add(verb string, op Operation, subject Subject, cause string, needs ...string) string {
+	h := op.Head()
+	h.ID = fmt.Sprintf("%s %s %s", verb, lower(subject.Kind), subject.Name)
+	h.Subject, h.Cause = subject, cause
+	h.Needs = append(h.Needs, slices.DeleteFunc(needs, func(id string) bool { return id == "" })...)
+	if b.ids[h.ID] {
+		known := b.find(h.ID).Head()
+		known.Needs = append(known.Needs, h.Needs...)
+		known.After = append(known.After, h.After...)
+		return h.ID
+	}
+	b.ids[h.ID] = true
+	b.plan.Operations = append(b.plan.Operations, op)
+	return h.ID
+}
+
+func (b *builder) find(id string) Operation {
+	for _, op := range b.plan.Operations {
+		if op.Head().ID == id {
+			return op
+		}
+	}
+	return nil
+}
+
+func lower(k Kind) string {
+	switch k {
+	case Container:
+		return "container"
+	case Network:
+		return "network"
+	case Volume:
+		return "volume"
+	}
+	return "image"
+}
+
+func header(service string) Header { return Header{Service: service} }
+
+func (b *builder) stop(c state.Container, timeout *int, cause string, needs ...string) string {
+	op := &StopContainer{Header: header(c.Service), Container: c.ID, Timeout: timeout}
+	return b.add("stop", op, Subject{Container, c.Name}, cause, needs...)
+}
+
+func (b *builder) remove(c state.Container, volumes bool, cause string, needs ...string) string {
+	op := &RemoveContainer{Header: header(c.Service), Container: c.ID, Volumes: volumes}
+	return b.add("remove", op, Subject{Container, c.Name}, cause, needs...)
+}
+
+// stopAndRemove stops the container first if it has a process.
+func (b *builder) stopAndRemove(c state.Container, timeout *int, volumes bool, cause string, needs ...string) string {
+	if c.Status.Alive() {
+		needs = []string{b.stop(c, timeout, cause, needs...)}
+	}
+	return b.remove(c, volumes, cause, needs...)
+}
+
+// orphans are the project's containers of services that it does not have. Those of run that are over count as such.
+func orphans(d *desired.Project, s *state.Project) []state.Container {
+	var out []state.Container
+	for _, c := range s.Containers {
+		known := d.Service(c.Service) != nil || slices.Contains(d.Disabled, c.Service)
+		if !known || c.OneOff && !c.Status.Alive() {
+			out = append(out, c)
+		}
+	}
+	return out
+}

@@ -1,0 +1,196 @@
+package plan
+
+import (
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/engine"
+)
+
+// Operation is one step of a plan: one call of the engine, or one wait for something that the engine reports. The types
+// below are all there are.
+type Operation interface {
+	Head() *Header
+}
+
+// Header is what all operations have.
+type Header struct {
+	ID      string   `json:"id"`              // unique in the plan, for example "create container x-web-1"
+	Needs   []string `json:"needs,omitempty"` // IDs that must have succeeded, sorted
+	After   []string `json:"after,omitempty"` // IDs that must be over, whatever came of them, sorted
+	Cause   string   `json:"cause,omitempty"` // why, for example "port 8080 added"
+	Service string   `json:"service,omitempty"`
+	Subject Subject  `json:"subject"`
+}
+
+// Head returns the header itself.
+func (h *Header) Head() *Header { return h }
+
+// Subject is what an operation is about.
+type Subject struct {
+	Kind Kind   `json:"kind"`
+	Name string `json:"name"`
+}
+
+func (s Subject) String() string { return string(s.Kind) + " " + s.Name }
+
+// Kind is a kind of object, in the words in which progress is shown.
+type Kind string
+
+// The kinds.
+const (
+	Container Kind = "Container"
+	Network   Kind = "Network"
+	Volume    Kind = "Volume"
+	Image     Kind = "Image"
+)
+
+// Containers are named by their name where the plan itself makes them, else by their ID, so that a plan that is carried
+// out late cannot hit another container of the same name.
+type (
+	// PullImage fetches an image.
+	PullImage struct {
+		Header
+		Ref      string            `json:"ref"`
+		Platform *ocispec.Platform `json:"platform,omitempty"`
+	}
+
+	// BuildImage builds an image and gives it its names.
+	BuildImage struct {
+		Header
+		Ref   string         `json:"ref"`
+		Build *desired.Build `json:"-"`
+	}
+
+	// RemoveImage removes an image that the project used; one that is gone or used by others is left alone.
+	RemoveImage struct {
+		Header
+		Ref string `json:"ref"`
+	}
+
+	// CreateNetwork makes a network.
+	CreateNetwork struct {
+		Header
+		Name    string                `json:"name"`
+		Options network.CreateOptions `json:"-"`
+	}
+
+	// RemoveNetwork removes a network.
+	RemoveNetwork struct {
+		Header
+		Ref string `json:"ref"`
+	}
+
+	// ConnectNetwork puts a container on a network.
+	ConnectNetwork struct {
+		Header
+		Network   string                    `json:"network"`
+		Container string                    `json:"container"`
+		Settings  *network.EndpointSettings `json:"-"`
+	}
+
+	// DisconnectNetwork takes a container off a network.
+	DisconnectNetwork struct {
+		Header
+		Network   string `json:"network"`
+		Container string `json:"container"`
+	}
+
+	// CreateVolume makes a volume.
+	CreateVolume struct {
+		Header
+		Options volume.CreateOptions `json:"-"`
+	}
+
+	// RemoveVolume removes a volume and what is in it.
+	RemoveVolume struct {
+		Header
+		Name string `json:"name"`
+	}
+
+	// CreateContainer makes a container.
+	CreateContainer struct {
+		Header
+		Name   string              `json:"name"`
+		Config engine.CreateConfig `json:"-"`
+
+		// ImageFrom is the reference of the image that the plan itself pulls or builds, so that its ID is not known
+		// yet. The label desired.LabelImage is filled in when it is.
+		ImageFrom string `json:"imageFrom,omitempty"`
+	}
+
+	// CopyFiles puts configs and secrets into a container that has not started.
+	CopyFiles struct {
+		Header
+		Container string         `json:"container"`
+		Files     []desired.File `json:"-"`
+	}
+
+	// RenameContainer gives a container another name.
+	RenameContainer struct {
+		Header
+		Container string `json:"container"`
+		Name      string `json:"name"`
+	}
+
+	// StartContainer starts a container.
+	StartContainer struct {
+		Header
+		Container string `json:"container"`
+	}
+
+	// StopContainer stops a container.
+	StopContainer struct {
+		Header
+		Container string `json:"container"`
+		Timeout   *int   `json:"timeout,omitempty"` // seconds; nil: the container's own
+	}
+
+	// RestartContainer stops and starts a container.
+	RestartContainer struct {
+		Header
+		Container string `json:"container"`
+		Timeout   *int   `json:"timeout,omitempty"`
+	}
+
+	// KillContainer sends a signal.
+	KillContainer struct {
+		Header
+		Container string `json:"container"`
+		Signal    string `json:"signal"`
+	}
+
+	// PauseContainer freezes a container's processes.
+	PauseContainer struct {
+		Header
+		Container string `json:"container"`
+	}
+
+	// UnpauseContainer thaws them.
+	UnpauseContainer struct {
+		Header
+		Container string `json:"container"`
+	}
+
+	// RemoveContainer removes a container that does not run.
+	RemoveContainer struct {
+		Header
+		Container string `json:"container"`
+		Volumes   bool   `json:"volumes,omitempty"` // with its anonymous volumes
+		Force     bool   `json:"force,omitempty"`   // also if it runs
+	}
+
+	// WaitHealthy waits until a container's health check succeeds. A container without one is healthy while it runs.
+	WaitHealthy struct {
+		Header
+		Container string `json:"container"`
+	}
+
+	// WaitCompleted waits until a container has exited with 0.
+	WaitCompleted struct {
+		Header
+		Container string `json:"container"`
+	}
+)

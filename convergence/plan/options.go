@@ -1,0 +1,63 @@
+package plan
+
+import "stackrun.dev/stack/convergence/desired"
+
+// Recreate says when a container is replaced by a new one.
+type Recreate string
+
+// The policies. The zero value is RecreateDiverged.
+const (
+	RecreateDiverged Recreate = ""      // when it differs from what is desired
+	RecreateForce    Recreate = "force" // always
+	RecreateNever    Recreate = "never" // not even when it differs
+)
+
+// UpOptions are the choices of whoever brings a project up.
+type UpOptions struct {
+	Services      []string // only these and what they depend on; empty: all
+	NoDeps        bool     // not what they depend on
+	Recreate      Recreate // of the services
+	RecreateDeps  Recreate // of those that are there because others depend on them
+	RemoveOrphans bool     // containers of services that the project no longer has
+	Timeout       *int     // seconds to stop; nil: each container's own
+	Build         bool     // build images also when they are there
+	NoBuild       bool     // do not build; a missing image is pulled
+	Pull          desired.PullPolicy
+	NoStart       bool
+	RenewVolumes  bool // give recreated containers new anonymous volumes
+	Wait          bool // until everything runs and is healthy
+
+	// What earlier rounds of the same run have done, so that it is not done again.
+	Fetched map[string]bool // references of images that were pulled or built
+	Started map[string]bool // names of containers that were started; an exit since then is the container's own affair
+}
+
+// DownOptions are the choices of whoever takes a project down.
+type DownOptions struct {
+	Services      []string // only these; networks and volumes stay
+	Volumes       bool     // also the volumes, named ones included
+	RemoveOrphans bool
+	Images        RemoveImages
+	Timeout       *int
+}
+
+// RemoveImages says which images go with the project.
+type RemoveImages string
+
+// The values of RemoveImages.
+const (
+	KeepImages  RemoveImages = ""
+	LocalImages RemoveImages = "local" // those that have no name of their own in the file
+	AllImages   RemoveImages = "all"
+)
+
+// LifecycleOptions are those of start, stop, restart, kill, pause, unpause and rm.
+type LifecycleOptions struct {
+	Services []string // empty: all
+	NoDeps   bool     // restart only: not what depends on them with restart: true
+	Timeout  *int
+	Signal   string // kill only; empty: SIGKILL
+	Volumes  bool   // rm only: with anonymous volumes
+	Stop     bool   // rm only: stop them first
+	Wait     bool   // start only
+}
