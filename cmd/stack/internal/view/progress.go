@@ -1,0 +1,134 @@
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// State says how the thing that an event is about fares.
+type State string
+
+// The states of a thing.
+const (
+	Working State = "working"
+	Done    State = "done"
+	Warning State = "warning"
+	Failed  State = "error"
+	Skipped State = "skipped"
+)
+
+// Event is something that happened to one thing on the way.
+type Event struct {
+	ID     string // the thing: "Container x-web-1"
+	Status string // what happens to it: "Starting"
+	State  State
+	Detail string // more about it: how far a download is, why it failed
+	Minor  bool   // of interest to those who watch live only, such as the bytes that have come in
+	Output string // lines that a build step printed
+}
+
+// Progress shows how work goes on. Its methods may be called from several goroutines.
+type Progress interface {
+	Event(Event)
+	// Text prints a line of prose without disturbing the rest.
+	Text(line string)
+	// Close leaves the final state on the screen. Nothing is shown afterwards.
+	Close()
+}
+
+// ProgressModes are the values of --progress.
+var ProgressModes = []string{"auto", "tty", "plain", "quiet", "json"}
+
+// NewProgress shows progress on out in one of ProgressModes. The title is the command's name.
+func NewProgress(mode, title string, out io.Writer, style Style) (Progress, error) {
+	if mode == "" || mode == "auto" {
+		mode = "plain"
+		if IsTerminal(out) {
+			mode = "tty"
+		}
+	}
+	switch mode {
+	case "tty":
+		return newLive(title, out, style), nil
+	case "plain":
+		return &plain{out: out, last: map[string]string{}}, nil
+	case "json":
+		return &jsonLines{enc: json.NewEncoder(out)}, nil
+	case "quiet":
+		return quiet{}, nil
+	}
+	return nil, fmt.Errorf("value %q of --progress is not one of auto, tty, plain, quiet, json", mode)
+}
+
+type quiet struct{}
+
+func (quiet) Event(Event) {}
+func (quiet) Text(string) {}
+func (quiet) Close()      {}
+
+// plain prints a line whenever a thing's status changes.
+type plain struct {
+	mu   sync.Mutex
+	out  io.Writer
+	last map[string]string
+}
+
+func (p *plain) Event(e Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e.Output != "" {
+		fmt.Fprint(p.out, e.Output)
+	}
+	line := " " + e.ID + " " + e.Status
+	if e.Detail != "" && !e.Minor {
+		line += " " + Clean(e.Detail)
+	}
+	if e.Minor || e.Status == "" || p.last[e.ID] == line {
+		return
+	}
+	p.last[e.ID] = line
+	fmt.Fprintln(p.out, line)
+}
+
+func (p *plain) Text(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprintln(p.out, line)
+}
+
+func (p *plain) Close() {}
+
+// jsonLines prints each event as one line of JSON.
+type jsonLines struct {
+	mu  sync.Mutex
+	enc *json.Encoder
+}
+
+type jsonEvent struct {
+	ID     string    `json:"id,omitempty"`
+	Status string    `json:"status,omitempty"`
+	State  State     `json:"state,omitempty"`
+	Detail string    `json:"details,omitempty"`
+	Output string    `json:"output,omitempty"`
+	Text   string    `json:"text,omitempty"`
+	Time   time.Time `json:"time"`
+}
+
+func (j *jsonLines) Event(e Event) {
+	j.write(jsonEvent{ID: e.ID, Status: e.Status, State: e.State, Detail: e.Detail, Output: e.Output})
+}
+
+func (j *jsonLines) Text(line string) { j.write(jsonEvent{Text: line}) }
+
+func (j *jsonLines) write(e jsonEvent) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e.Time = time.Now().UTC()
+	// Whoever reads the progress may have stopped reading; the work goes on.
+	_ = j.enc.Encode(e)
+}
+
+func (j *jsonLines) Close() {}
