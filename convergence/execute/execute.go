@@ -45,7 +45,7 @@ type Result struct {
 	Failures []Failure       // of operations that failed, in the plan's order
 	Skipped  []Skip          // what was left out for that reason or because of cancellation
 	Fetched  map[string]bool // references of images that were pulled or built
-	Started  map[string]bool // names of containers that were started
+	Touched  map[string]bool // names of containers that were created, renamed or started
 }
 
 // Skip is an operation that was not begun.
@@ -106,7 +106,7 @@ func newExecutor(e Engine, p *plan.Plan, o Options, sink Sink) *executor {
 		options: o,
 		byID:    make(map[string]plan.Operation, len(p.Operations)),
 		watcher: newWatcher(e, p.Project),
-		result:  &Result{Fetched: map[string]bool{}, Started: map[string]bool{}},
+		result:  &Result{Fetched: map[string]bool{}, Touched: map[string]bool{}},
 		sink:    sink,
 		begun:   make(map[string]bool, len(p.Operations)),
 		images:  make(map[string]string),
@@ -189,10 +189,10 @@ func (x *executor) imageID(ref string) string {
 	return x.images[ref]
 }
 
-func (x *executor) started(name string) {
+func (x *executor) touched(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.result.Started[name] = true
+	x.result.Touched[name] = true
 }
 
 // withImage is the configuration with the image's ID in its label.

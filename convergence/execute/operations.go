@@ -67,14 +67,15 @@ func (x *executor) doContainer(ctx context.Context, op plan.Operation) error {
 	case *plan.CopyFiles:
 		return x.copyFiles(ctx, op)
 	case *plan.RenameContainer:
+		x.touched(op.Name)
 		return x.engine.ContainerRename(ctx, op.Container, op.Name)
 	case *plan.StartContainer:
-		x.started(op.Subject.Name)
+		x.touched(op.Subject.Name)
 		return x.engine.ContainerStart(ctx, op.Container)
 	case *plan.StopContainer:
 		return unless(x.engine.ContainerStop(ctx, op.Container, container.StopOptions{Timeout: op.Timeout}), engine.ErrNotFound)
 	case *plan.RestartContainer:
-		x.started(op.Subject.Name)
+		x.touched(op.Subject.Name)
 		return x.engine.ContainerRestart(ctx, op.Container, container.StopOptions{Timeout: op.Timeout})
 	case *plan.KillContainer:
 		return x.engine.ContainerKill(ctx, op.Container, op.Signal)
@@ -154,6 +155,7 @@ func (x *executor) create(ctx context.Context, op *plan.CreateContainer) error {
 	if op.ImageFrom != "" {
 		config = withImage(config, x.imageID(op.ImageFrom))
 	}
+	x.touched(op.Name)
 	_, err := x.engine.ContainerCreate(ctx, op.Name, config)
 	return err
 }

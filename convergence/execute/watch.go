@@ -126,6 +126,8 @@ func (x *executor) waitHealthy(ctx context.Context, op *plan.WaitHealthy) error 
 			return fmt.Errorf("container %s is unhealthy", op.Subject.Name)
 		case s.Running, s.Restarting, s.Status == container.StateCreated:
 			return errNotYet
+		case op.OrExited && s.ExitCode == 0:
+			return nil
 		}
 		return fmt.Errorf("container %s exited (%d)", op.Subject.Name, s.ExitCode)
 	})

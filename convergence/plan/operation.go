@@ -186,6 +186,7 @@ type (
 	WaitHealthy struct {
 		Header
 		Container string `json:"container"`
+		OrExited  bool   `json:"orExited,omitempty"` // an exit with 0 is as good
 	}
 
 	// WaitCompleted waits until a container has exited with 0.

@@ -29,7 +29,7 @@ type UpOptions struct {
 
 	// What earlier rounds of the same run have done, so that it is not done again.
 	Fetched map[string]bool // references of images that were pulled or built
-	Started map[string]bool // names of containers that were started; an exit since then is the container's own affair
+	Touched map[string]bool // names of containers that were made or started; what they did since then is their own affair
 }
 
 // DownOptions are the choices of whoever takes a project down.

@@ -1,0 +1,150 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/state"
+)
+
+// causes says why the container that is there must be replaced. Empty: it need not.
+func (u *up) causes(s *service, m *member) []string {
+	policy := u.options.RecreateDeps
+	if s.asked {
+		policy = u.options.Recreate
+	}
+	switch {
+	case m.now.Status == state.Dead:
+		return []string{"it is dead"}
+	case policy == RecreateNever:
+		return nil
+	case policy == RecreateForce && !u.options.Touched[m.Name]:
+		return []string{"it was asked for"}
+	}
+	var out []string
+	if s.imageID != "" && m.now.ImageID != s.imageID {
+		out = append(out, fmt.Sprintf("image changed: %s → %s", shortID(m.now.ImageID), shortID(s.imageID)))
+	}
+	out = append(out, difference(s, m)...)
+	for _, name := range s.Shares {
+		if other := u.services[name]; other != nil && other.made {
+			out = append(out, name+" is recreated, and it shares namespaces or volumes with it")
+		}
+	}
+	return out
+}
+
+// difference compares by the hashes, and names what differs if they do. A container that Docker Compose made is compared by
+// Compose's hash.
+func difference(s *service, m *member) []string {
+	now := m.now
+	switch {
+	case now.Hash == m.Hash:
+		return nil
+	case now.Hash == "":
+		if now.ComposeHash != "" && now.ComposeHash == s.ComposeHash {
+			return nil
+		}
+		return []string{"configuration changed"}
+	}
+	was, ok := desired.Unpack(now.Config)
+	if !ok {
+		return []string{"configuration changed"}
+	}
+	return inWords(desired.Changes(was, m.Settings))
+}
+
+// inWords names changes as the Compose file does. No changes is nil, also when the hashes differ: then only the way in which
+// they are computed has changed.
+func inWords(changes []desired.Change) []string {
+	var out []string
+	for _, c := range changes {
+		out = append(out, describe(c))
+	}
+	return out
+}
+
+// nouns are the words of the Compose file for the names of settings, the longest prefix first.
+var nouns = []struct{ prefix, noun string }{
+	{"Env.", "environment "}, {"Cmd", "command"}, {"Entrypoint", "entrypoint"}, {"Ports.", "port "}, {"ExposedPorts.", "exposed port "},
+	{"Mounts.", "mount "}, {"Tmpfs.", "tmpfs "}, {"Files.", "file "}, {"Labels.", "label "}, {"Networks.", "network "},
+	{"Healthcheck.", "healthcheck "}, {"RestartPolicy.Name", "restart"}, {"RestartPolicy.", "restart "}, {"NetworkMode", "network_mode"},
+	{"User", "user"}, {"WorkingDir", "working_dir"}, {"Hostname", "hostname"}, {"Memory", "memory"}, {"NanoCPUs", "cpus (nano)"},
+	{"LogConfig.", "logging "}, {"Sysctls.", "sysctl "}, {"CapAdd", "cap_add"}, {"CapDrop", "cap_drop"}, {"Privileged", "privileged"},
+	{"ReadonlyRootfs", "read_only"}, {"IPAM.", "ipam "}, {"Options.", "driver_opts "}, {"DriverOpts.", "driver_opts "}, {"Driver", "driver"},
+	{"Internal", "internal"}, {"StopTimeout", "stop_grace_period"}, {"StopSignal", "stop_signal"},
+}
+
+func noun(setting string) string {
+	for _, n := range nouns {
+		rest, ok := strings.CutPrefix(setting, n.prefix)
+		switch {
+		case !ok:
+		case strings.HasSuffix(n.prefix, "."):
+			return n.noun + rest
+		case rest == "":
+			return n.noun
+		}
+	}
+	return setting
+}
+
+// secretSettings are those whose values are not shown: they may be secrets, or digests that tell nobody anything.
+var secretSettings = []string{"Env.", "Files."}
+
+func describe(c desired.Change) string {
+	name := noun(c.Name)
+	hidden := slices.ContainsFunc(secretSettings, func(p string) bool { return strings.HasPrefix(c.Name, p) })
+	switch {
+	case !c.Had && (c.Is == "" || hidden):
+		return name + " added"
+	case !c.Had:
+		return name + " added: " + short(c.Is)
+	case !c.Has:
+		return name + " removed"
+	case hidden:
+		return name + " changed"
+	}
+	return fmt.Sprintf("%s changed: %s → %s", name, short(c.Was), short(c.Is))
+}
+
+const longestValue = 60
+
+func short(s string) string {
+	s = strings.ReplaceAll(s, "\n", `\n`)
+	if len(s) > longestValue {
+		return strings.ToValidUTF8(s[:longestValue], "") + "…"
+	}
+	return s
+}
+
+func shortID(id string) string {
+	id = strings.TrimPrefix(id, "sha256:")
+	return id[:min(12, len(id))]
+}
+
+// mostCauses bounds how many causes are spelled out.
+const mostCauses = 5
+
+func joinCauses(causes []string) string {
+	if len(causes) > mostCauses {
+		rest := len(causes) - mostCauses
+		causes = append(slices.Clone(causes[:mostCauses]), fmt.Sprintf("and %d more", rest))
+	}
+	return strings.Join(causes, ", ")
+}
+
+// bound says whether a bind in the older form is mounted at the target.
+func bound(host *container.HostConfig, target string) bool {
+	if _, ok := host.Tmpfs[target]; ok {
+		return true
+	}
+	return slices.ContainsFunc(host.Binds, func(bind string) bool {
+		parts := strings.Split(bind, ":")
+		return len(parts) > 1 && parts[1] == target
+	})
+}

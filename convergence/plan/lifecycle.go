@@ -1,0 +1,251 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/state"
+	"stackrun.dev/stack/engine"
+)
+
+// The plans of this file change what containers do, not which there are. d may be nil when there is no Compose file; then
+// the order comes from the containers' labels.
+
+// targets are the containers of the services that were asked for.
+func targets(s *state.Project, services []string) ([]state.Container, error) {
+	for _, name := range services {
+		if !slices.ContainsFunc(s.Containers, func(c state.Container) bool { return c.Service == name }) {
+			return nil, engine.Errorf(engine.ErrNotFound, "service %s has no container", name)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(s.Containers), func(c state.Container) bool {
+		return c.OneOff || len(services) > 0 && !slices.Contains(services, c.Service)
+	}), nil
+}
+
+// Start plans to start containers that do not run, dependencies first, each when its conditions are met.
+func Start(d *desired.Project, s *state.Project, o LifecycleOptions) (*Plan, error) {
+	list, err := targets(s, o.Services)
+	if err != nil {
+		return nil, err
+	}
+	b := newBuilder(s.Name, s)
+	starts := make(map[string]string)
+	for _, c := range list {
+		if !c.Status.Alive() {
+			op := &StartContainer{Header: header(c.Service), Container: c.ID}
+			starts[c.ID] = b.add("start", op, Subject{Container, c.Name}, "")
+		}
+	}
+	for _, c := range list {
+		if starts[c.ID] != "" {
+			b.startAfter(d, c, list, starts)
+		}
+		if o.Wait {
+			op := &WaitHealthy{Header: header(c.Service), Container: c.ID, OrExited: true}
+			b.add("wait for the health of", op, Subject{Container, c.Name}, "", nonEmpty(starts[c.ID])...)
+		}
+	}
+	return b.plan.sort(), nil
+}
+
+// startAfter puts the start behind those of the dependencies, and behind what they have to reach.
+func (b *builder) startAfter(d *desired.Project, c state.Container, list []state.Container, starts map[string]string) {
+	h := b.find(starts[c.ID]).Head()
+	for _, dep := range conditions(d, c) {
+		for _, other := range list {
+			if other.Service != dep.Service || other.Service == c.Service {
+				continue
+			}
+			ids := nonEmpty(starts[other.ID])
+			switch {
+			case dep.Condition == desired.Healthy && (other.Health != state.Healthy || len(ids) > 0):
+				op := &WaitHealthy{Header: header(other.Service), Container: other.ID}
+				ids = []string{b.add("wait for the health of", op, Subject{Container, other.Name}, "", ids...)}
+			case dep.Condition == desired.Completed && len(ids) > 0:
+				op := &WaitCompleted{Header: header(other.Service), Container: other.ID}
+				ids = []string{b.add("wait for the completion of", op, Subject{Container, other.Name}, "", ids...)}
+			}
+			if dep.Required {
+				h.Needs = append(h.Needs, ids...)
+			} else {
+				h.After = append(h.After, ids...)
+			}
+		}
+	}
+}
+
+// conditions are the container's dependencies, by the project's file, else by its label.
+func conditions(d *desired.Project, c state.Container) []desired.Dependency {
+	if d != nil {
+		if s := d.Service(c.Service); s != nil {
+			return s.DependsOn
+		}
+	}
+	var out []desired.Dependency
+	for _, name := range c.DependsOn {
+		out = append(out, desired.Dependency{Service: name, Condition: desired.Started, Required: true})
+	}
+	return out
+}
+
+// Stop plans to stop containers that run, dependents first.
+func Stop(d *desired.Project, s *state.Project, o LifecycleOptions) (*Plan, error) {
+	list, err := targets(s, o.Services)
+	if err != nil {
+		return nil, err
+	}
+	b := newBuilder(s.Name, s)
+	stopAll(b, d, list, o.Timeout, "")
+	return b.plan.sort(), nil
+}
+
+// Restart plans to restart containers, dependencies first, and what depends on them with restart: true.
+func Restart(d *desired.Project, s *state.Project, o LifecycleOptions) (*Plan, error) {
+	list, err := targets(s, o.Services)
+	if err != nil {
+		return nil, err
+	}
+	b := newBuilder(s.Name, s)
+	if !o.NoDeps {
+		list = append(list, dependents(d, s, list)...)
+	}
+	restarts := make(map[string]string)
+	for _, c := range list {
+		op := &RestartContainer{Header: header(c.Service), Container: c.ID, Timeout: o.Timeout}
+		restarts[c.ID] = b.add("restart", op, Subject{Container, c.Name}, "")
+	}
+	for _, c := range list {
+		for _, name := range dependencies(d, c) {
+			for _, other := range list {
+				if other.Service == name && name != c.Service {
+					h := b.find(restarts[c.ID]).Head()
+					h.After = append(h.After, restarts[other.ID])
+				}
+			}
+		}
+	}
+	return b.plan.sort(), nil
+}
+
+// dependents are running containers of other services that restart with one of the list.
+func dependents(d *desired.Project, s *state.Project, list []state.Container) []state.Container {
+	if d == nil {
+		return nil
+	}
+	in := func(service string) bool {
+		return slices.ContainsFunc(list, func(c state.Container) bool { return c.Service == service })
+	}
+	var out []state.Container
+	for _, service := range d.Services {
+		restart := slices.ContainsFunc(service.DependsOn, func(dep desired.Dependency) bool { return dep.Restart && in(dep.Service) })
+		if !restart || in(service.Name) {
+			continue
+		}
+		for _, c := range s.Of(service.Name) {
+			if c.Status == state.Running {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+// Kill plans to send a signal to containers that run.
+func Kill(s *state.Project, o LifecycleOptions) (*Plan, error) {
+	signal := o.Signal
+	if signal == "" {
+		signal = "SIGKILL"
+	}
+	return each(s, o, "kill", state.Status.Alive, func(c state.Container) Operation {
+		return &KillContainer{Header: header(c.Service), Container: c.ID, Signal: signal}
+	})
+}
+
+// Pause plans to freeze containers that run.
+func Pause(s *state.Project, o LifecycleOptions) (*Plan, error) {
+	running := func(status state.Status) bool { return status == state.Running }
+	return each(s, o, "pause", running, func(c state.Container) Operation {
+		return &PauseContainer{Header: header(c.Service), Container: c.ID}
+	})
+}
+
+// Unpause plans to thaw containers that are paused.
+func Unpause(s *state.Project, o LifecycleOptions) (*Plan, error) {
+	paused := func(status state.Status) bool { return status == state.Paused }
+	return each(s, o, "unpause", paused, func(c state.Container) Operation {
+		return &UnpauseContainer{Header: header(c.Service), Container: c.ID}
+	})
+}
+
+// Remove plans to remove containers that do not run, or with Stop all of them.
+func Remove(d *desired.Project, s *state.Project, o LifecycleOptions) (*Plan, error) {
+	list, err := targets(s, o.Services)
+	if err != nil {
+		return nil, err
+	}
+	b := newBuilder(s.Name, s)
+	stops := map[string]string{}
+	if o.Stop {
+		stops = stopAll(b, d, list, o.Timeout, "")
+	}
+	for _, c := range list {
+		if o.Stop || !c.Status.Alive() {
+			b.remove(c, o.Volumes, "", stops[c.ID])
+		}
+	}
+	return b.plan.sort(), nil
+}
+
+func each(s *state.Project, o LifecycleOptions, verb string, concerns func(state.Status) bool, op func(state.Container) Operation) (*Plan, error) {
+	list, err := targets(s, o.Services)
+	if err != nil {
+		return nil, err
+	}
+	b := newBuilder(s.Name, s)
+	for _, c := range list {
+		if concerns(c.Status) {
+			b.add(verb, op(c), Subject{Container, c.Name}, "")
+		}
+	}
+	return b.plan.sort(), nil
+}
+
+// Build plans to build the services' images; services without a build section are left out. No services: all.
+func Build(d *desired.Project, services []string) (*Plan, error) {
+	b := newBuilder(d.Name, &state.Project{Name: d.Name})
+	return b.plan, b.images(d, services, func(s *desired.Service) {
+		if s.Build != nil {
+			b.add("build", &BuildImage{Header: header(s.Name), Ref: s.Image, Build: s.Build}, Subject{Image, s.Image}, "")
+		}
+	})
+}
+
+// Pull plans to fetch the services' images; those that are built are left out. No services: all.
+func Pull(d *desired.Project, services []string) (*Plan, error) {
+	b := newBuilder(d.Name, &state.Project{Name: d.Name})
+	return b.plan, b.images(d, services, func(s *desired.Service) {
+		if s.Build == nil && s.Pull != desired.PullNever {
+			b.add("pull", &PullImage{Header: header(s.Name), Ref: s.Image, Platform: s.Platform}, Subject{Image, s.Image}, "")
+		}
+	})
+}
+
+func (b *builder) images(d *desired.Project, services []string, add func(*desired.Service)) error {
+	for _, name := range services {
+		if d.Service(name) == nil {
+			return engine.Errorf(engine.ErrNotFound, "no such service: %s", name)
+		}
+	}
+	for i := range d.Services {
+		if len(services) == 0 || slices.Contains(services, d.Services[i].Name) {
+			add(&d.Services[i])
+		}
+	}
+	b.plan.sort()
+	return nil
+}
+
+// String is for messages about plans.
+func (p *Plan) String() string { return fmt.Sprintf("plan of %s: %d operations", p.Project, len(p.Operations)) }

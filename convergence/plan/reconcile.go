@@ -1,0 +1,191 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/docker/docker/api/types/mount"
+
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/state"
+	"stackrun.dev/stack/engine"
+)
+
+// reconcile decides about each container of the service: create, replace, repair, remove or leave alone.
+func (u *up) reconcile(s *service) {
+	if s.later {
+		return
+	}
+	there := u.state.Of(s.Name)
+	for _, c := range s.Containers {
+		m := &member{Container: c}
+		s.members = append(s.members, m)
+		var leftovers []state.Container
+		m.now, leftovers, there = pick(c, there)
+		for _, left := range leftovers {
+			u.stopAndRemove(left, u.options.Timeout, false, "left by an interrupted replacement of "+c.Name)
+		}
+		u.decide(s, m)
+	}
+	for _, extra := range there {
+		cause := fmt.Sprintf("scale is %d", len(s.Containers))
+		u.stopAndRemove(extra, u.options.Timeout, false, cause)
+	}
+}
+
+// pick finds the container that is the wanted one, others that claim to be, and the rest. The one with the right name counts;
+// without it, the newest.
+func pick(want desired.Container, there []state.Container) (now *state.Container, leftovers, rest []state.Container) {
+	for _, c := range there {
+		if c.Number != want.Number {
+			rest = append(rest, c)
+			continue
+		}
+		switch {
+		case now == nil:
+			now = &c
+		case now.Name != want.Name && (c.Name == want.Name || c.Created.After(now.Created)):
+			leftovers = append(leftovers, *now)
+			now = &c
+		default:
+			leftovers = append(leftovers, c)
+		}
+	}
+	return now, leftovers, rest
+}
+
+func (u *up) decide(s *service, m *member) {
+	if m.now == nil {
+		u.create(s, m)
+		return
+	}
+	m.causes = u.causes(s, m)
+	if len(m.causes) > 0 {
+		u.replace(s, m)
+		return
+	}
+	u.repair(s, m)
+}
+
+// create makes a container that is not there.
+func (u *up) create(s *service, m *member) {
+	s.made = true
+	m.begin, m.why = true, ""
+	m.ready = []string{u.make(s, m, m.Name, m.Config, "it is not there")}
+}
+
+// make adds the creation under a name, and the copying of files; it returns the last of them.
+func (u *up) make(s *service, m *member, name string, config engine.CreateConfig, cause string) string {
+	op := &CreateContainer{Header: header(s.Name), Name: name, Config: u.sealed(s, m, config)}
+	if s.imageID == "" {
+		op.ImageFrom = s.Image
+	}
+	needs := append(u.resources(s), s.imageOp)
+	for _, other := range s.Shares {
+		if shared := u.services[other]; shared != nil {
+			for _, member := range shared.members {
+				needs = append(needs, member.ready...)
+			}
+		}
+	}
+	id := u.add("create", op, Subject{Container, name}, cause, needs...)
+	files := slices.DeleteFunc(slices.Clone(m.Files), func(f desired.File) bool { return f.Mounted })
+	if len(files) == 0 {
+		return id
+	}
+	copying := &CopyFiles{Header: header(s.Name), Container: name, Files: files}
+	return u.add("copy files to", copying, Subject{Container, name}, "configs and secrets", id)
+}
+
+// sealed adds the labels that a later plan compares with.
+func (u *up) sealed(s *service, m *member, config engine.CreateConfig) engine.CreateConfig {
+	own := *config.Config
+	own.Labels = maps.Clone(own.Labels)
+	own.Labels[desired.LabelConfig] = m.Settings.Pack()
+	own.Labels[desired.LabelImage] = s.imageID
+	config.Config = &own
+	return config
+}
+
+// replace makes the new container beside the old one, under another name, and only when that worked is the old one stopped
+// and removed. So a configuration that the engine refuses leaves what runs running.
+func (u *up) replace(s *service, m *member) {
+	s.made = true
+	m.begin = true
+	cause := joinCauses(m.causes)
+	name := temporaryName(m.now.ID, m.Name)
+	config := m.Config
+	if !u.options.RenewVolumes {
+		config = inherit(config, m.now.Anonymous)
+	}
+	created := u.make(s, m, name, config, cause)
+	needs := []string{created}
+	if m.now.Status.Alive() {
+		m.stopped = u.stop(*m.now, u.options.Timeout, cause, created)
+		needs = []string{m.stopped}
+	}
+	removed := u.remove(*m.now, u.options.RenewVolumes, cause, needs...)
+	rename := &RenameContainer{Header: header(s.Name), Container: name, Name: m.Name}
+	m.ready = []string{u.add("rename", rename, Subject{Container, m.Name}, "it takes the place of the old one", removed)}
+}
+
+// temporaryName is what the new container is called until the old one is gone.
+func temporaryName(id, name string) string { return id[:min(12, len(id))] + "_" + name }
+
+// inherit mounts the old container's anonymous volumes where the new one mounts nothing of its own.
+func inherit(config engine.CreateConfig, volumes map[string]string) engine.CreateConfig {
+	if len(volumes) == 0 {
+		return config
+	}
+	host := *config.Host
+	host.Mounts = slices.Clone(host.Mounts)
+	for _, target := range slices.Sorted(maps.Keys(volumes)) {
+		i := slices.IndexFunc(host.Mounts, func(m mount.Mount) bool { return m.Target == target })
+		switch {
+		case i >= 0 && host.Mounts[i].Type == mount.TypeVolume && host.Mounts[i].Source == "":
+			host.Mounts[i].Source = volumes[target]
+		case i < 0 && !bound(&host, target):
+			host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeVolume, Source: volumes[target], Target: target})
+		}
+	}
+	config.Host = &host
+	return config
+}
+
+// repair changes in place what can be.
+func (u *up) repair(s *service, m *member) {
+	c := m.now
+	if c.Name != m.Name {
+		op := &RenameContainer{Header: header(s.Name), Container: c.ID, Name: m.Name}
+		m.ready = append(m.ready, u.add("rename", op, Subject{Container, m.Name}, "it is called "+c.Name))
+	}
+	u.resources(s) // what it is on may have vanished, as far as the engine allows that
+	switch c.Status {
+	case state.Paused:
+		op := &UnpauseContainer{Header: header(s.Name), Container: c.ID}
+		m.ready = append(m.ready, u.add("unpause", op, Subject{Container, m.Name}, "it is paused", m.ready...))
+	case state.Created:
+		m.begin, m.why = true, "it was never started"
+	case state.Exited:
+		if !u.options.Touched[m.Name] && !u.completed(s, c) {
+			m.begin, m.why = true, fmt.Sprintf("it exited (%d)", c.ExitCode)
+		}
+	}
+}
+
+// completed says that the container has done what it is there for: another service waits for its completion, and it
+// exited with 0. Running it again would be a surprise.
+func (u *up) completed(s *service, c *state.Container) bool {
+	if c.ExitCode != 0 {
+		return false
+	}
+	for _, other := range u.desired.Services {
+		for _, dep := range other.DependsOn {
+			if dep.Service == s.Name && dep.Condition == desired.Completed {
+				return true
+			}
+		}
+	}
+	return false
+}

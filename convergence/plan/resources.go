@@ -1,0 +1,178 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/docker/docker/api/types/network"
+
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/state"
+	"stackrun.dev/stack/engine"
+)
+
+// resource is a network as far as the plan has come.
+type resource struct {
+	desired.Network
+	op        string // the operation after which it is there as wanted, or ""
+	recreated bool   // so that those who were on it have to be put on it again
+}
+
+// resources makes sure that the service's networks and volumes are there, and returns the operations that do so.
+func (u *up) resources(s *service) []string {
+	var out []string
+	for _, key := range s.Networks {
+		if n := u.desired.Network(key); n != nil {
+			out = append(out, u.network(*n).op)
+		}
+	}
+	for _, key := range s.Volumes {
+		out = append(out, u.volume(key))
+	}
+	return slices.DeleteFunc(out, func(id string) bool { return id == "" })
+}
+
+func (u *up) network(n desired.Network) *resource {
+	if r, seen := u.networks[n.Key]; seen {
+		return r
+	}
+	r := &resource{Network: n}
+	u.networks[n.Key] = r
+	now, there := u.state.Networks[n.Name]
+	switch {
+	case n.External && !there:
+		u.fail(engine.ErrNotFound, "network %s is external and is not there; create it, or remove external: true", n.Name)
+	case n.External || builtIn(n.Name):
+	case !there:
+		r.op = u.createNetwork(n, "it is not there")
+	case now.Project != u.plan.Project:
+		u.fail(engine.ErrConflict, "network %s is there and belongs to %s; write external: true to use it, or give this one another name", n.Name, owner(now.Project))
+	default:
+		u.compareNetwork(r, now)
+	}
+	return r
+}
+
+// builtIn says whether every engine has the network.
+func builtIn(name string) bool { return name == "bridge" || name == "host" || name == "none" }
+
+func owner(project string) string {
+	if project == "" {
+		return "nobody's project"
+	}
+	return "project " + project
+}
+
+func (u *up) createNetwork(n desired.Network, cause string, needs ...string) string {
+	op := &CreateNetwork{Name: n.Name, Options: n.Create}
+	return u.add("create", op, Subject{Network, n.Name}, cause, needs...)
+}
+
+// compareNetwork recreates a network that differs: everybody off, remove, create; reconnect puts those back who stay.
+func (u *up) compareNetwork(r *resource, now state.Network) {
+	changes := changed(now.Hash, r.Hash, now.Config, r.Settings)
+	if len(changes) == 0 || u.options.Recreate == RecreateNever {
+		return
+	}
+	cause := joinCauses(changes)
+	var off []string
+	for _, c := range u.state.Containers {
+		if c.On(r.Name) {
+			op := &DisconnectNetwork{Header: header(c.Service), Network: r.Name, Container: c.ID}
+			off = append(off, u.add("disconnect", op, Subject{Network, r.Name + " from " + c.Name}, cause))
+		}
+	}
+	removed := u.add("remove", &RemoveNetwork{Ref: now.ID}, Subject{Network, r.Name}, cause, off...)
+	r.op = u.createNetwork(r.Network, cause, removed)
+	r.recreated = true
+}
+
+// changed says what differs between what is there and what is wanted. What carries no hash of ours was made by Docker
+// Compose, and is trusted.
+func changed(wasHash, isHash, packed string, is desired.Settings) []string {
+	if wasHash == "" || wasHash == isHash {
+		return nil
+	}
+	was, ok := desired.Unpack(packed)
+	if !ok {
+		return []string{"configuration changed"}
+	}
+	return inWords(desired.Changes(was, is))
+}
+
+// reconnect puts containers that stay on networks that they should be on and are not.
+func (u *up) reconnect() {
+	for _, name := range slices.Sorted(maps.Keys(u.services)) {
+		for _, m := range u.services[name].members {
+			if m.now != nil && len(m.causes) == 0 && m.Config.Networking != nil {
+				u.reconnectMember(u.services[name], m)
+			}
+		}
+	}
+	u.reconnectOthers()
+}
+
+func (u *up) reconnectMember(s *service, m *member) {
+	for _, key := range s.Networks {
+		n := u.networks[key]
+		settings := m.Config.Networking.EndpointsConfig[n.Name]
+		switch {
+		case n == nil:
+		case n.recreated:
+			u.connect(*m.now, n, settings, "the network is recreated")
+		case !m.now.On(n.Name) && m.now.Status.Alive():
+			u.connect(*m.now, n, settings, "it was disconnected")
+		}
+	}
+}
+
+// reconnectOthers puts back whoever was on a recreated network and is not part of this plan otherwise.
+func (u *up) reconnectOthers() {
+	for _, key := range slices.Sorted(maps.Keys(u.networks)) {
+		n := u.networks[key]
+		for _, c := range u.state.Containers {
+			if n.recreated && c.On(n.Name) && u.services[c.Service] == nil {
+				settings := &network.EndpointSettings{Aliases: []string{c.Name, c.Service}}
+				u.connect(c, n, settings, "the network is recreated")
+			}
+		}
+	}
+}
+
+func (u *up) connect(c state.Container, n *resource, settings *network.EndpointSettings, cause string) {
+	op := &ConnectNetwork{Header: header(c.Service), Network: n.Name, Container: c.ID, Settings: settings}
+	id := u.add("connect", op, Subject{Network, n.Name + " to " + c.Name}, cause, n.op)
+	if start := u.find("start container " + c.Name); start != nil {
+		start.Head().Needs = append(start.Head().Needs, id)
+	}
+}
+
+// volume makes sure that the volume is there and returns the operation that creates it, or "". A volume that differs is
+// left as it is: what is in it is the user's.
+func (u *up) volume(key string) string {
+	if id, seen := u.volumes[key]; seen {
+		return id
+	}
+	u.volumes[key] = ""
+	i := slices.IndexFunc(u.desired.Volumes, func(v desired.Volume) bool { return v.Key == key })
+	if i < 0 {
+		return ""
+	}
+	v := u.desired.Volumes[i]
+	now, there := u.state.Volumes[v.Name]
+	switch {
+	case v.External && !there:
+		u.fail(engine.ErrNotFound, "volume %s is external and is not there; create it, or remove external: true", v.Name)
+	case v.External:
+	case !there:
+		op := &CreateVolume{Options: v.Create}
+		u.volumes[key] = u.add("create", op, Subject{Volume, v.Name}, "it is not there")
+	case now.Project != u.plan.Project:
+		u.note("volume %s is there and belongs to %s; it is used as it is (write external: true)", v.Name, owner(now.Project))
+	default:
+		if changes := changed(now.Hash, v.Hash, now.Config, v.Settings); len(changes) > 0 {
+			u.note("volume %s differs (%s) and is kept as it is; to make it anew, remove it", v.Name, joinCauses(changes))
+		}
+	}
+	return u.volumes[key]
+}

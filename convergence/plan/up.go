@@ -1,0 +1,221 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/state"
+	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/internal/dag"
+)
+
+// Up plans what makes the project as desired. The error says why that is not possible whatever is done, for example that an
+// external network is not there; it is of one of the engine's kinds.
+func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
+	u := &up{
+		builder:  newBuilder(d.Name, s),
+		desired:  d,
+		options:  o,
+		services: make(map[string]*service),
+		networks: make(map[string]*resource),
+		volumes:  make(map[string]string),
+	}
+	order, err := u.selectServices()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range order {
+		u.image(u.services[name])
+	}
+	u.postpone(order)
+	for _, name := range order {
+		u.reconcile(u.services[name])
+	}
+	for _, name := range order {
+		u.restartAfterDependencies(u.services[name])
+	}
+	for _, name := range order {
+		u.start(u.services[name])
+	}
+	u.reconnect()
+	u.orphans()
+	if len(u.errs) > 0 {
+		return nil, errors.Join(u.errs...)
+	}
+	return u.plan.sort(), nil
+}
+
+type up struct {
+	*builder
+	desired  *desired.Project
+	options  UpOptions
+	services map[string]*service
+	networks map[string]*resource // by key
+	volumes  map[string]string    // the operation that creates it, or "", by key
+	errs     []error
+}
+
+// service is what is known about one service while the plan is made.
+type service struct {
+	*desired.Service
+	asked   bool   // and not only a dependency of one that was
+	imageID string // "" if it is not known before imageOp is done
+	imageOp string // the operation that pulls or builds the image, or ""
+	later   bool   // decided in the next round
+	members []*member
+	made    bool // one of its containers is created or recreated
+}
+
+// member is one desired container and what becomes of it.
+type member struct {
+	desired.Container
+	now     *state.Container // the one that is there, or nil
+	causes  []string         // why now is replaced; empty: it stays
+	ready   []string         // operations after which the container is there under its name
+	stopped string           // the operation that stops now, or ""
+	start   string           // the operation that starts it, or ""
+	begin   bool             // it is to be started
+	why     string           // the cause of that
+	wait    string           // the operation that waits until it is healthy or done, or ""
+}
+
+// ref is how operations name the container: by ID if it is there and stays.
+func (m *member) ref() string {
+	if m.now != nil && len(m.causes) == 0 {
+		return m.now.ID
+	}
+	return m.Name
+}
+
+// selectServices fills u.services and returns their names, dependencies first.
+func (u *up) selectServices() ([]string, error) {
+	var g dag.Graph
+	for i := range u.desired.Services {
+		s := &u.desired.Services[i]
+		g.Add(s.Name, s.Shares...)
+		for _, dep := range s.DependsOn {
+			g.Add(s.Name, dep.Service)
+		}
+	}
+	asked := u.options.Services
+	if len(asked) == 0 {
+		asked = g.Nodes()
+	}
+	names := asked
+	if !u.options.NoDeps {
+		names = g.Closure(asked...)
+	}
+	for _, name := range names {
+		s := u.desired.Service(name)
+		if s == nil {
+			if slices.Contains(asked, name) {
+				return nil, engine.Errorf(engine.ErrNotFound, "no such service: %s", name)
+			}
+			continue
+		}
+		u.services[name] = &service{Service: s, asked: slices.Contains(asked, name)}
+	}
+	order, err := g.Sort()
+	if err != nil {
+		return nil, engine.Errorf(engine.ErrInvalid, "services depend on each other: %w", err)
+	}
+	return slices.DeleteFunc(order, func(name string) bool { return u.services[name] == nil }), nil
+}
+
+// image finds out whether the service's image must be built or pulled.
+func (u *up) image(s *service) {
+	found, there := u.state.Images[s.Image]
+	s.imageID = found.ID
+	if u.options.Fetched[s.Image] && there {
+		return
+	}
+	if len(s.Containers) == 0 {
+		return
+	}
+	switch cause := u.fetchCause(s, there); {
+	case cause == "":
+	case s.Build != nil && !u.options.NoBuild && cause != pulled:
+		op := &BuildImage{Header: header(s.Name), Ref: s.Image, Build: s.Build}
+		s.imageOp, s.imageID = u.add("build", op, Subject{Image, s.Image}, cause), ""
+	case s.pull(u.options) == desired.PullNever:
+		u.errs = append(u.errs, engine.Errorf(engine.ErrNotFound, "cannot create the containers of service %s: there is no image %s, and it may not be pulled", s.Name, s.Image))
+	default:
+		op := &PullImage{Header: header(s.Name), Ref: s.Image, Platform: s.Platform}
+		s.imageOp, s.imageID = u.add("pull", op, Subject{Image, s.Image}, cause), ""
+	}
+}
+
+const pulled = "it is to be pulled always"
+
+// fetchCause says why the image is needed anew, or "".
+func (u *up) fetchCause(s *service, there bool) string {
+	pull := s.pull(u.options)
+	switch {
+	case s.Build != nil && u.options.Build && s.asked:
+		return "a build was asked for"
+	case s.Build != nil && pull == desired.PullBuild && !u.options.NoBuild:
+		return "it is to be built always"
+	case !there:
+		return "there is no such image"
+	case pull == desired.PullAlways && s.Build == nil:
+		return pulled
+	}
+	return ""
+}
+
+func (s *service) pull(o UpOptions) desired.PullPolicy {
+	if o.Pull != "" {
+		return o.Pull
+	}
+	return s.Pull
+}
+
+// postpone puts off services whose containers may or may not have to be replaced, which only the new image tells, and what
+// depends on those.
+func (u *up) postpone(order []string) {
+	for _, name := range order {
+		s := u.services[name]
+		s.later = s.imageOp != "" && len(u.state.Of(name)) > 0
+		for _, other := range u.upstream(s) {
+			s.later = s.later || other.later
+		}
+		u.plan.Undecided = u.plan.Undecided || s.later
+	}
+}
+
+// upstream are the selected services that s depends on in any way.
+func (u *up) upstream(s *service) []*service {
+	var out []*service
+	for _, dep := range s.DependsOn {
+		if other := u.services[dep.Service]; other != nil {
+			out = append(out, other)
+		}
+	}
+	for _, name := range s.Shares {
+		if other := u.services[name]; other != nil && !slices.Contains(out, other) {
+			out = append(out, other)
+		}
+	}
+	return out
+}
+
+func (u *up) orphans() {
+	var names []string
+	for _, c := range orphans(u.desired, u.state) {
+		if u.options.RemoveOrphans {
+			u.stopAndRemove(c, u.options.Timeout, false, "the project has no service "+c.Service)
+		} else if !c.OneOff {
+			names = append(names, c.Name)
+		}
+	}
+	if len(names) > 0 {
+		u.note("orphan containers, of services that the project no longer has: %s; --remove-orphans removes them", strings.Join(names, ", "))
+	}
+}
+
+func (u *up) fail(kind error, format string, args ...any) {
+	u.errs = append(u.errs, engine.Errorf(kind, "%s", fmt.Sprintf(format, args...)))
+}

@@ -1,0 +1,129 @@
+package convergence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/execute"
+	"stackrun.dev/stack/convergence/observe"
+	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/engine"
+)
+
+// Options are the choices of a run.
+type Options struct {
+	Up      plan.UpOptions
+	Execute execute.Options
+
+	// Lock keeps two runs on one project apart. nil: no lock.
+	Lock Locker
+
+	// OnPlan is told each round's plan before it is executed. May be nil.
+	OnPlan func(*plan.Plan)
+}
+
+// Locker takes the lock of a project, waiting until it is free or the context is done, and gives it back by unlock. How and
+// where the lock is kept, and telling the user that there is something to wait for, is the caller's business.
+type Locker func(ctx context.Context, project string) (unlock func(), err error)
+
+// Result is what a run did.
+type Result struct {
+	Rounds  int      // plans that were carried out
+	Changed bool     // at least one operation was carried out
+	Notes   []string // of the last plan
+}
+
+// maxRounds bounds a run. Two rounds do it; a third is for images whose outcome decides about containers. More means that
+// something else keeps changing the project.
+const maxRounds = 8
+
+// Run brings the project to its desired state. It returns when a plan is empty. The error joins what failed
+// (execute.Failure), says why no plan can be made, or is the context's.
+func Run(ctx context.Context, e engine.Engine, d *desired.Project, o Options, sink execute.Sink) (*Result, error) {
+	unlock, err := o.lock(ctx, d.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	out := &Result{}
+	up := o.Up
+	up.Fetched, up.Touched = maps.Clone(up.Fetched), maps.Clone(up.Touched)
+	for range maxRounds {
+		p, err := Plan(ctx, e, d, up)
+		if err != nil {
+			return out, err
+		}
+		out.Notes = p.Notes
+		if p.Empty() {
+			return out, nil
+		}
+		if o.OnPlan != nil {
+			o.OnPlan(p)
+		}
+		done := execute.Run(ctx, e, p, o.Execute, sink)
+		out.Rounds++
+		out.Changed = true
+		if err := done.Err(); err != nil {
+			return out, err
+		}
+		up.Fetched, up.Touched = merged(up.Fetched, done.Fetched), merged(up.Touched, done.Touched)
+	}
+	return out, errors.New("cannot converge: the project still differs after " + fmt.Sprint(maxRounds) + " rounds; something else is changing it")
+}
+
+func merged(a, b map[string]bool) map[string]bool {
+	if a == nil {
+		return b
+	}
+	maps.Copy(a, b)
+	return a
+}
+
+// Plan observes and says what Run would do first.
+func Plan(ctx context.Context, e observe.Engine, d *desired.Project, o plan.UpOptions) (*plan.Plan, error) {
+	s, err := observe.Project(ctx, e, d.Name, d)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Up(d, s, o)
+}
+
+// Apply carries out one plan that was made otherwise: to take the project down, to stop it, and so on.
+func Apply(ctx context.Context, e engine.Engine, p *plan.Plan, o Options, sink execute.Sink) error {
+	unlock, err := o.lock(ctx, p.Project)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return execute.Run(ctx, e, p, o.Execute, sink).Err()
+}
+
+// Down takes a project down. d may be nil when there is no Compose file; name is the project's.
+func Down(ctx context.Context, e engine.Engine, name string, d *desired.Project, down plan.DownOptions, o Options, sink execute.Sink) (*Result, error) {
+	unlock, err := o.lock(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	s, err := observe.Project(ctx, e, name, d)
+	if err != nil {
+		return nil, err
+	}
+	p := plan.Down(d, s, down)
+	out := &Result{Notes: p.Notes, Changed: !p.Empty()}
+	if o.OnPlan != nil && out.Changed {
+		o.OnPlan(p)
+	}
+	out.Rounds = len(p.Operations[:min(1, len(p.Operations))])
+	return out, execute.Run(ctx, e, p, o.Execute, sink).Err()
+}
+
+func (o *Options) lock(ctx context.Context, project string) (func(), error) {
+	if o.Lock == nil {
+		return func() {}, nil
+	}
+	return o.Lock(ctx, project)
+}
