@@ -248,4 +248,6 @@ func (b *builder) images(d *desired.Project, services []string, add func(*desire
 }
 
 // String is for messages about plans.
-func (p *Plan) String() string { return fmt.Sprintf("plan of %s: %d operations", p.Project, len(p.Operations)) }
+func (p *Plan) String() string {
+	return fmt.Sprintf("plan of %s: %d operations", p.Project, len(p.Operations))
+}
