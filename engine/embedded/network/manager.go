@@ -1,11 +1,22 @@
 package network
 
 import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/docker/docker/api/types/network"
 
 	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/engine/embedded/network/ipam"
+	"stackrun.dev/stack/engine/embedded/network/kernel"
+	"stackrun.dev/stack/engine/embedded/network/nft"
 )
 
 // Store keeps the records of networks and endpoints over a restart of the engine. A Put is durable when it returns.
@@ -14,6 +25,12 @@ type Store interface {
 	Delete(key string) error
 	All() (map[string][]byte, error)
 }
+
+// Prefixes of the Store's keys.
+const (
+	networkKey   = "network/"
+	containerKey = "container/"
+)
 
 // Options say who a Manager is and where its records are.
 type Options struct {
@@ -27,49 +44,251 @@ type Options struct {
 	Store Store
 }
 
-// Manager keeps the networks of one engine. Its methods may be called from several goroutines.
-type Manager struct{}
-
-// Open reads the records and makes the kernel agree with them: bridges and rules that vanished (a reboot, a flushed
-// rule set) come back if containers need them, and what no record owns is removed. Call Adopt next.
-func Open(opts Options) (*Manager, error) {
-	return nil, unfinished("opening the networks")
+// links is what the Manager needs of the kernel: see package kernel.
+type links interface {
+	Links() ([]string, error)
+	Routes() ([]kernel.Route, error)
+	EnableForwarding() (bool, error)
+	FiltersBridged() bool
+	AddBridge(kernel.Bridge) error
+	Silence(name string) error
+	Enslave(port, bridge string) error
+	DeleteLinks(names ...string) error
+	NewNamespace(kernel.Namespace) (*os.File, error)
+	Plug(netns string, i kernel.Interface) error
+	SetGateway(netns string, gateway netip.Addr) error
+	ForgetDatagrams(ports []uint16) error
+	Close() error
 }
 
-// Adopt releases everything that belongs to containers that are not in ids, which are those that run.
-func (m *Manager) Adopt(ids []string) error { return unfinished("adopting") }
+// table is what it needs of the firewall: see package nft.
+type table interface {
+	Exists() (bool, error)
+	Apply(nft.Change) error
+	Replace(nft.Elements) error
+	Delete() error
+}
+
+// Manager keeps the networks of one engine. Its methods may be called from several goroutines.
+type Manager struct {
+	pools    []netip.Prefix
+	store    Store
+	links    links
+	firewall *firewall
+	sweeper  sweeper
+
+	mu         sync.Mutex // guards what follows and what hangs on it
+	networks   map[string]*segment
+	containers map[string]*container
+	ports      portTable
+}
+
+// Open reads the records. Call Adopt next, which makes the kernel agree with them.
+func Open(opts Options) (*Manager, error) {
+	number, err := hex.DecodeString(opts.Instance)
+	if err != nil || len(number) != 4 {
+		return nil, engine.Errorf(engine.ErrInvalid, "instance %q is not 8 hexadecimal digits", opts.Instance)
+	}
+	// Links of group 0 are everybody's, and group 1 is as good as any.
+	group := max(1, uint32(number[0])<<24|uint32(number[1])<<16|uint32(number[2])<<8|uint32(number[3]))
+	k, err := kernel.New(group)
+	if err != nil {
+		return nil, engine.Errorf(engine.ErrInternal, "cannot open the networks: %w", err)
+	}
+	m, err := open(opts, k, nft.New("stack_"+strings.ToLower(opts.Instance)))
+	if err != nil {
+		return nil, errors.Join(err, k.Close())
+	}
+	return m, nil
+}
+
+func open(opts Options, l links, t table) (*Manager, error) {
+	m := &Manager{
+		pools: opts.Pools, store: opts.Store, links: l, firewall: newFirewall(t),
+		networks: map[string]*segment{}, containers: map[string]*container{}, ports: newPortTable(),
+	}
+	if m.pools == nil {
+		m.pools = ipam.DefaultPools()
+	}
+	m.sweeper.sweep = m.sweep
+	for _, n := range predefined(opts.Instance) {
+		m.networks[n.ID] = n
+	}
+	if err := m.load(); err != nil {
+		return nil, engine.Errorf(engine.ErrInternal, "cannot read the networks: %w", err)
+	}
+	return m, nil
+}
+
+// predefined returns the networks that are always there. They keep their IDs, which the instance determines.
+func predefined(instance string) []*segment {
+	var list []*segment
+	for _, p := range []struct{ name, driver string }{
+		{nameBridge, driverBridge}, {nameHost, driverHost}, {nameNone, driverNull},
+	} {
+		n := &segment{
+			networkRecord: networkRecord{ID: derivedID(instance, p.name), Name: p.name, Created: time.Unix(0, 0).UTC(),
+				Options: network.CreateOptions{Driver: p.driver}},
+			predefined: true,
+		}
+		n.Auto = p.driver == driverBridge
+		_ = n.complete() // has no options that could be wrong
+		list = append(list, n)
+	}
+	return list
+}
+
+// load reads the Store.
+func (m *Manager) load() error {
+	records, err := m.store.All()
+	if err != nil {
+		return err
+	}
+	for key, value := range records {
+		if id, ok := strings.CutPrefix(key, networkKey); ok {
+			if err := m.loadNetwork(id, value); err != nil {
+				return fmt.Errorf("network %s: %w", id, err)
+			}
+		}
+	}
+	for key, value := range records {
+		if id, ok := strings.CutPrefix(key, containerKey); ok {
+			if err := m.loadContainer(value); err != nil {
+				return fmt.Errorf("container %s: %w", id, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (m *Manager) loadNetwork(id string, value []byte) error {
+	n := &segment{}
+	if err := json.Unmarshal(value, &n.networkRecord); err != nil {
+		return err
+	}
+	if old := m.networks[id]; old != nil {
+		n.predefined = old.predefined
+	}
+	m.networks[id] = n
+	return n.complete()
+}
+
+func (m *Manager) loadContainer(value []byte) error {
+	c := &container{}
+	if err := json.Unmarshal(value, c); err != nil {
+		return err
+	}
+	for _, e := range c.Endpoints {
+		n := m.networks[e.Network]
+		if n == nil {
+			return fmt.Errorf("there is no network %s", e.Network)
+		}
+		e.container, e.network = c, n
+		if err := n.space.Take(e.Address.Addr()); err != nil {
+			return err
+		}
+		n.endpoints[c.ID] = e
+	}
+	for _, p := range c.Ports {
+		m.ports.hold(p.Reservation, c)
+	}
+	m.containers[c.ID] = c
+	return nil
+}
+
+func (m *Manager) saveNetwork(n *segment) error {
+	m.mu.Lock()
+	value, err := json.Marshal(n.networkRecord)
+	m.mu.Unlock()
+	return m.put(networkKey+n.ID, value, err)
+}
+
+func (m *Manager) saveContainer(c *container) error {
+	m.mu.Lock()
+	value, err := json.Marshal(c)
+	m.mu.Unlock()
+	return m.put(containerKey+c.ID, value, err)
+}
+
+func (m *Manager) put(key string, value []byte, err error) error {
+	if err == nil {
+		err = m.store.Put(key, value)
+	}
+	if err != nil {
+		return engine.Errorf(engine.ErrInternal, "cannot record %s: %w", key, err)
+	}
+	return nil
+}
+
+// Adopt is told which containers run. It releases everything that belongs to others and makes the kernel agree with
+// the records: bridges and rules that vanished (a reboot, a flushed rule set) come back if containers need them, and
+// what no record owns is removed.
+func (m *Manager) Adopt(ids []string) error {
+	running := map[string]bool{}
+	for _, id := range ids {
+		running[id] = true
+	}
+	var errs []error
+	m.mu.Lock()
+	var gone []*container
+	for id, c := range m.containers {
+		if !running[id] {
+			gone = append(gone, c)
+		}
+	}
+	for _, c := range gone {
+		m.forget(c)
+	}
+	m.mu.Unlock()
+	for _, c := range gone {
+		errs = append(errs, m.store.Delete(containerKey+c.ID))
+	}
+	return errors.Join(append(errs, m.Repair())...)
+}
 
 // Repair makes the kernel agree with the records again, after something else changed it.
-func (m *Manager) Repair() error { return unfinished("repairing") }
+func (m *Manager) Repair() error {
+	busy := m.busy()
+	for _, n := range busy {
+		m.want(n, true)
+	}
+	errs := []error{m.firewall.replace(m.elements())} // the rules first: no bridge is without them
+	for _, n := range busy {
+		errs = append(errs, m.repair(n))
+	}
+	return errors.Join(append(errs, m.sweeper.now())...)
+}
+
+// busy returns the networks that containers are connected to.
+func (m *Manager) busy() []*segment {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []*segment
+	for _, n := range m.networks {
+		if len(n.endpoints) > 0 {
+			list = append(list, n)
+		}
+	}
+	return list
+}
 
 // Close gives back what no running container needs: the bridges and rules of idle networks, and the table with the
-// last of them. Networks in use stay as they are. The records stay.
-func (m *Manager) Close() error { return unfinished("closing") }
-
-func unfinished(what string) error {
-	return engine.Errorf(engine.ErrUnsupported, "%s is not supported yet", what)
-}
-
-// Create makes a network and returns its ID. ErrConflict: the name is taken. ErrInvalid: a bad subnet, gateway or
-// option, or a subnet that overlaps another network's or one of the host's, which the message names. ErrUnsupported: a
-// driver other than bridge. Nothing changes in the kernel until a container connects.
-func (m *Manager) Create(name string, opts network.CreateOptions) (string, error) {
-	return "", unfinished("creating a network")
-}
-
-// List returns all networks, the predefined bridge, host and none included, sorted by name.
-func (m *Manager) List() []network.Inspect { return nil }
-
-// Inspect describes the network with its connected containers. ref is a name, an ID or the beginning of one.
-func (m *Manager) Inspect(ref string) (network.Inspect, error) {
-	return network.Inspect{}, unfinished("inspecting a network")
-}
-
-// Remove removes the network. ErrNotFound: there is none. ErrConflict: containers are connected, which the message
-// names. ErrForbidden: it is predefined.
-func (m *Manager) Remove(ref string) error { return unfinished("removing a network") }
-
-// Resolve finds a network by its ID, its name or an unambiguous beginning of its ID.
-func (m *Manager) Resolve(ref string) (id, name string, err error) {
-	return "", "", unfinished("finding a network")
+// last of them. Networks in use stay as they are. The records stay. The Manager must not be used any more.
+func (m *Manager) Close() error {
+	m.mu.Lock()
+	var idle []*segment
+	for _, n := range m.networks {
+		if len(n.endpoints) == 0 {
+			idle = append(idle, n)
+		}
+	}
+	m.mu.Unlock()
+	var errs []error
+	for _, n := range idle {
+		n.activation.Lock()
+		errs = append(errs, m.deactivate(n))
+		n.activation.Unlock()
+	}
+	errs = append(errs, m.sweeper.close(), m.links.Close())
+	return errors.Join(errs...)
 }

@@ -1,10 +1,88 @@
 package network
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
 
-// Names is what resolvers answer from: per key the lower-case names with their addresses. A key is the ID of a network,
-// or of a container for the names that only this container sees (its links). See Sandbox.ResolverNetworks.
+// Names is what resolvers answer from: per key the lower-case names with their addresses, sorted. A key is the ID of a
+// network, or of a container for the names that only this container sees (its links). See Sandbox.ResolverNetworks.
 type Names map[string]map[string][]netip.Addr
 
 // Names returns the names of all containers that have a sandbox.
-func (m *Manager) Names() Names { return nil }
+func (m *Manager) Names() Names {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []*container
+	for _, c := range m.containers {
+		all = append(all, c)
+	}
+	return nameTable(all)
+}
+
+// nameTable is Names of these containers.
+func nameTable(all []*container) Names {
+	names := Names{}
+	for _, c := range all {
+		for _, e := range c.Endpoints {
+			if !e.network.resolves() {
+				continue
+			}
+			for _, name := range e.names() {
+				names.add(e.Network, name, e.Address.Addr())
+			}
+		}
+	}
+	for _, c := range all {
+		for _, e := range c.Endpoints {
+			for _, link := range e.Settings.Links {
+				target, alias, _ := strings.Cut(strings.TrimPrefix(link, "/"), ":")
+				if linked := find(all, e.Network, strings.TrimPrefix(target, "/")); linked != nil {
+					names.add(c.ID, target, linked.Address.Addr())
+					if alias != "" {
+						names.add(c.ID, strings.TrimPrefix(alias, "/"), linked.Address.Addr())
+					}
+				}
+			}
+		}
+	}
+	return names
+}
+
+func (n Names) add(key, name string, a netip.Addr) {
+	if n[key] == nil {
+		n[key] = map[string][]netip.Addr{}
+	}
+	name = strings.ToLower(name)
+	list := n[key][name]
+	if i, found := slices.BinarySearchFunc(list, a, netip.Addr.Compare); !found {
+		n[key][name] = slices.Insert(list, i, a)
+	}
+}
+
+// find returns the endpoint of the container of this name or ID on the network, nil if there is none.
+func find(all []*container, network, target string) *endpoint {
+	for _, c := range all {
+		if c.Name != target && c.ID != target && shortID(c.ID) != target {
+			continue
+		}
+		for _, e := range c.Endpoints {
+			if e.Network == network {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// resolverNetworks are the keys of the name table for the container's questions.
+func (c *container) resolverNetworks() []string {
+	keys := []string{c.ID}
+	for _, e := range c.Endpoints {
+		if e.network.resolves() {
+			keys = append(keys, e.Network)
+		}
+	}
+	return keys
+}

@@ -1,11 +1,20 @@
 package network
 
 import (
+	"cmp"
+	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/go-connections/nat"
+	"golang.org/x/sys/unix"
+
+	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/engine/embedded/network/kernel"
+	"stackrun.dev/stack/engine/embedded/network/nft"
 )
 
 // Attachment connects a container to a network.
@@ -17,13 +26,29 @@ type Attachment struct {
 // Attachments sorts a container's networks into the order of its interfaces: the one of its network mode first, the
 // others by name. A network mode that is a network's name and not among the endpoints counts as one.
 func Attachments(mode string, endpoints map[string]*network.EndpointSettings) []Attachment {
-	return nil
+	var list []Attachment
+	for name, settings := range endpoints {
+		list = append(list, Attachment{name, settings})
+	}
+	if _, ok := endpoints[mode]; !ok && mode != "" && (len(endpoints) == 0 || mode != network.NetworkDefault) {
+		list = append(list, Attachment{Network: mode})
+	}
+	last := func(a Attachment) int {
+		if a.Network == mode {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(list, func(a, b Attachment) int {
+		return cmp.Or(last(a)-last(b), cmp.Compare(a.Network, b.Network))
+	})
+	return list
 }
 
 // SandboxOptions are what a sandbox needs to know about its container beyond addresses and ports.
 type SandboxOptions struct {
 	Name    string   // the container's name, without a slash, for messages and name resolution
-	Aliases []string // further names on every user-defined network
+	Aliases []string // further names on every user-defined network, such as the host name
 
 	// Resolver redirects port 53 of 127.0.0.11 inside the sandbox to Sandbox.ResolverPort.
 	Resolver bool
@@ -32,7 +57,14 @@ type SandboxOptions struct {
 }
 
 // Sandbox is a network namespace with everything its container asked for.
-type Sandbox struct{}
+type Sandbox struct {
+	file      *os.File
+	resolver  uint16
+	networks  []string
+	endpoints map[string]*network.EndpointSettings
+	manager   *Manager
+	container *container
+}
 
 // NewSandbox makes the network namespace of a container that is about to start, or nothing for the network host, whose
 // File is nil. The attachments become eth0, eth1 and so on in their order. On an error nothing is left behind.
@@ -40,34 +72,242 @@ type Sandbox struct{}
 //
 // A container has one sandbox: Release it before making another.
 func (m *Manager) NewSandbox(containerID string, attachments []Attachment, ports []Port, opts SandboxOptions) (*Sandbox, error) {
-	return nil, unfinished("making a sandbox")
+	c := &container{ID: containerID, Name: cmp.Or(opts.Name, shortID(containerID)), Aliases: opts.Aliases}
+	segments, err := m.lookUp(c, attachments)
+	if err != nil {
+		return nil, err
+	}
+	if len(segments) > 0 && segments[0].driver == driverHost {
+		return &Sandbox{}, nil
+	}
+	for _, n := range segments {
+		if err := m.activate(n); err != nil {
+			return nil, err
+		}
+	}
+	if err := m.reserve(c, segments, attachments, ports); err != nil {
+		return nil, err
+	}
+	s := &Sandbox{manager: m, container: c}
+	if opts.Resolver {
+		s.resolver = resolverPort()
+	}
+	if s.file, err = m.build(c, segments, kernel.Namespace{Resolver: s.resolver, Sysctls: opts.Sysctls}); err != nil {
+		return nil, errors.Join(err, m.release(c))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s.endpoints = c.settings()
+	s.networks = c.resolverNetworks()
+	return s, nil
+}
+
+// resolverPort picks where the resolver listens: one of the ports that programs get when they do not ask for one, so
+// that none misses it.
+func resolverPort() uint16 {
+	const first, last = 32768, 60999
+	return first + rand.N[uint16](last-first+1)
+}
+
+// lookUp finds the networks and checks that they go together.
+func (m *Manager) lookUp(c *container, attachments []Attachment) ([]*segment, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.containers[c.ID] != nil {
+		return nil, engine.Errorf(engine.ErrConflict, "container %s has a sandbox already", c.Name)
+	}
+	var segments []*segment
+	for _, a := range attachments {
+		n, err := m.find(a.Network)
+		if err != nil {
+			return nil, err
+		}
+		if n.driver != driverBridge && len(attachments) > 1 {
+			return nil, engine.Errorf(engine.ErrInvalid, "container %s cannot be on other networks beside %q", c.Name, n.Name)
+		}
+		segments = append(segments, n)
+	}
+	return segments, nil
+}
+
+// reserve takes addresses and ports, all or none.
+func (m *Manager) reserve(c *container, segments []*segment, attachments []Attachment, ports []Port) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.containers[c.ID] != nil {
+		return engine.Errorf(engine.ErrConflict, "container %s has a sandbox already", c.Name)
+	}
+	m.containers[c.ID] = c
+	err := func() error {
+		for i, n := range segments {
+			if n.driver == driverNull {
+				c.Private = true
+				continue
+			}
+			e, err := m.join(c, n, attachments[i].Settings)
+			if err != nil {
+				return err
+			}
+			if _, err := e.device(); err != nil {
+				return err
+			}
+		}
+		return m.publish(c, ports)
+	}()
+	if err != nil {
+		m.forget(c)
+	}
+	return err
+}
+
+// publish finds ports of the host. A container that the world does not reach publishes none. The caller holds the lock.
+func (m *Manager) publish(c *container, ports []Port) error {
+	gateway := c.gateway()
+	if gateway == nil {
+		return nil
+	}
+	for _, p := range ports {
+		ip := p.HostIP
+		if !ip.IsValid() {
+			ip = gateway.network.hostBinding
+		}
+		if !ip.IsValid() {
+			ip = netip.IPv4Unspecified()
+		}
+		r, err := m.ports.pick(p, ip, c, 0)
+		if err != nil {
+			return engine.Errorf(engine.ErrConflict, "cannot publish port %d/%s of container %s: %w", p.Container, p.Proto, c.Name, err)
+		}
+		c.Ports = append(c.Ports, &published{Port: p, Reservation: r})
+	}
+	return nil
+}
+
+// forget is the reverse of reserve. The caller holds the lock.
+func (m *Manager) forget(c *container) {
+	if m.containers[c.ID] != c {
+		return
+	}
+	delete(m.containers, c.ID)
+	for _, e := range c.Endpoints {
+		m.part(e)
+	}
+	for _, p := range c.Ports {
+		m.ports.free(p.Reservation, c)
+	}
+}
+
+// build makes what was reserved, while the record is being written.
+func (m *Manager) build(c *container, segments []*segment, ns kernel.Namespace) (*os.File, error) {
+	// Filtered within the bridge, a packet to an own published port turns round there and not in the host.
+	hairpin := len(c.Ports) > 0 && m.links.FiltersBridged()
+	for _, e := range c.Endpoints {
+		i, err := e.device()
+		if err != nil {
+			return nil, err
+		}
+		i.Hairpin = hairpin
+		ns.Interfaces = append(ns.Interfaces, i)
+	}
+	if gateway := c.gateway(); gateway != nil {
+		ns.Gateway = gateway.network.Gateway
+	}
+	beside := make(chan error, 2)
+	go func() { beside <- m.saveContainer(c) }()
+	go func() { beside <- m.openPorts(c) }()
+	file, err := m.links.NewNamespace(ns)
+	if errors.Is(err, unix.ENODEV) { // somebody deleted a bridge
+		if err = m.repairAll(segments); err == nil {
+			file, err = m.links.NewNamespace(ns)
+		}
+	}
+	if err != nil {
+		err = engine.Errorf(engine.ErrInternal, "cannot make the network of container %s: %w", c.Name, err)
+	}
+	err = errors.Join(err, <-beside, <-beside)
+	if err != nil && file != nil {
+		err = errors.Join(err, file.Close())
+		file = nil
+	}
+	return file, err
+}
+
+// openPorts leads the published ports to the container.
+func (m *Manager) openPorts(c *container) error {
+	if err := m.swap(nft.Elements{}, c.elements()); err != nil {
+		return err
+	}
+	var datagrams []uint16
+	for _, p := range c.Ports {
+		if p.Proto == "udp" {
+			datagrams = append(datagrams, p.Reservation.Port)
+		}
+	}
+	if err := m.links.ForgetDatagrams(datagrams); err != nil {
+		return engine.Errorf(engine.ErrInternal, "cannot publish ports: %w", err)
+	}
+	return nil
+}
+
+// release gives everything back that the container has. The ports are free for others when nothing leads to them any
+// more, the addresses likewise.
+func (m *Manager) release(c *container) error {
+	m.mu.Lock()
+	ports := c.elements()
+	m.mu.Unlock()
+	err := m.swap(ports, nft.Elements{})
+	m.mu.Lock()
+	m.forget(c)
+	m.mu.Unlock()
+	if e := m.store.Delete(containerKey + c.ID); e != nil {
+		err = errors.Join(err, engine.Errorf(engine.ErrInternal, "cannot record that container %s has no network: %w", c.Name, e))
+	}
+	if len(c.Endpoints) > 0 {
+		m.sweeper.later()
+	}
+	return err
 }
 
 // File is the network namespace, to be handed to the process that starts the container; nil for the network host.
-func (s *Sandbox) File() *os.File { return nil }
+func (s *Sandbox) File() *os.File { return s.file }
 
 // Close closes File. The namespace goes on as long as a process is in it.
-func (s *Sandbox) Close() error { return nil }
+func (s *Sandbox) Close() error {
+	if s.file == nil {
+		return nil
+	}
+	return s.file.Close()
+}
 
 // ResolverPort is where, inside the sandbox, a resolver must listen on 127.0.0.11 by UDP and TCP; 0 without resolver.
-func (s *Sandbox) ResolverPort() uint16 { return 0 }
+func (s *Sandbox) ResolverPort() uint16 { return s.resolver }
 
 // ResolverNetworks are the keys of Names in which the container's names are looked up, in this order.
-func (s *Sandbox) ResolverNetworks() []string { return nil }
+func (s *Sandbox) ResolverNetworks() []string { return s.networks }
 
 // Endpoints are the settings of every attachment with the addresses filled in, by network ID.
-func (s *Sandbox) Endpoints() map[string]*network.EndpointSettings { return nil }
+func (s *Sandbox) Endpoints() map[string]*network.EndpointSettings { return s.endpoints }
 
 // Ports are the published ports in Docker's form, with the host ports that were chosen.
-func (s *Sandbox) Ports() nat.PortMap { return nil }
+func (s *Sandbox) Ports() nat.PortMap {
+	if s.container == nil {
+		return nil
+	}
+	s.manager.mu.Lock()
+	defer s.manager.mu.Unlock()
+	return portMap(s.container.Ports)
+}
 
 // Reservations are the host ports that must be held by listening sockets while the container runs.
-func (s *Sandbox) Reservations() []Reservation { return nil }
-
-// Reservation is a port of the host. An unspecified HostIP stands for all addresses.
-type Reservation struct {
-	HostIP netip.Addr
-	Port   uint16
-	Proto  string // "tcp", "udp" or "sctp"
-	Chosen bool   // picked from several: Manager.Repick finds another if a foreign process has it
+func (s *Sandbox) Reservations() []Reservation {
+	if s.container == nil {
+		return nil
+	}
+	s.manager.mu.Lock()
+	defer s.manager.mu.Unlock()
+	var list []Reservation
+	for _, p := range s.container.Ports {
+		list = append(list, p.Reservation)
+	}
+	return list
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -87,6 +88,48 @@ func (l *Linux) Silence(name string) error {
 		err = errors.Join(err, netlink.AddrDel(link, &a))
 	}
 	return err
+}
+
+// Enslave makes an existing link a port of the bridge.
+func (l *Linux) Enslave(port, bridge string) error {
+	s, err := openRtnetlink()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	index, err := s.index(bridge)
+	if err != nil {
+		return err
+	}
+	r, _ := link("connect link", port, 0)
+	r.add(unix.IFLA_MASTER, nl.Uint32Attr(uint32(index)))
+	return s.do(r)
+}
+
+// ForgetDatagrams makes the kernel forget where it led the UDP packets that came for these ports: with datagrams there
+// is no end of a connection that would make it forget, and a sender that goes on would never meet a new receiver.
+func (l *Linux) ForgetDatagrams(ports []uint16) error {
+	for _, port := range ports {
+		_, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, datagrams(port))
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("forget datagrams to port %d: %w", port, err)
+		}
+	}
+	return nil
+}
+
+// datagrams matches UDP packets that came for a port.
+type datagrams uint16
+
+// MatchConntrackFlow implements netlink.CustomConntrackFilter.
+func (d datagrams) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
+	return flow.Forward.Protocol == unix.IPPROTO_UDP && flow.Forward.DstPort == uint16(d)
+}
+
+// FiltersBridged tells whether the firewall sees packets that stay within a bridge (the kernel's br_netfilter).
+func (l *Linux) FiltersBridged() bool {
+	value, err := os.ReadFile("/proc/sys/net/bridge/bridge-nf-call-iptables")
+	return err == nil && len(value) > 0 && value[0] == '1'
 }
 
 // EnableForwarding lets the host pass packets on between its links, and tells whether it had not done so before.

@@ -24,8 +24,8 @@ func New(group uint32) (*Linux, error) {
 	if group == 0 {
 		return nil, errors.New("cannot use link group 0")
 	}
-	// Threads differ in their namespace only while one of ours makes a sandbox, and those have left the pool.
-	host, err := os.Open("/proc/self/ns/net")
+	// A thread that is in another namespace is locked to the goroutine that took it there.
+	host, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
 		return nil, err
 	}

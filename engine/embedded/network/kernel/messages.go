@@ -71,10 +71,12 @@ func tunePort(i Interface) request {
 	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
 	spec.AddRtAttr(unix.AF_INET6, nil).AddRtAttr(unix.IFLA_INET6_ADDR_GEN_MODE, []byte{nl.IN6_ADDR_GEN_MODE_NONE})
 	r.AddData(spec)
-	if i.Isolated {
+	if i.Isolated || i.Hairpin {
 		kind := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 		kind.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
-		kind.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil).AddRtAttr(nl.IFLA_BRPORT_ISOLATED, []byte{1})
+		port := kind.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil)
+		port.AddRtAttr(nl.IFLA_BRPORT_ISOLATED, flag(i.Isolated))
+		port.AddRtAttr(nl.IFLA_BRPORT_MODE, flag(i.Hairpin))
 		r.AddData(kind)
 	}
 	return r
@@ -85,6 +87,13 @@ const (
 	confARPNotify     = 22
 	confRouteLocalnet = 26
 )
+
+func flag(on bool) []byte {
+	if on {
+		return []byte{1}
+	}
+	return []byte{0}
+}
 
 // setIPv4 changes one of the settings that /proc/sys/net/ipv4/conf has for each link.
 func setIPv4(name string, setting int, value uint32) request {

@@ -21,6 +21,7 @@ type Interface struct {
 	Address  netip.Prefix      // with the size of the network
 	MTU      int               // bytes; 0 for the kernel's default
 	Isolated bool              // does not reach other isolated ports of the bridge
+	Hairpin  bool              // gets back what it sends to its own address by way of the host
 	Sysctls  map[string]string // written when the interface is there and before it is up; names with slashes
 }
 

@@ -64,6 +64,7 @@ func address(offset, register, size uint32) match {
 	return match{&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size}}
 }
 
+func source(register uint32) match      { return address(sourceOffset, register, 4) }
 func destination(register uint32) match { return address(destinationOffset, register, 4) }
 
 func equals(data ...byte) match {

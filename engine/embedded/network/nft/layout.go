@@ -14,6 +14,7 @@ type layout struct {
 	same       *nftables.Set // each bridge paired with itself
 	internal   *nftables.Set // bridges of internal networks
 	masquerade *nftables.Set // bridges whose containers appear under the host's address
+	subnets    *nftables.Set // of all networks
 
 	published   *nftables.Set // protocol . port → container's address . port, for all addresses of the host
 	publishedAt *nftables.Set // address . protocol . port → the same, for one address
@@ -33,6 +34,10 @@ func newLayout(name string) *layout {
 		}
 		return s
 	}
+	ranges := func(s *nftables.Set) *nftables.Set {
+		s.Interval = true
+		return s
+	}
 	target := nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService)
 	toContainer := func(s *nftables.Set) *nftables.Set {
 		s.IsMap, s.DataType = true, target
@@ -44,13 +49,14 @@ func newLayout(name string) *layout {
 		same:        set("same", nftables.TypeIFName, nftables.TypeIFName),
 		internal:    set("internal", nftables.TypeIFName),
 		masquerade:  set("masquerade", nftables.TypeIFName),
+		subnets:     ranges(set("subnets", nftables.TypeIPAddr)),
 		published:   toContainer(set("published", nftables.TypeInetProto, nftables.TypeInetService)),
 		publishedAt: toContainer(set("published_at", nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)),
 	}
 }
 
 func (l *layout) sets() []*nftables.Set {
-	return []*nftables.Set{l.bridges, l.same, l.internal, l.masquerade, l.published, l.publishedAt}
+	return []*nftables.Set{l.bridges, l.same, l.internal, l.masquerade, l.subnets, l.published, l.publishedAt}
 }
 
 // create adds the table, the empty sets and the rules to the transaction.
@@ -104,12 +110,14 @@ func (l *layout) publish(c *nftables.Conn) {
 		rule(toThisHost(), jump("publish")))
 }
 
-// source hides addresses that the other side could not answer to: containers' from the world; a container's from
-// another one of its network that it addresses by way of the host; and 127.0.0.1 from containers.
+// source hides addresses that the other side could not answer to, or would answer to directly and not by way of the
+// host: containers' from the world, a container's from another one that it reaches by a published port, and 127.0.0.1
+// from containers. Where the kernel filters bridged packets too (br_netfilter), a packet to a published port of its own
+// network does not tell where it came in; hence the subnets.
 func (l *layout) source(c *nftables.Conn) {
 	l.chain(c, "source", hook{nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource},
 		rule(inIn(l.masquerade), outNotIn(l.bridges), masquerade()),
-		rule(inAndOutIn(l.same), wasPublished(), masquerade()),
+		rule(source(1), lookup(l.subnets, false), outIn(l.bridges), wasPublished(), masquerade()),
 		rule(fromLoopback(), outIn(l.bridges), masquerade()),
 	)
 }

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -13,9 +14,10 @@ import (
 
 // Network is a bridge with the rules for it.
 type Network struct {
-	Bridge     string // the link's name
-	Internal   bool   // nothing passes between it and other links
-	Masquerade bool   // what leaves it for the world bears the host's address
+	Bridge     string       // the link's name
+	Subnet     netip.Prefix // its addresses
+	Internal   bool         // nothing passes between it and other links
+	Masquerade bool         // what leaves it for the world bears the host's address
 }
 
 // Port leads what arrives at a port of the host to a container.
@@ -35,8 +37,7 @@ type Elements struct {
 // Empty tells whether there are none.
 func (e Elements) Empty() bool { return len(e.Networks)+len(e.Ports) == 0 }
 
-// Change is what Apply takes out and puts in. Of a network that is taken out only the Bridge counts, of a port
-// everything but To.
+// Change is what Apply takes out and then puts in.
 type Change struct{ Remove, Add Elements }
 
 // Table is an nftables table of the family ip. It may be used from several goroutines.
@@ -136,6 +137,9 @@ func (l *layout) elements(e Elements, change func(*nftables.Set, []nftables.SetE
 		name := linkName(n.Bridge)
 		add(l.bridges, name, nil)
 		add(l.same, slices.Concat(name, name), nil)
+		perSet[l.subnets] = append(perSet[l.subnets],
+			nftables.SetElement{Key: n.Subnet.Masked().Addr().AsSlice()},
+			nftables.SetElement{Key: beyond(n.Subnet), IntervalEnd: true})
 		if n.Internal {
 			add(l.internal, name, nil)
 		}
@@ -160,6 +164,12 @@ func (l *layout) elements(e Elements, change func(*nftables.Set, []nftables.SetE
 		}
 	}
 	return nil
+}
+
+// beyond is the first address after the subnet, which ends it in a set of ranges.
+func beyond(p netip.Prefix) []byte {
+	first := p.Masked().Addr().As4()
+	return binary.BigEndian.AppendUint32(nil, binary.BigEndian.Uint32(first[:])+1<<(32-p.Bits()))
 }
 
 // linkName is a link's name as the kernel compares it: 16 bytes, filled up with zeros.

@@ -71,9 +71,9 @@ func golden(t *testing.T, name, got string) {
 }
 
 var (
-	front  = nft.Network{Bridge: "st1111111111", Masquerade: true}
-	back   = nft.Network{Bridge: "st2222222222", Internal: true}
-	plain  = nft.Network{Bridge: "st3333333333"}
+	front  = nft.Network{Bridge: "st1111111111", Subnet: netip.MustParsePrefix("172.18.0.0/16"), Masquerade: true}
+	back   = nft.Network{Bridge: "st2222222222", Subnet: netip.MustParsePrefix("172.19.0.0/16"), Internal: true}
+	plain  = nft.Network{Bridge: "st3333333333", Subnet: netip.MustParsePrefix("10.0.0.128/25")}
 	web    = nft.Port{Host: 8080, Proto: unix.IPPROTO_TCP, To: netip.MustParseAddrPort("172.18.0.2:80")}
 	names  = nft.Port{HostIP: netip.MustParseAddr("127.0.0.1"), Host: 5353, Proto: unix.IPPROTO_UDP, To: netip.MustParseAddrPort("172.18.0.3:53")}
 	secure = nft.Port{HostIP: netip.IPv4Unspecified(), Host: 443, Proto: unix.IPPROTO_TCP, To: netip.MustParseAddrPort("172.18.0.2:8443")}
