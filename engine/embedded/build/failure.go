@@ -1,0 +1,104 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	gatewayapi "github.com/moby/buildkit/frontend/gateway/pb"
+	solvererrdefs "github.com/moby/buildkit/solver/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"stackrun.dev/stack/engine"
+)
+
+// explain makes an error that says where in the Dockerfile the build failed, at which instruction, why, and what the
+// step printed last.
+func (p *printer) explain(ctx context.Context, err error, dockerfile string) error {
+	if ctx.Err() != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, ctx.Err()) {
+			return engine.Errorf(engine.ErrUnavailable, "the build was interrupted: %w", cause)
+		}
+		return ctx.Err()
+	}
+	place, instruction := locate(err, dockerfile)
+	reason, kind := reasonOf(err)
+	text := place
+	if instruction != "" {
+		text += ": " + instruction
+	}
+	text += ": " + reason
+	var v *solvererrdefs.VertexError
+	if errors.As(err, &v) {
+		if tail := p.tail(digest.Digest(v.Digest)); len(tail) > 0 {
+			text += "\n" + strings.Join(tail, "\n")
+		}
+	}
+	return &engine.Error{Kind: kind, Text: text, Err: err}
+}
+
+// locate finds the line and the text of the instruction.
+func locate(err error, dockerfile string) (place, instruction string) {
+	for _, s := range solvererrdefs.Sources(err) {
+		if s.Info == nil || len(s.Ranges) == 0 {
+			continue
+		}
+		first, last := int(s.Ranges[0].Start.GetLine()), int(s.Ranges[len(s.Ranges)-1].End.GetLine())
+		lines := strings.Split(string(s.Info.Data), "\n")
+		if first < 1 || first > len(lines) {
+			continue
+		}
+		instruction = strings.TrimSpace(lines[first-1])
+		if last > first {
+			instruction = strings.TrimSpace(strings.TrimSuffix(instruction, "\\")) + " …"
+		}
+		return fmt.Sprintf("%s:%d", s.Info.Filename, first), instruction
+	}
+	return dockerfile, ""
+}
+
+// reasonOf says why in few words, and of which kind that is.
+func reasonOf(err error) (string, error) {
+	var exit *gatewayapi.ExitError
+	if errors.As(err, &exit) && exit.Err == nil {
+		return fmt.Sprintf("exit code %d", exit.ExitCode), engine.ErrInvalid
+	}
+	var own *engine.Error
+	if errors.As(err, &own) {
+		return own.Text, own.Kind
+	}
+	reason := innermost(err)
+	var network net.Error
+	switch {
+	case errors.As(err, &network):
+		return reason, engine.ErrUnavailable
+	case errdefs.IsNotFound(err):
+		return reason, engine.ErrNotFound
+	}
+	return reason, engine.ErrInvalid
+}
+
+// noise is what BuildKit's layers put in front of a message without telling the user anything.
+var noise = []string{"failed to solve: ", "failed to compute cache key: ", "failed to load cache key: ", "dockerfile parse error on line "}
+
+// innermost is the error's text without the noise.
+func innermost(err error) string {
+	text := err.Error()
+	for again := true; again; {
+		again = false
+		for _, prefix := range noise {
+			rest, ok := strings.CutPrefix(text, prefix)
+			if !ok {
+				continue
+			}
+			if prefix == noise[len(noise)-1] { // the number of the line is part of the place
+				_, rest, _ = strings.Cut(rest, ": ")
+			}
+			text, again = rest, true
+		}
+	}
+	return text
+}

@@ -1,0 +1,220 @@
+package build
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/build"
+	"github.com/docker/docker/pkg/jsonmessage"
+	"github.com/docker/go-units"
+	"github.com/moby/buildkit/client"
+	"github.com/opencontainers/go-digest"
+
+	"stackrun.dev/stack/engine"
+)
+
+// tailLines is how many of a failing step's last lines are part of the error.
+const tailLines = 20
+
+// printer turns what the solver tells into lines: "#5 [2/4] RUN make", "#5 0.231 cc main.c", "#5 DONE 1.2s". It
+// remembers the end of each step's output for the error message.
+type printer struct {
+	report engine.Progress
+	quiet  bool
+
+	mu       sync.Mutex
+	vertexes map[digest.Digest]*vertex
+	count    int
+	last     int // the vertex that printed last; a change is marked with an empty line
+}
+
+// vertex is one step as far as it was printed.
+type vertex struct {
+	number  int
+	name    string
+	started time.Time
+	done    bool
+	partial []byte   // the begun line of output
+	tail    []string // the last lines of output
+	fetched map[string]bool
+}
+
+func newPrinter(report engine.Progress, quiet bool) *printer {
+	return &printer{report: report, quiet: quiet, vertexes: map[digest.Digest]*vertex{}}
+}
+
+func (p *printer) update(s *client.SolveStatus) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, v := range s.Vertexes {
+		p.begin(v)
+	}
+	for _, st := range s.Statuses {
+		p.status(st)
+	}
+	for _, l := range s.Logs {
+		p.log(l)
+	}
+	for _, w := range s.Warnings {
+		p.line(p.entry(w.Vertex), "WARN: "+string(w.Short))
+	}
+	for _, v := range s.Vertexes {
+		p.end(v)
+	}
+}
+
+// begin prints that a step begins. One that only waits is not printed.
+func (p *printer) begin(v *client.Vertex) {
+	e := p.entry(v.Digest)
+	e.name = v.Name
+	if v.Started == nil && v.Completed == nil {
+		return
+	}
+	p.announce(e)
+	if v.Started != nil && e.started.IsZero() {
+		e.started = *v.Started
+	}
+}
+
+// end prints how a step has ended, once.
+func (p *printer) end(v *client.Vertex) {
+	e := p.entry(v.Digest)
+	if v.Completed == nil || e.done {
+		return
+	}
+	e.done = true
+	p.flush(e, *v.Completed)
+	switch {
+	case v.Error != "":
+		p.line(e, "ERROR: "+v.Error)
+	case v.Cached:
+		p.line(e, "CACHED")
+	default:
+		p.line(e, fmt.Sprintf("DONE %.1fs", v.Completed.Sub(e.started).Seconds()))
+	}
+}
+
+func (p *printer) entry(dgst digest.Digest) *vertex {
+	e := p.vertexes[dgst]
+	if e == nil {
+		e = &vertex{fetched: map[string]bool{}}
+		p.vertexes[dgst] = e
+	}
+	return e
+}
+
+func (p *printer) announce(e *vertex) {
+	if e.number == 0 {
+		p.count++
+		e.number = p.count
+		p.line(e, e.name)
+	}
+}
+
+// status prints what a step has finished beside its output, such as a download.
+func (p *printer) status(s *client.VertexStatus) {
+	e := p.entry(s.Vertex)
+	if s.Completed == nil || e.fetched[s.ID] {
+		return
+	}
+	e.fetched[s.ID] = true
+	p.announce(e)
+	text := s.ID
+	if s.Current > 0 {
+		text += " " + units.HumanSize(float64(s.Current))
+	}
+	p.line(e, text+" done")
+}
+
+func (p *printer) log(l *client.VertexLog) {
+	e := p.entry(l.Vertex)
+	p.announce(e)
+	e.partial = append(e.partial, l.Data...)
+	for {
+		i := bytes.IndexByte(e.partial, '\n')
+		if i < 0 {
+			return
+		}
+		p.output(e, string(e.partial[:i]), l.Timestamp)
+		e.partial = e.partial[i+1:]
+	}
+}
+
+// flush prints a last line without a newline.
+func (p *printer) flush(e *vertex, at time.Time) {
+	if len(e.partial) > 0 {
+		p.output(e, string(e.partial), at)
+		e.partial = nil
+	}
+}
+
+func (p *printer) output(e *vertex, text string, at time.Time) {
+	if i := strings.LastIndexByte(strings.TrimRight(text, "\r"), '\r'); i >= 0 { // a progress bar: its last state
+		text = text[i+1:]
+	}
+	text = strings.TrimRight(text, "\r")
+	e.tail = append(e.tail, text)
+	if len(e.tail) > tailLines {
+		e.tail = e.tail[1:]
+	}
+	p.line(e, fmt.Sprintf("%.3f %s", at.Sub(e.started).Seconds(), text))
+}
+
+func (p *printer) line(e *vertex, text string) {
+	if p.quiet || e.number == 0 {
+		return
+	}
+	if p.last != 0 && p.last != e.number {
+		p.send("\n")
+	}
+	p.last = e.number
+	p.send(fmt.Sprintf("#%d %s\n", e.number, text))
+}
+
+func (p *printer) send(text string) {
+	p.report.Report(jsonmessage.JSONMessage{Stream: text})
+}
+
+// step prints work of the engine's own like a step of the build.
+func (p *printer) step(name string, work func() error) error {
+	dgst := digest.FromString(name)
+	start := time.Now()
+	p.update(&client.SolveStatus{Vertexes: []*client.Vertex{{Digest: dgst, Name: name, Started: &start}}})
+	err := work()
+	end := time.Now()
+	v := &client.Vertex{Digest: dgst, Name: name, Started: &start, Completed: &end}
+	if err != nil {
+		v.Error = err.Error()
+	}
+	p.update(&client.SolveStatus{Vertexes: []*client.Vertex{v}})
+	return err
+}
+
+// tail returns the last lines that a step printed.
+func (p *printer) tail(dgst digest.Digest) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.vertexes[dgst]; e != nil {
+		return e.tail
+	}
+	return nil
+}
+
+// finish tells the result in the words that Docker's clients look for.
+func (p *printer) finish(id string, tags []string) {
+	if p.quiet {
+		p.send(id + "\n")
+		return
+	}
+	if data, err := json.Marshal(build.Result{ID: id}); err == nil {
+		p.report.Report(jsonmessage.JSONMessage{Aux: (*json.RawMessage)(&data)})
+	}
+	p.send("Successfully built " + strings.TrimPrefix(id, "sha256:")[:12] + "\n")
+	for _, tag := range tags {
+		p.send("Successfully tagged " + tag + "\n")
+	}
+}

@@ -1,0 +1,123 @@
+package build
+
+import (
+	"context"
+	"errors"
+
+	"github.com/moby/buildkit/cache"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/frontend"
+	"github.com/moby/buildkit/identity"
+	"github.com/moby/buildkit/solver"
+	"github.com/moby/buildkit/util/entitlements"
+	"github.com/moby/buildkit/worker"
+
+	"stackrun.dev/stack/engine"
+)
+
+// entitlementsKey is where BuildKit's bridge looks for what a job may do beyond the usual.
+const entitlementsKey = "llb.entitlements"
+
+// build carries a request out and returns the image's ID.
+func (k *kit) build(ctx context.Context, req request, files *contextFiles, progress engine.Progress) (string, error) {
+	defer k.pruner.poke()
+	job, end, err := k.newJob(ctx, req, files)
+	if err != nil {
+		return "", engine.Errorf(engine.ErrInternal, "cannot build: %w", err)
+	}
+	defer end()
+	out := newPrinter(progress, req.quiet)
+	printed := make(chan struct{})
+	status := make(chan *client.SolveStatus)
+	go func() {
+		defer close(printed)
+		for s := range status {
+			out.update(s)
+		}
+	}()
+	// The status ends with the job's progress, not with the context: what was printed before a failure is wanted.
+	go func() { _ = job.Status(context.WithoutCancel(ctx), status) }()
+
+	id, err := k.solveAndExport(ctx, job, req, out)
+	job.CloseProgress()
+	<-printed
+	if err != nil {
+		return "", out.explain(ctx, err, req.dockerfile)
+	}
+	out.finish(id, req.tags)
+	return id, nil
+}
+
+// newJob registers the build with the solver and connects its session.
+func (k *kit) newJob(ctx context.Context, req request, files *contextFiles) (*solver.Job, func(), error) {
+	session, endSession, err := openSession(ctx, k.sessions, req, files)
+	if err != nil {
+		return nil, nil, err
+	}
+	job, err := k.solver.NewJob(identity.NewID())
+	if err != nil {
+		endSession()
+		return nil, nil, err
+	}
+	job.SessionID = session
+	allowed := entitlements.Set{}
+	if req.hostNet {
+		allowed[entitlements.EntitlementNetworkHost] = nil
+	}
+	job.SetValue(entitlementsKey, allowed)
+	return job, func() {
+		// A job that is over cannot fail to be discarded in a way that anybody could mend.
+		_ = job.Discard()
+		endSession()
+	}, nil
+}
+
+func (k *kit) solveAndExport(ctx context.Context, job *solver.Job, req request, out *printer) (string, error) {
+	bridges, err := k.newBridges()
+	if err != nil {
+		return "", err
+	}
+	defer bridges.Close()
+	res, err := bridges.Bridge(job).Solve(ctx, frontend.SolveRequest{Frontend: frontendName, FrontendOpt: req.attrs}, job.SessionID)
+	if err != nil {
+		return "", err
+	}
+	defer releaseAll(ctx, res)
+	ref, err := resultRef(ctx, res)
+	if err != nil {
+		return "", err
+	}
+	var id string
+	err = job.InContext(ctx, func(ctx context.Context, jobCtx solver.JobContext) error {
+		return out.step("exporting to image", func() error {
+			id, err = k.export(ctx, jobCtx.Session(), job.SessionID, ref, res.Metadata, req.tags)
+			return err
+		})
+	})
+	return id, err
+}
+
+func releaseAll(ctx context.Context, res *frontend.Result) {
+	_ = res.EachRef(func(ref solver.ResultProxy) error {
+		return ref.Release(context.WithoutCancel(ctx))
+	})
+}
+
+// resultRef carries the graph out and returns the layer at its end, nil for an image without layers.
+func resultRef(ctx context.Context, res *frontend.Result) (cache.ImmutableRef, error) {
+	if len(res.Refs) > 0 {
+		return nil, engine.Errorf(engine.ErrUnsupported, "cannot build for several platforms at once")
+	}
+	if res.Ref == nil {
+		return nil, nil
+	}
+	result, err := res.Ref.Result(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ref, ok := result.Sys().(*worker.WorkerRef)
+	if !ok {
+		return nil, errors.New("the solver returned a result of a kind that this engine does not know")
+	}
+	return ref.ImmutableRef, nil
+}
