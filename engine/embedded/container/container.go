@@ -23,12 +23,13 @@ type Container struct {
 	turn  chan struct{} // holds one token; see Lock
 	store Store
 
-	mu      sync.Mutex // guards what follows
-	record  Record
-	version uint64 // counts changes
-	exits   uint64 // counts ends of its process
-	removed bool
-	changed chan struct{} // closed and replaced with every change
+	mu       sync.Mutex // guards what follows
+	record   Record
+	version  uint64 // counts changes
+	exits    uint64 // counts ends of its process
+	lastExit int
+	removed  bool
+	changed  chan struct{} // closed and replaced with every change
 
 	saving sync.Mutex // held while writing; guards saved
 	saved  uint64     // the version that is stored
@@ -90,6 +91,7 @@ func (c *Container) Apply(e lifecycle.Event) (before, after lifecycle.State, act
 	c.record.State, actions = lifecycle.Next(before, c.record.Rules(), e)
 	if before.Active() && !c.record.State.Active() {
 		c.exits++
+		c.lastExit = c.record.State.ExitCode
 	}
 	c.touch()
 	return before, c.record.State, actions
@@ -111,16 +113,17 @@ func (c *Container) touch() {
 
 // Moment is what a wait compares.
 type Moment struct {
-	State   lifecycle.State
-	Exits   uint64 // how often its process ended since the engine was opened
-	Removed bool
+	State    lifecycle.State
+	Exits    uint64 // how often its process ended since the engine was opened
+	LastExit int    // the exit code of the latest of them
+	Removed  bool
 }
 
 // Watch returns how things are and a channel that is closed when that has changed.
 func (c *Container) Watch() (Moment, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Moment{State: c.record.State, Exits: c.exits, Removed: c.removed}, c.changed
+	return Moment{State: c.record.State, Exits: c.exits, LastExit: c.lastExit, Removed: c.removed}, c.changed
 }
 
 // Await waits until done holds and returns the moment in which it did.

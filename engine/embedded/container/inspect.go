@@ -81,17 +81,14 @@ func mountPoints(r *Record, volumePath func(string) string) []container.MountPoi
 }
 
 func networkSettings(r *Record) *container.NetworkSettings {
-	settings := &container.NetworkSettings{Networks: r.Endpoints}
-	if settings.Networks == nil {
-		settings.Networks = map[string]*network.EndpointSettings{}
-	}
+	settings := &container.NetworkSettings{Networks: r.Networks()}
 	settings.Ports = nat.PortMap{}
 	if !r.State.Active() {
 		return settings
 	}
 	settings.SandboxID, settings.SandboxKey = r.ID, namespacePath(r.State.Pid)
 	settings.Ports = ports(r)
-	if e := r.Endpoints[network.NetworkBridge]; e != nil {
+	if e := r.Live[network.NetworkBridge]; e != nil {
 		settings.DefaultNetworkSettings = container.DefaultNetworkSettings{
 			EndpointID: e.EndpointID, Gateway: e.Gateway, IPAddress: e.IPAddress, IPPrefixLen: e.IPPrefixLen, MacAddress: e.MacAddress,
 			IPv6Gateway: e.IPv6Gateway, GlobalIPv6Address: e.GlobalIPv6Address, GlobalIPv6PrefixLen: e.GlobalIPv6PrefixLen,

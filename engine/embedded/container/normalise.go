@@ -1,7 +1,10 @@
 package container
 
 import (
+	"strconv"
+
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/go-units"
 
 	"stackrun.dev/stack/engine"
 )
@@ -42,5 +45,30 @@ func Normalise(host *container.HostConfig) (*container.HostConfig, error) {
 	if h.LogConfig.Type != "json-file" && h.LogConfig.Type != "none" {
 		return nil, engine.Errorf(engine.ErrUnsupported, "cannot log with the driver %q: use json-file or none", h.LogConfig.Type)
 	}
-	return &h, nil
+	return &h, validateLog(h.LogConfig)
+}
+
+func validateLog(log container.LogConfig) error {
+	for option, value := range log.Config {
+		var err error
+		switch option {
+		case "max-size":
+			if value != "-1" {
+				_, err = units.RAMInBytes(value)
+			}
+		case "max-file":
+			var files int
+			if files, err = strconv.Atoi(value); err == nil && files < 1 {
+				err = strconv.ErrRange
+			}
+		case "mode", "max-buffer-size", "compress", "labels", "labels-regex", "env", "env-regex", "tag":
+			return engine.Errorf(engine.ErrUnsupported, "the log option %q is not supported", option)
+		default:
+			return engine.Errorf(engine.ErrInvalid, "unknown log option %q for json-file", option)
+		}
+		if err != nil {
+			return engine.Errorf(engine.ErrInvalid, "invalid log option %s=%s: %w", option, value, err)
+		}
+	}
+	return nil
 }

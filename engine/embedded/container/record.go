@@ -9,6 +9,7 @@
 package container
 
 import (
+	"maps"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -34,8 +35,10 @@ type Record struct {
 	Config *container.Config // the request completed by the image
 	Host   *container.HostConfig
 
-	// Endpoints are the networks by name. Addresses are filled in while the container is active.
+	// Endpoints are the networks by name, as they were asked for, with their IDs. Live are the same with addresses, for
+	// those that the container is connected to while it is active.
 	Endpoints map[string]*network.EndpointSettings
+	Live      map[string]*network.EndpointSettings `json:",omitempty"`
 	Mounts    []Mount
 
 	State  lifecycle.State
@@ -93,6 +96,14 @@ func (r *Record) Attributes(more ...string) map[string]string {
 		attributes[more[i]] = more[i+1]
 	}
 	return attributes
+}
+
+// Networks are the endpoints as they are now, by the network's name.
+func (r *Record) Networks() map[string]*network.EndpointSettings {
+	now := make(map[string]*network.EndpointSettings, len(r.Endpoints))
+	maps.Copy(now, r.Endpoints)
+	maps.Copy(now, r.Live)
+	return now
 }
 
 // UsesVolume reports whether the container mounts the volume.

@@ -146,7 +146,7 @@ func (s *selector) onNetwork(r *Record) bool {
 	if !s.filters.Contains("network") {
 		return true
 	}
-	for name, endpoint := range r.Endpoints {
+	for name, endpoint := range r.Networks() {
 		if s.filters.ExactMatch("network", name) || endpoint != nil && endpoint.NetworkID != "" && s.filters.FuzzyMatch("network", endpoint.NetworkID) {
 			return true
 		}

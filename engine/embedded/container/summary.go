@@ -1,15 +1,13 @@
 package container
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"cmp"
-
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/network"
 	"github.com/docker/go-connections/nat"
 )
 
@@ -21,10 +19,7 @@ func Summary(r *Record, now time.Time, volumePath func(string) string) container
 		ID: r.ID, Names: []string{"/" + r.Name}, Image: r.Config.Image, ImageID: r.Image, Command: commandText(r.Config),
 		Created: r.Created.Unix(), Ports: portList(r), Labels: r.Config.Labels, State: string(r.State.Phase),
 		Status: StatusText(r, now), Mounts: mountPoints(r, volumePath),
-		NetworkSettings: &container.NetworkSettingsSummary{Networks: r.Endpoints},
-	}
-	if s.NetworkSettings.Networks == nil {
-		s.NetworkSettings.Networks = map[string]*network.EndpointSettings{}
+		NetworkSettings: &container.NetworkSettingsSummary{Networks: r.Networks()},
 	}
 	s.HostConfig.NetworkMode = string(r.Host.NetworkMode)
 	s.HostConfig.Annotations = r.Host.Annotations

@@ -52,8 +52,8 @@ type Rules struct {
 	AutoRemove bool
 }
 
-// The back-off between automatic starts is Docker's: it doubles from the first to the longest, and a container that
-// ran for a while begins anew.
+// The back-off between automatic starts doubles from the first to the longest, as Docker's. The first automatic start,
+// and that of a container that ran for a while, does not wait: what fails once need not fail again.
 const (
 	FirstBackoff   = 100 * time.Millisecond
 	LongestBackoff = time.Minute

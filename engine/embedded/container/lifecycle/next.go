@@ -99,7 +99,7 @@ func exitSeen(s State, rules Rules, e ExitSeen) (State, []Action) {
 func afterEnd(s State, rules Rules, ran time.Duration) (State, []Action) {
 	if wantsRestart(s, rules.Restart) {
 		s.Phase = Restarting
-		s.Backoff = nextBackoff(s.Backoff, ran)
+		s.Backoff = nextBackoff(s, ran)
 		s.RestartCount++
 		return s, []Action{RestartAfter{s.Backoff}}
 	}
@@ -124,11 +124,15 @@ func wantsRestart(s State, policy container.RestartPolicy) bool {
 	}
 }
 
-func nextBackoff(last, ran time.Duration) time.Duration {
-	if last == 0 || ran >= SteadyAfter {
+func nextBackoff(s State, ran time.Duration) time.Duration {
+	switch {
+	case s.RestartCount == 0 || ran >= SteadyAfter:
+		return 0
+	case s.Backoff == 0:
 		return FirstBackoff
+	default:
+		return min(2*s.Backoff, LongestBackoff)
 	}
-	return min(2*last, LongestBackoff)
 }
 
 func stopAsked(s State) (State, []Action) {

@@ -1,0 +1,166 @@
+package embedded
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	dockernet "github.com/docker/docker/api/types/network"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/engine/embedded/container"
+	"stackrun.dev/stack/engine/embedded/network"
+	"stackrun.dev/stack/engine/embedded/runtime/spec"
+)
+
+// network makes the container's sandbox or opens the one that it shares.
+func (a *attempt) network() error {
+	e, r := a.engine, &a.record
+	if r.Host.NetworkMode.IsContainer() {
+		other, err := e.running(r.Host.NetworkMode.ConnectedContainer(), "network")
+		if err != nil {
+			return err
+		}
+		a.netns, err = os.Open(netnsPath(other.State.Pid))
+		return err
+	}
+	ports, err := network.ParsePorts(r.Config.ExposedPorts, r.Host.PortBindings, r.Host.PublishAllPorts)
+	if err != nil {
+		return err
+	}
+	a.sandbox, err = e.networks.NewSandbox(r.ID, network.Attachments(string(r.Host.NetworkMode), a.linkedEndpoints()), ports, network.SandboxOptions{
+		Name: r.Name, Aliases: sandboxAliases(r), Resolver: hasUserNetwork(r), Sysctls: netSysctls(r),
+	})
+	if err != nil {
+		return err
+	}
+	a.onFailure(func() error { return e.networks.Release(r.ID) })
+	return nil
+}
+
+// running returns the record of a container whose namespace another one shares.
+func (e *Engine) running(ref, what string) (container.Record, error) {
+	r, err := e.record(ref)
+	if err != nil {
+		return r, err
+	}
+	if !r.State.Active() {
+		return r, engine.Errorf(engine.ErrConflict, "cannot join the %s of container %s: it does not run", what, r.Name)
+	}
+	return r, nil
+}
+
+func netnsPath(pid int) string { return fmt.Sprintf("/proc/%d/ns/net", pid) }
+
+// sandboxAliases are the names that a container has beside its own on every network.
+func sandboxAliases(r *container.Record) []string {
+	aliases := []string{r.ShortID()}
+	if r.Config.Hostname != "" && r.Config.Hostname != r.ShortID() {
+		aliases = append(aliases, r.Config.Hostname)
+	}
+	return aliases
+}
+
+// isPredefined reports whether the network is one of those that are always there, on which no names resolve.
+func isPredefined(name string) bool {
+	return slices.Contains([]string{dockernet.NetworkBridge, dockernet.NetworkHost, dockernet.NetworkNone}, name)
+}
+
+func hasUserNetwork(r *container.Record) bool {
+	for name := range r.Endpoints {
+		if !isPredefined(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// netSysctls are the settings of the network namespace; the runtime sets the others.
+func netSysctls(r *container.Record) map[string]string {
+	settings := map[string]string{}
+	for name, value := range r.Host.Sysctls {
+		if strings.HasPrefix(name, "net.") {
+			settings[name] = value
+		}
+	}
+	return settings
+}
+
+// linkedEndpoints are the container's endpoints with the links of its HostConfig, which hold on user-defined networks.
+func (a *attempt) linkedEndpoints() map[string]*dockernet.EndpointSettings {
+	r := &a.record
+	endpoints := map[string]*dockernet.EndpointSettings{}
+	for name, asked := range r.Endpoints {
+		endpoints[name] = asked.Copy()
+		if !isPredefined(name) {
+			endpoints[name].Links = append(endpoints[name].Links, r.Host.Links...)
+		}
+	}
+	return endpoints
+}
+
+// live returns the record's endpoints as the sandbox has them; made is by network ID.
+func live(r *container.Record, made map[string]*dockernet.EndpointSettings) map[string]*dockernet.EndpointSettings {
+	endpoints := make(map[string]*dockernet.EndpointSettings, len(made))
+	for name, asked := range r.Endpoints {
+		if endpoint := made[asked.NetworkID]; endpoint != nil {
+			endpoints[name] = merged(r, name, asked, endpoint)
+		}
+	}
+	return endpoints
+}
+
+// merged shows what was asked for with the addresses that came of it.
+func merged(r *container.Record, name string, asked, live *dockernet.EndpointSettings) *dockernet.EndpointSettings {
+	e := live.Copy()
+	e.IPAMConfig, e.Links, e.Aliases, e.DriverOpts, e.GwPriority = asked.IPAMConfig, asked.Links, asked.Aliases, asked.DriverOpts, asked.GwPriority
+	e.NetworkID = asked.NetworkID
+	if !isPredefined(name) && len(e.DNSNames) == 0 {
+		e.DNSNames = dnsNames(r, asked.Aliases)
+	}
+	return e
+}
+
+func dnsNames(r *container.Record, aliases []string) []string {
+	names := []string{r.Name}
+	for _, name := range append(slices.Clone(aliases), sandboxAliases(r)...) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// spec makes the runtime specification.
+func (a *attempt) spec(mounts []specs.Mount) (*specs.Spec, error) {
+	e, r := a.engine, &a.record
+	in := spec.Input{
+		ID: r.ID, Hostname: r.Config.Hostname, Config: r.Config, Host: r.Host, Mounts: mounts,
+		CgroupsPath: cgroupPath(r), CgroupV2: unifiedCgroups(),
+	}
+	if r.Host.NetworkMode.IsContainer() {
+		other, err := e.running(r.Host.NetworkMode.ConnectedContainer(), "network")
+		if err != nil {
+			return nil, err
+		}
+		in.Namespaces.Network = netnsPath(other.State.Pid)
+		in.Hostname = other.Config.Hostname
+	}
+	if r.Host.PidMode.IsContainer() {
+		other, err := e.running(r.Host.PidMode.Container(), "processes")
+		if err != nil {
+			return nil, err
+		}
+		in.Namespaces.PID = fmt.Sprintf("/proc/%d/ns/pid", other.State.Pid)
+	}
+	if r.Host.IpcMode.IsContainer() {
+		other, err := e.running(r.Host.IpcMode.Container(), "IPC")
+		if err != nil {
+			return nil, err
+		}
+		in.Namespaces.IPC = fmt.Sprintf("/proc/%d/ns/ipc", other.State.Pid)
+	}
+	return spec.Build(in)
+}

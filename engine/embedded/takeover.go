@@ -1,0 +1,189 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"stackrun.dev/stack/engine/embedded/container"
+	"stackrun.dev/stack/engine/embedded/container/lifecycle"
+	"stackrun.dev/stack/engine/embedded/runtime"
+)
+
+// takeOver makes the records agree with what really runs, after an engine that may have died at any moment: it adopts
+// what runs, handles the ends that nobody saw, removes what is half made, and lets policies start what was meant to run.
+func (e *Engine) takeOver(ctx context.Context) error {
+	states, err := e.runtime.List(ctx)
+	if err != nil {
+		return err
+	}
+	there := map[string]runtime.State{}
+	for _, s := range states {
+		there[s.ID] = s
+	}
+	e.removeStrangers(ctx, states)
+	var active []string
+	changed := map[*container.Container]bool{}
+	for _, c := range e.containers.All() {
+		// Nobody reaches the container before resumeContainer gives the lock back.
+		if err := c.Lock(ctx); err != nil {
+			return err
+		}
+		changed[c] = e.reconcile(c, there)
+		if c.State().Active() {
+			active = append(active, c.ID)
+		}
+		e.busy.note(c.ID, c.State())
+	}
+	if err := e.networks.Adopt(active); err != nil {
+		return err
+	}
+	e.removeOrphans()
+	e.busy.mu.Lock()
+	e.busy.announce()
+	e.busy.mu.Unlock()
+	close(e.ready)
+	e.resumeWork(changed)
+	return nil
+}
+
+// removeStrangers ends processes that no record knows: their container was being created or removed.
+func (e *Engine) removeStrangers(ctx context.Context, states []runtime.State) {
+	for _, s := range states {
+		if e.containers.Get(s.ID) == nil {
+			e.task(func(context.Context) { e.discard(context.WithoutCancel(ctx), s) })
+		}
+	}
+}
+
+// discard forgets the processes of s. Those that run are killed first, and forgotten when their end is told.
+func (e *Engine) discard(ctx context.Context, s runtime.State) {
+	var err error
+	if s.Status == runtime.Running || s.Status == runtime.Paused {
+		e.strangers.Store(s.ID, true)
+		err = e.runtime.Signal(ctx, s.ID, syscall.SIGKILL, true)
+		if s.Status == runtime.Paused {
+			err = errors.Join(err, e.runtime.Resume(ctx, s.ID))
+		}
+	} else {
+		err = e.runtime.Delete(ctx, s.ID)
+	}
+	if err != nil {
+		slog.Warn("cannot remove what no record knows", "id", s.ID, "error", err)
+	}
+}
+
+// reconcile brings one record up to date with what is there and reports whether something is left to be stored or
+// given back.
+func (e *Engine) reconcile(c *container.Container, there map[string]runtime.State) bool {
+	s, known := there[c.ID]
+	recorded := c.State()
+	unseen := runtime.ExitStatus{Code: lifecycle.UnknownExit, At: time.Now(), Unknown: true}
+	switch {
+	case known && (s.Status == runtime.Running || s.Status == runtime.Paused):
+		return adopt(c, recorded, s)
+	case known && s.Status == runtime.Stopped:
+		if !recorded.Active() && s.StartedAt.After(recorded.StartedAt) && s.StartedAt.After(recorded.FinishedAt) {
+			// It was started and ended between two writes of the record.
+			c.Apply(lifecycle.Started{At: s.StartedAt.UTC()})
+		}
+		missedEnd(c, s.Exit)
+		return true
+	case known: // made and never started: the engine died in between
+		missedEnd(c, unseen)
+		return true
+	case recorded.Active():
+		missedEnd(c, unseen)
+		return true
+	}
+	return false
+}
+
+// tidy cleans up without anybody waiting for it.
+func (e *Engine) tidy(clean func(ctx context.Context) error) {
+	e.task(func(ctx context.Context) {
+		if err := clean(context.WithoutCancel(ctx)); err != nil {
+			slog.Warn("cannot clean up after the last engine", "error", err)
+		}
+	})
+}
+
+// adopt takes over a container that runs.
+func adopt(c *container.Container, recorded lifecycle.State, s runtime.State) bool {
+	changed := false
+	if !recorded.Active() || recorded.Pid != s.Pid {
+		c.Apply(lifecycle.Started{Pid: s.Pid, At: s.StartedAt.UTC()})
+		changed = true
+	}
+	paused := s.Status == runtime.Paused
+	if paused != (c.State().Phase == lifecycle.Paused) {
+		changed = true
+		if paused {
+			c.Apply(lifecycle.PauseDone{})
+		} else {
+			c.Apply(lifecycle.ResumeDone{})
+		}
+	}
+	return changed
+}
+
+// missedEnd records an end that happened while no engine was there, unless it is recorded already. What the rules ask
+// for is done by resumeContainer.
+func missedEnd(c *container.Container, status runtime.ExitStatus) {
+	at := status.At
+	if at.IsZero() {
+		at = time.Now()
+	}
+	c.Change(func(r *container.Record) {
+		clearRuntime(r)
+		endHealth(r)
+	})
+	c.Apply(lifecycle.ExitSeen{Code: status.Code, OOM: status.OOMKilled, At: at.UTC()})
+}
+
+// resumeWork does, for all containers side by side, what the last engine would have done next.
+func (e *Engine) resumeWork(changed map[*container.Container]bool) {
+	e.task(func(ctx context.Context) { e.pushNames(ctx) })
+	for c, dirty := range changed {
+		e.task(func(ctx context.Context) {
+			defer c.Unlock()
+			if err := e.resumeContainer(ctx, c, dirty); err != nil {
+				slog.Error("cannot resume a container", "container", c.Record().Name, "error", err)
+			}
+		})
+	}
+}
+
+func (e *Engine) resumeContainer(ctx context.Context, c *container.Container, dirty bool) error {
+	if c.State().Active() {
+		e.startMonitor(c)
+	}
+	var errs []error
+	if dirty {
+		if !c.State().Active() {
+			errs = append(errs, e.giveBack(ctx, c.ID))
+		}
+		errs = append(errs, c.Save())
+	}
+	_, _, actions := c.Apply(lifecycle.Reopened{At: time.Now().UTC()})
+	errs = append(errs, e.act(ctx, c, actions))
+	return errors.Join(errs...)
+}
+
+// removeOrphans removes the directories of containers that have no record: the engine died while it was making or
+// removing them.
+func (e *Engine) removeOrphans() {
+	entries, err := os.ReadDir(filepath.Join(e.opts.Root, "containers"))
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		if id := entry.Name(); e.containers.Get(id) == nil {
+			e.tidy(func(context.Context) error { return os.RemoveAll(e.dir(id)) })
+		}
+	}
+}
