@@ -4,12 +4,15 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"io"
 	"io/fs"
 	"os"
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tonistiigi/fsutil"
 	"github.com/tonistiigi/fsutil/types"
@@ -93,9 +96,11 @@ func (c *contextFiles) read(in io.Reader, out *spool) error {
 		}
 		if hdr.Typeflag == tar.TypeReg {
 			f.offset = out.size
-			if _, err := io.Copy(out, tr); err != nil {
+			sum := sha256.New()
+			if _, err := io.Copy(io.MultiWriter(out, sum), tr); err != nil {
 				return engine.Errorf(engine.ErrInvalid, "cannot read the build context: %s: %w", name, err)
 			}
+			f.mark(sum.Sum(nil))
 		}
 		if err := c.add(name, f); err != nil {
 			return err
@@ -130,6 +135,15 @@ func (c *contextFiles) entry(hdr *tar.Header, name string) (*contextFile, error)
 		f.stat.Xattrs = map[string][]byte{capabilities: []byte(caps)}
 	}
 	return f, nil
+}
+
+// mark puts a trace of the content into the fraction of the time stamp's second. BuildKit asks only for files whose size
+// or time have changed since the last build; a client may send the same time for another content. Layers have whole
+// seconds, so the image does not depend on it.
+func (f *contextFile) mark(sum []byte) {
+	const second = int64(time.Second)
+	whole := f.stat.ModTime - (f.stat.ModTime%second+second)%second
+	f.stat.ModTime = whole + int64(binary.BigEndian.Uint64(sum)%uint64(second))
 }
 
 // add puts the file in its place, making directories that the tar does not mention. What comes later wins.

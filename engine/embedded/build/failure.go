@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
 
@@ -71,10 +72,13 @@ func reasonOf(err error) (string, error) {
 		return own.Text, own.Kind
 	}
 	reason := innermost(err)
-	var network net.Error
+	var network *net.OpError
+	var dns *net.DNSError
 	switch {
-	case errors.As(err, &network):
+	case errors.As(err, &network), errors.As(err, &dns):
 		return reason, engine.ErrUnavailable
+	case errors.Is(err, fs.ErrNotExist): // a file, not an image
+		return reason, engine.ErrInvalid
 	case errdefs.IsNotFound(err):
 		return reason, engine.ErrNotFound
 	}

@@ -55,14 +55,15 @@ func within(out specs.Mount, raw mount.Mount, m executor.Mount) (specs.Mount, er
 }
 
 func withinLayers(out specs.Mount, raw mount.Mount, m executor.Mount) (specs.Mount, error) {
-	if path.Join("/", m.Selector) == "/" {
-		out.Options = withReadonly(raw.Options, m.Readonly)
+	readonly := m.Readonly || raw.ReadOnly() || option(raw, "upperdir") == ""
+	whole := path.Join("/", m.Selector) == "/"
+	switch {
+	case !readonly && whole:
 		return out, nil
-	}
-	if option(raw, "upperdir") != "" {
+	case !readonly:
 		return out, engine.Errorf(engine.ErrUnsupported, "a writable mount of a path inside another stage")
 	}
-	dirs, file, err := lookup(strings.Split(option(raw, "lowerdir"), ":"), m.Selector)
+	dirs, file, err := lookup(layersOf(raw), m.Selector)
 	if err != nil {
 		return out, notThere(m, err)
 	}

@@ -29,10 +29,10 @@ func prepareRootfs(ctx context.Context, root executor.Mount, cleanup *cleanups) 
 	case m.Type == "bind":
 		return Rootfs{Upper: m.Source, ReadOnly: m.ReadOnly()}, mounts, nil
 	case m.Type == "overlay":
-		fs := Rootfs{Upper: option(m, "upperdir"), Work: option(m, "workdir"), ReadOnly: m.ReadOnly()}
-		fs.Lower = strings.Split(option(m, "lowerdir"), ":")
-		fs.ReadOnly = fs.ReadOnly || fs.Upper == ""
-		return fs, mounts, nil
+		if m.ReadOnly() || option(m, "upperdir") == "" {
+			return Rootfs{Lower: layersOf(m), ReadOnly: true}, mounts, nil
+		}
+		return Rootfs{Lower: strings.Split(option(m, "lowerdir"), ":"), Upper: option(m, "upperdir"), Work: option(m, "workdir")}, mounts, nil
 	}
 	return Rootfs{}, nil, engine.Errorf(engine.ErrInternal, "cannot prepare the root file system: a mount of type %s", m.Type)
 }
@@ -68,6 +68,19 @@ func unshared(ref executor.MountableRef) executor.MountableRef {
 		}
 	}
 	return ref
+}
+
+// layersOf are the directories of an overlay that is only read, the topmost first. The upper directory of a layer that
+// BuildKit has not committed yet is one of them.
+func layersOf(m mount.Mount) []string {
+	var dirs []string
+	if upper := option(m, "upperdir"); upper != "" {
+		dirs = append(dirs, upper)
+	}
+	if lower := option(m, "lowerdir"); lower != "" {
+		dirs = append(dirs, strings.Split(lower, ":")...)
+	}
+	return dirs
 }
 
 func option(m mount.Mount, name string) string {
