@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 
 	dockercontainer "github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
@@ -165,8 +166,9 @@ func (e *Engine) networksChanged(ctx context.Context, c *container.Container) er
 			ids = append(ids, endpoint.NetworkID)
 		}
 	}
-	// Names of links are kept under the container's own ID.
-	ids = append(ids, record.ID)
+	slices.Sort(ids)
+	// Names of links are kept under the container's own ID, and come first.
+	ids = append([]string{record.ID}, ids...)
 	return errors.Join(e.runtime.SetNetworks(ctx, c.ID, ids), e.names.push(ctx))
 }
 
