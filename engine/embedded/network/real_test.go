@@ -2,13 +2,11 @@ package network_test
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"net"
+	"net/netip"
 	"os"
-	"os/exec"
+	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,245 +16,6 @@ import (
 	"stackrun.dev/stack/engine/embedded/network"
 	"stackrun.dev/stack/engine/embedded/network/nettest"
 )
-
-func TestMain(m *testing.M) { nettest.Main(m) }
-
-// store is a Store in memory.
-type store struct {
-	mu      sync.Mutex
-	records map[string][]byte
-}
-
-func (s *store) Put(key string, value []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.records == nil {
-		s.records = map[string][]byte{}
-	}
-	s.records[key] = value
-	return nil
-}
-
-func (s *store) Delete(key string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.records, key)
-	return nil
-}
-
-func (s *store) All() (map[string][]byte, error) { return s.records, nil }
-
-// machine is the test's host with an engine's networks on it.
-type machine struct {
-	*network.Manager
-	t     testing.TB
-	store *store
-	made  int
-}
-
-func newMachine(t testing.TB) *machine {
-	t.Helper()
-	nettest.Root(t)
-	m := &machine{t: t, store: &store{}}
-	m.start()
-	t.Cleanup(func() {
-		if err := m.Close(); err != nil {
-			t.Error(err)
-		}
-		checkClean(t)
-	})
-	return m
-}
-
-func (m *machine) start() {
-	m.t.Helper()
-	manager, err := network.Open(network.Options{Instance: "0badcafe", Store: m.store})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	m.Manager = manager
-}
-
-// checkClean fails the test if links or rules are left.
-func checkClean(t testing.TB) {
-	t.Helper()
-	links, err := netlink.LinkList()
-	if err != nil {
-		t.Error(err)
-	}
-	for _, l := range links {
-		if l.Type() == "bridge" || l.Type() == "veth" {
-			t.Errorf("link %s is left", l.Attrs().Name)
-		}
-	}
-	out, err := exec.Command("nft", "list", "ruleset").CombinedOutput()
-	if err == nil && len(out) > 0 {
-		t.Errorf("rules are left:\n%s", out)
-	}
-}
-
-func (m *machine) network(name string, opts docker.CreateOptions) string {
-	m.t.Helper()
-	id, err := m.Create(name, opts)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	return id
-}
-
-// guest is a running container: its namespace, without processes.
-type guest struct {
-	*network.Sandbox
-	id string
-}
-
-func (m *machine) guest(name string, ports []network.Port, networks ...string) *guest {
-	m.t.Helper()
-	var attachments []network.Attachment
-	for _, n := range networks {
-		attachments = append(attachments, network.Attachment{Network: n})
-	}
-	m.made++
-	g := &guest{id: fmt.Sprintf("%012x%052d", m.made, 0)}
-	var err error
-	if g.Sandbox, err = m.NewSandbox(g.id, attachments, ports, network.SandboxOptions{Name: name}); err != nil {
-		m.t.Fatal(err)
-	}
-	m.t.Cleanup(func() { m.stop(g) })
-	return g
-}
-
-func (m *machine) stop(g *guest) {
-	if g.Sandbox == nil {
-		return
-	}
-	if err := g.Close(); err != nil {
-		m.t.Error(err)
-	}
-	g.Sandbox = nil
-	if err := m.Release(g.id); err != nil {
-		m.t.Error(err)
-	}
-}
-
-// address is the guest's on the network.
-func (m *machine) address(g *guest, ref string) string {
-	m.t.Helper()
-	id, _, err := m.Resolve(ref)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	return g.Endpoints()[id].IPAddress
-}
-
-// serve answers every connection to the port with the name and who asked, and every datagram likewise.
-func (m *machine) serve(g *guest, port, name string) {
-	m.t.Helper()
-	nettest.In(m.t, g.File(), func() error {
-		l, err := net.Listen("tcp4", ":"+port)
-		if err != nil {
-			return err
-		}
-		m.t.Cleanup(func() { l.Close() })
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				from, _, _ := net.SplitHostPort(c.RemoteAddr().String())
-				fmt.Fprintf(c, "%s for %s", name, from)
-				c.Close()
-			}
-		}()
-		u, err := net.ListenPacket("udp4", ":"+port)
-		if err != nil {
-			return err
-		}
-		m.t.Cleanup(func() { u.Close() })
-		go func() {
-			buf := make([]byte, 100)
-			for {
-				_, from, err := u.ReadFrom(buf)
-				if err != nil {
-					return
-				}
-				host, _, _ := net.SplitHostPort(from.String())
-				_, _ = u.WriteTo([]byte(name+" for "+host), from)
-			}
-		}()
-		return nil
-	})
-}
-
-// deadline is how long an answer may take on a busy machine, and patience how long a test waits for one that must not
-// come.
-const (
-	deadline = 5 * time.Second
-	patience = 150 * time.Millisecond
-)
-
-func ask(proto, address string, wait time.Duration) (string, error) {
-	c, err := net.DialTimeout(proto, address, wait)
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(wait)); err != nil {
-		return "", err
-	}
-	if proto == "udp4" {
-		if _, err := c.Write([]byte("?")); err != nil {
-			return "", err
-		}
-		buf := make([]byte, 100)
-		n, err := c.Read(buf)
-		return string(buf[:n]), err
-	}
-	answer, err := io.ReadAll(c)
-	return string(answer), err
-}
-
-// hears fails the test unless somebody in the namespace (nil: on the host) gets an answer that begins with want.
-func (m *machine) hears(netns *os.File, proto, address, want string) {
-	m.t.Helper()
-	m.in(netns, func() error {
-		answer, err := ask(proto, address, deadline)
-		if err != nil || !strings.HasPrefix(answer, want) {
-			return fmt.Errorf("%s %s: %q, %w; want %q", proto, address, answer, err, want)
-		}
-		return nil
-	})
-}
-
-// silent fails the test if somebody answers.
-func (m *machine) silent(netns *os.File, proto, address string) {
-	m.t.Helper()
-	m.in(netns, func() error {
-		if answer, err := ask(proto, address, patience); err == nil {
-			return fmt.Errorf("%s %s answered %q", proto, address, answer)
-		}
-		return nil
-	})
-}
-
-func (m *machine) in(netns *os.File, f func() error) {
-	m.t.Helper()
-	if netns != nil {
-		nettest.In(m.t, netns, f)
-		return
-	}
-	if err := f(); err != nil {
-		m.t.Error(err)
-	}
-}
-
-func tcp(container, host uint16) []network.Port {
-	return []network.Port{
-		{Container: container, Proto: "tcp", First: host, Last: host},
-		{Container: container, Proto: "udp", First: host, Last: host},
-	}
-}
 
 func TestGuestsOfOneNetworkTalk(t *testing.T) {
 	m := newMachine(t)
@@ -305,5 +64,149 @@ func TestPublishedPorts(t *testing.T) {
 				m.silent(nil, proto, "127.0.0.1:8081")
 			}
 		})
+	}
+}
+
+func TestWorld(t *testing.T) {
+	m := newMachine(t)
+	world := m.world()
+	m.serveIn(world, ":80", "world")
+	m.network("front", docker.CreateOptions{})
+	m.network("bare", docker.CreateOptions{Options: map[string]string{"com.docker.network.bridge.enable_ip_masquerade": "false"}})
+	m.network("inner", docker.CreateOptions{Internal: true})
+	web := m.guest("web", tcp(80, 8080), "front")
+	m.serve(web, "80", "web")
+	m.serve(web, "81", "secret")
+	local := m.guest("local", []network.Port{{Container: 80, Proto: "tcp", First: 8081, Last: 8081, HostIP: netip.MustParseAddr("127.0.0.1")}}, "front")
+	m.serve(local, "80", "local")
+	bare, inner := m.guest("bare", nil, "bare"), m.guest("inner", nil, "inner")
+	m.serve(inner, "80", "inner")
+	m.routeWorld(world, "172.16.0.0/12")
+	for _, proto := range []string{"tcp4", "udp4"} {
+		m.hears(web.File(), proto, "192.0.2.1:80", "world for 192.0.2.2")
+		m.hears(bare.File(), proto, "192.0.2.1:80", "world for "+m.address(bare, "bare"))
+		m.silent(inner.File(), proto, "192.0.2.1:80")
+		m.hears(world, proto, "192.0.2.2:8080", "web for 192.0.2.1")
+		m.silent(world, proto, m.address(web, "front")+":80")
+		m.silent(world, proto, m.address(web, "front")+":81")
+		m.silent(world, proto, m.address(inner, "inner")+":80")
+	}
+	m.hears(nil, "tcp4", "127.0.0.1:8081", "local")
+	m.silent(world, "tcp4", "192.0.2.2:8081")
+	m.silent(web.File(), "tcp4", "172.17.0.1:8081")
+}
+
+func TestIsolation(t *testing.T) {
+	for _, filtered := range []string{"0", "1"} {
+		t.Run("br_netfilter="+filtered, func(t *testing.T) {
+			m := newMachine(t)
+			filterBridged(t, filtered)
+			m.network("front", docker.CreateOptions{})
+			m.network("inner", docker.CreateOptions{Internal: true})
+			m.network("shy", docker.CreateOptions{Options: map[string]string{"com.docker.network.bridge.enable_icc": "false"}})
+			front, inner, second := m.guest("front", nil, "front"), m.guest("inner", nil, "inner"), m.guest("second", nil, "inner")
+			both := m.guest("both", nil, "front", "inner")
+			shy, shier := m.guest("shy", tcp(80, 8080), "shy"), m.guest("shier", nil, "shy")
+			for _, g := range []*guest{front, inner, second, both, shy} {
+				m.serve(g, "80", "it")
+			}
+			for _, proto := range []string{"tcp4", "udp4"} {
+				m.silent(front.File(), proto, m.address(inner, "inner")+":80")
+				m.silent(inner.File(), proto, m.address(front, "front")+":80")
+				m.silent(inner.File(), proto, "172.17.0.1:8080")
+				m.hears(inner.File(), proto, m.address(second, "inner")+":80", "it for "+m.address(inner, "inner"))
+				m.hears(nil, proto, m.address(inner, "inner")+":80", "it")
+				m.hears(front.File(), proto, m.address(both, "front")+":80", "it")
+				m.hears(both.File(), proto, m.address(inner, "inner")+":80", "it for "+m.address(both, "inner"))
+				m.silent(shier.File(), proto, m.address(shy, "shy")+":80")
+				m.hears(nil, proto, "127.0.0.1:8080", "it")
+				m.hears(front.File(), proto, "172.19.0.1:8080", "it")
+			}
+		})
+	}
+}
+
+// A container must not reach what listens on the host's 127.0.0.1, though our bridges route that address.
+func TestLoopbackOfTheHostIsClosed(t *testing.T) {
+	m := newMachine(t)
+	m.network("front", docker.CreateOptions{})
+	guest := m.guest("guest", nil, "front")
+	m.serveIn(nettest.Here(t), ":7777", "host")
+	m.hears(nil, "udp4", "127.0.0.1:7777", "host")
+	nettest.In(t, guest.File(), func() error {
+		// What a container with NET_ADMIN can do to itself.
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		_, dst, _ := net.ParseCIDR("127.0.0.1/32")
+		a, _ := netlink.ParseAddr("127.0.0.1/8")
+		return errors.Join(
+			os.WriteFile("/proc/sys/net/ipv4/conf/all/route_localnet", []byte("1"), 0),
+			netlink.AddrDel(lo, a),
+			netlink.RouteAdd(&netlink.Route{Dst: dst, Gw: net.IPv4(172, 17, 0, 1)}),
+		)
+	})
+	m.hears(guest.File(), "udp4", "172.17.0.1:7777", "host")
+	m.silent(guest.File(), "udp4", "127.0.0.1:7777")
+}
+
+func TestUDPMeetsTheNewContainer(t *testing.T) {
+	m := newMachine(t)
+	m.network("front", docker.CreateOptions{})
+	old := m.guest("old", tcp(80, 8080), "front")
+	m.serve(old, "80", "old")
+	c, err := net.Dial("udp4", "127.0.0.1:8080")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	exchange := func() string {
+		buf := make([]byte, 100)
+		if err := c.SetDeadline(time.Now().Add(deadline)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write([]byte("?")); err != nil {
+			t.Fatal(err)
+		}
+		n, err := c.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(buf[:n])
+	}
+	if got := exchange(); !strings.HasPrefix(got, "old") {
+		t.Errorf("got %q", got)
+	}
+	m.stop(old)
+	m.serve(m.guest("new", tcp(80, 8080), "front"), "80", "new")
+	if got := exchange(); !strings.HasPrefix(got, "new") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestResolverRedirect(t *testing.T) {
+	m := newMachine(t)
+	m.network("front", docker.CreateOptions{})
+	s, err := m.NewSandbox("c1", []network.Attachment{{Network: "front"}}, nil, network.SandboxOptions{Name: "c1", Resolver: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(s.Close(), m.Release("c1")); err != nil {
+			t.Error(err)
+		}
+	})
+	if s.ResolverPort() < 32768 || s.ResolverPort() > 60999 {
+		t.Errorf("the resolver's port is %d", s.ResolverPort())
+	}
+	m.serveIn(s.File(), net.JoinHostPort("127.0.0.11", strconv.Itoa(int(s.ResolverPort()))), "resolver")
+	for _, proto := range []string{"tcp4", "udp4"} {
+		m.hears(s.File(), proto, "127.0.0.11:53", "resolver for 127.0.0.1")
+	}
+	m.serveIn(s.File(), ":53", "own")
+	for _, proto := range []string{"tcp4", "udp4"} {
+		m.hears(s.File(), proto, "127.0.0.11:53", "resolver for 127.0.0.1")
+		m.hears(s.File(), proto, s.Endpoints()[s.ResolverNetworks()[1]].IPAddress+":53", "own")
 	}
 }

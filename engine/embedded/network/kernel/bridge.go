@@ -83,7 +83,7 @@ func (l *Linux) Silence(name string) error {
 	if err != nil || link.Attrs().Group != l.group {
 		return err
 	}
-	addrs, err := netlink.AddrList(link, unix.AF_INET)
+	addrs, err := list(func() ([]netlink.Addr, error) { return netlink.AddrList(link, unix.AF_INET) })
 	for _, a := range addrs {
 		err = errors.Join(err, netlink.AddrDel(link, &a))
 	}
@@ -111,7 +111,8 @@ func (l *Linux) Enslave(port, bridge string) error {
 func (l *Linux) ForgetDatagrams(ports []uint16) error {
 	for _, port := range ports {
 		_, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, datagrams(port))
-		if err != nil && !errors.Is(err, unix.ENOENT) {
+		// A listing that was disturbed has left out nothing that was there all the time.
+		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, netlink.ErrDumpInterrupted) {
 			return fmt.Errorf("forget datagrams to port %d: %w", port, err)
 		}
 	}

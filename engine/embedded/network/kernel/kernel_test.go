@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"stackrun.dev/stack/engine/embedded/network/kernel"
+	"stackrun.dev/stack/engine/embedded/network/nettest"
 )
+
+func TestMain(m *testing.M) { nettest.Main(m) }
 
 func open(t testing.TB) *kernel.Linux {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root")
-	}
+	nettest.Root(t)
 	l, err := kernel.New(0x7e570000 + uint32(os.Getpid()&0xffff))
 	if err != nil {
 		t.Fatal(err)

@@ -37,7 +37,7 @@ func (l *Linux) Close() error { return l.host.Close() }
 
 // Links returns the names of the links on the host that belong to the group.
 func (l *Linux) Links() ([]string, error) {
-	links, err := netlink.LinkList()
+	links, err := list(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
@@ -50,6 +50,17 @@ func (l *Linux) Links() ([]string, error) {
 	return names, nil
 }
 
+// list repeats a listing that was disturbed by a change of what it lists.
+func list[T any](f func() ([]T, error)) ([]T, error) {
+	const tries = 20
+	for range tries {
+		if all, err := f(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return all, err
+		}
+	}
+	return f()
+}
+
 // Route is a range of addresses that the host reaches through a link.
 type Route struct {
 	Prefix netip.Prefix
@@ -59,13 +70,13 @@ type Route struct {
 // Routes returns the host's IPv4 routes except default ones, and the name servers' addresses are not among them unless
 // they are on a connected network.
 func (l *Linux) Routes() ([]Route, error) {
-	list, err := netlink.RouteList(nil, unix.AF_INET)
+	all, err := list(func() ([]netlink.Route, error) { return netlink.RouteList(nil, unix.AF_INET) })
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
 	names := map[int]string{}
 	var routes []Route
-	for _, r := range list {
+	for _, r := range all {
 		if r.Dst == nil {
 			continue
 		}

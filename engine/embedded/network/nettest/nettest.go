@@ -81,3 +81,42 @@ func In(t testing.TB, netns *os.File, f func() error) {
 		t.Error(err)
 	}
 }
+
+// NewNamespace makes a network namespace with lo up. It ends with the test.
+func NewNamespace(t testing.TB) *os.File {
+	t.Helper()
+	var netns *os.File
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine, or never runs another
+		done <- func() (err error) {
+			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+				return err
+			}
+			if netns, err = os.Open("/proc/thread-self/ns/net"); err != nil {
+				return err
+			}
+			lo, err := netlink.LinkByName("lo")
+			if err != nil {
+				return err
+			}
+			return netlink.LinkSetUp(lo)
+		}()
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { netns.Close() })
+	return netns
+}
+
+// Here is the namespace that the test runs in.
+func Here(t testing.TB) *os.File {
+	t.Helper()
+	netns, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { netns.Close() })
+	return netns
+}
