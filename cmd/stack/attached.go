@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/spf13/cobra"
+
+	"stackrun.dev/stack/convergence"
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/execute"
+	"stackrun.dev/stack/convergence/observe"
+	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/convergence/state"
+	"stackrun.dev/stack/project"
+)
+
+// attachFlags say what up shows of the containers while it stays, and what ends it.
+type attachFlags struct {
+	attach, noAttach             []string
+	attachDependencies           bool
+	abortOnExit, abortOnFailure  bool
+	exitCodeFrom                 string
+	noPrefix, noColor, timestamp bool
+}
+
+func (o *attachFlags) declareAttach(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringArrayVar(&o.attach, "attach", nil, "Show the output of these services only")
+	f.StringArrayVar(&o.noAttach, "no-attach", nil, "Do not show the output of this service")
+	f.BoolVar(&o.attachDependencies, "attach-dependencies", false, "Show also what the named services depend on")
+	f.BoolVar(&o.abortOnExit, "abort-on-container-exit", false, "Stop all containers when one has exited")
+	f.BoolVar(&o.abortOnFailure, "abort-on-container-failure", false, "Stop all containers when one has exited with an error")
+	f.StringVar(&o.exitCodeFrom, "exit-code-from", "", "Exit with this service's code; implies --abort-on-container-exit")
+	f.BoolVar(&o.noPrefix, "no-log-prefix", false, "Do not show which container wrote it")
+	f.BoolVar(&o.noColor, "no-color", false, "Do not colour the prefixes")
+	f.BoolVar(&o.timestamp, "timestamps", false, "Show times")
+}
+
+// shows reports whether the output of a service is shown.
+func (o *attachFlags) shows(p *project.Project, asked []string, service string) bool {
+	switch {
+	case slices.Contains(o.noAttach, service):
+		return false
+	case len(o.attach) > 0:
+		return slices.Contains(o.attach, service)
+	case len(asked) > 0 && !o.attachDependencies && !slices.Contains(asked, service):
+		return false
+	}
+	attach := p.Services[service].Attach
+	return attach == nil || *attach
+}
+
+// attachedRun is an up that stays until its containers have exited or the user interrupts it.
+type attachedRun struct {
+	*session
+	project *project.Project
+	desired *desired.Project
+	plan    plan.UpOptions
+	options *upOptions
+	began   time.Time
+	follow  *follower
+}
+
+// abort ends the run because a container has exited.
+type abort struct {
+	member member
+	code   int
+}
+
+func (e abort) Error() string {
+	return fmt.Sprintf("container %s exited with code %d", e.member.name, e.code)
+}
+
+func (s *session) upAttached(ctx context.Context, p *project.Project, d *desired.Project, up plan.UpOptions, o *upOptions) error {
+	if o.exitCodeFrom != "" {
+		if _, err := p.Select([]string{o.exitCodeFrom}, true); err != nil {
+			return err
+		}
+		o.abortOnExit = true
+	}
+	sink, err := s.logSink(o.noColor, o.noPrefix, o.timestamp)
+	if err != nil {
+		return err
+	}
+	r := &attachedRun{session: s, project: p, desired: d, plan: up, options: o, began: s.now()}
+	r.follow = &follower{
+		session: s, scope: scope{name: d.Name, project: p}, sink: sink,
+		which:   which{services: r.concerned(), stopped: true},
+		request: container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: true, Since: unixTime(r.began)},
+		quiet:   func(service string) bool { return !o.shows(p, up.Services, service) },
+		began:   r.began, exited: r.exited,
+	}
+	return r.run(ctx)
+}
+
+// concerned are the services that were asked for and what they depend on.
+func (r *attachedRun) concerned() []string {
+	if len(r.plan.Services) == 0 {
+		return r.project.ServiceNames()
+	}
+	selected, err := r.project.Select(r.plan.Services, r.plan.NoDeps)
+	if err != nil {
+		return r.plan.Services
+	}
+	return selected.ServiceNames()
+}
+
+func (r *attachedRun) run(ctx context.Context) error {
+	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	r.follow.subscribe(alive)
+	if err := r.up(ctx, "up", r.desired, r.plan, r.options.upFlags); err != nil {
+		if ctx.Err() != nil {
+			return r.wind(alive, true)
+		}
+		return err
+	}
+	over := make(chan error, 1)
+	go func() { over <- r.follow.run(alive) }()
+	var err error
+	select {
+	case err = <-over:
+	case <-ctx.Done():
+		err = r.wind(alive, true)
+		cancel()
+		<-over
+		return err
+	}
+	if e, ok := errors.AsType[abort](err); ok {
+		return r.aborted(alive, e)
+	}
+	return err
+}
+
+// exited is told about each container that has exited for good.
+func (r *attachedRun) exited(m member, code int) error {
+	_ = r.follow.announceExit(m, code)
+	if r.options.abortOnExit || r.options.abortOnFailure && code != 0 {
+		return abort{m, code}
+	}
+	return nil
+}
+
+// aborted stops what still runs and ends with the exit code that was asked for.
+func (r *attachedRun) aborted(ctx context.Context, e abort) error {
+	fmt.Fprintln(r.err, "Aborting on container exit...")
+	code := e.code
+	if err := r.wind(ctx, false); err != nil {
+		return err
+	}
+	if from := r.options.exitCodeFrom; from != "" {
+		list, err := r.members(ctx, r.follow.scope, which{services: []string{from}, stopped: true})
+		if err != nil {
+			return err
+		}
+		for _, m := range list {
+			code, _ = m.status()
+		}
+	}
+	if code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+// wind stops the containers, dependents first; an interrupt on the way kills them. If it was an interrupt that made it
+// begin, its error is the exit code of that.
+func (r *attachedRun) wind(ctx context.Context, interrupted bool) error {
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(interrupts)
+	if interrupted {
+		fmt.Fprintln(r.err, "Gracefully stopping... press Ctrl+C again to force")
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.end(ctx, "stop", plan.Stop) }()
+	var err error
+	select {
+	case err = <-stopped:
+	case <-interrupts:
+		err = errors.Join(r.end(ctx, "kill", unordered(plan.Kill)), <-stopped)
+	}
+	if err == nil && interrupted {
+		return exitCode(exitInterrupted)
+	}
+	return err
+}
+
+// end carries out one plan on the containers of the run. It takes no lock: killing must not wait for stopping.
+func (r *attachedRun) end(ctx context.Context, title string, make planner) error {
+	now, err := observe.Project(ctx, r.Engine, r.desired.Name, r.desired)
+	if err != nil {
+		return err
+	}
+	p, err := make(r.desired, now, plan.LifecycleOptions{Services: present(now, r.concerned()), Timeout: r.plan.Timeout})
+	if err != nil {
+		return err
+	}
+	progress, err := r.progress(title)
+	if err != nil {
+		return err
+	}
+	defer progress.Close()
+	return convergence.Apply(ctx, r.Engine, p, convergence.Options{Execute: execute.Options{Limit: r.parallel()}}, showOperations(progress))
+}
+
+// present leaves out services that have no containers.
+func present(now *state.Project, services []string) []string {
+	return slices.DeleteFunc(slices.Clone(services), func(name string) bool { return len(now.Of(name)) == 0 })
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"github.com/distribution/reference"
+	"github.com/docker/cli/cli/config"
+	"github.com/docker/docker/api/types/registry"
+)
+
+// dockerHub is the key under which docker login keeps the default registry's credentials.
+const dockerHub = "https://index.docker.io/v1/"
+
+// registryAuth is what docker login stored for the image's registry, as the Docker Engine API wants it, or "" if there
+// is nothing. Credential helpers are asked.
+func registryAuth(ref string) (string, error) {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		return "", usageError{err}
+	}
+	server := reference.Domain(named)
+	if server == "docker.io" {
+		server = dockerHub
+	}
+	file, err := config.Load("")
+	if err != nil {
+		return "", err
+	}
+	auth, err := file.GetAuthConfig(server)
+	if err != nil {
+		return "", err
+	}
+	if auth.Username == "" && auth.Password == "" && auth.IdentityToken == "" && auth.RegistryToken == "" {
+		return "", nil
+	}
+	return registry.EncodeAuthConfig(registry.AuthConfig{
+		Username: auth.Username, Password: auth.Password, Auth: auth.Auth, ServerAddress: auth.ServerAddress,
+		IdentityToken: auth.IdentityToken, RegistryToken: auth.RegistryToken,
+	})
+}

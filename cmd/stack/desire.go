@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"stackrun.dev/stack/cmd/stack/internal/view"
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/execute"
+	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/project"
+)
+
+// desire computes what the project wants, with the scale given on the command line, and prints what has no effect.
+func (a *app) desire(p *project.Project, scale map[string]int) (*desired.Project, error) {
+	contents, err := p.ReadContents()
+	if err != nil {
+		return nil, err
+	}
+	d, warnings, err := desired.FromProject(p, desired.Input{Scale: scale, Contents: contents})
+	if warnErr := a.warn(warnings); warnErr != nil {
+		return nil, errors.Join(warnErr, err)
+	}
+	return d, err
+}
+
+// warn prints advice.
+func (a *app) warn(warnings []project.Warning) error {
+	style, err := a.style(a.err)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		view.Warn(a.err, style, w.String())
+	}
+	return nil
+}
+
+// executeOptions are the choices that every plan is carried out with.
+func (a *app) executeOptions() execute.Options {
+	return execute.Options{Limit: a.parallel(), Auth: func(ref string) string {
+		auth, err := registryAuth(ref)
+		if err != nil {
+			// The registry may not ask for credentials at all; if it does, it says so.
+			_ = a.warn([]project.Warning{{Text: "cannot read the credentials for " + ref + ": " + err.Error()}})
+		}
+		return auth
+	}}
+}
+
+// carryOut carries out a plan that a command has made by itself, and shows how it goes on.
+func (s *session) carryOut(ctx context.Context, title string, p *plan.Plan, quiet bool) error {
+	progress, err := s.progress(title)
+	if quiet && err == nil {
+		progress, err = view.NewProgress("quiet", title, s.err, view.Style{})
+	}
+	if err != nil {
+		return err
+	}
+	result := execute.Run(ctx, s.Engine, p, s.executeOptions(), showOperations(progress))
+	progress.Close()
+	return inOperations(result.Err())
+}

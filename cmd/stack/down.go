@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"stackrun.dev/stack/convergence"
+	"stackrun.dev/stack/convergence/observe"
+	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/project"
+)
+
+func newDown(a *app) *cobra.Command {
+	var o plan.DownOptions
+	var images string
+	cmd := &cobra.Command{
+		Use:   "down [OPTIONS] [SERVICE...]",
+		Short: "Stop and remove the project's containers and networks",
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&o.Volumes, "volumes", "v", false, "Also its volumes, and what is in them")
+	f.BoolVar(&o.RemoveOrphans, "remove-orphans", a.presetBool("COMPOSE_REMOVE_ORPHANS"), "Also containers of services that it no longer has")
+	f.StringVar(&images, "rmi", "", "Also images: local for those without a name in the file, all for all that its services use")
+	timeout := timeoutFlag(cmd, "Seconds until a container is killed (default: its own, or 10)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch o.Images = plan.RemoveImages(images); o.Images {
+		case plan.KeepImages, plan.LocalImages, plan.AllImages:
+		default:
+			return usagef("value %q of --rmi is not one of local, all", images)
+		}
+		o.Services, o.Timeout = args, timeout()
+		sc, err := a.scope(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if err := sc.checkServices(args, nil); err != nil {
+			return err
+		}
+		return a.with(cmd.Context(), func(s *session) error { return s.down(cmd.Context(), sc, o) })
+	}
+	return cmd
+}
+
+func (s *session) down(ctx context.Context, sc scope, o plan.DownOptions) error {
+	d := sc.desired()
+	if s.global.dryRun {
+		now, err := observe.Project(ctx, s.Engine, sc.name, d)
+		if err != nil {
+			return err
+		}
+		fmt.Fprint(s.out, plan.Down(d, now, o).Text())
+		return nil
+	}
+	progress, err := s.progress("down")
+	if err != nil {
+		return err
+	}
+	result, err := convergence.Down(ctx, s.Engine, sc.name, d, o, s.options(progress), showOperations(progress))
+	progress.Close()
+	if err != nil {
+		return inOperations(err)
+	}
+	if !result.Changed {
+		result.Notes = append(result.Notes, "there is nothing to remove of project "+sc.name)
+	}
+	return s.notes(result.Notes)
+}
+
+// notes prints what a plan wants to be known.
+func (a *app) notes(notes []string) error {
+	if a.global.progress == "quiet" {
+		return nil
+	}
+	var warnings []project.Warning
+	for _, note := range notes {
+		warnings = append(warnings, project.Warning{Text: note})
+	}
+	return a.warn(warnings)
+}

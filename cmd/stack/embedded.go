@@ -1,0 +1,28 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"stackrun.dev/stack/cmd/stack/internal/launch"
+	"stackrun.dev/stack/engine/dockerapi"
+	"stackrun.dev/stack/engine/embedded"
+)
+
+// openEmbedded opens the embedded engine and serves it as the Docker Engine API.
+func openEmbedded(ctx context.Context, t launch.Target, busy func(running int)) (http.Handler, io.Closer, error) {
+	e, err := embedded.Open(ctx, embedded.Options{Root: t.Root, Run: t.Run, OnBusy: busy})
+	if err != nil {
+		return nil, nil, err
+	}
+	return dockerapi.New(e, dockerapi.Options{Version: version, CgroupV2: hasCgroupV2(), Log: slog.Default()}), e, nil
+}
+
+// hasCgroupV2 reports whether the host has the unified hierarchy only.
+func hasCgroupV2() bool {
+	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
+	return err == nil
+}

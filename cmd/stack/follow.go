@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+
+	"stackrun.dev/stack/cmd/stack/internal/view"
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/engine"
+)
+
+// follower prints what containers of a project write until none of them runs any more. Containers that are started
+// later are followed from their start. It is driven by the engine's events.
+type follower struct {
+	session *session
+	scope   scope
+	which   which
+	request container.LogsOptions
+	sink    *view.Logs
+	quiet   func(service string) bool // whose output is not printed; may be nil
+
+	// began is since when ends count: a container that had exited before is not announced. The zero value leaves out all
+	// that do not run at first.
+	began time.Time
+	// exited is called when a container has exited for good and everything that it wrote was printed. What it returns,
+	// if not nil, ends the follower. It may be nil.
+	exited func(m member, code int) error
+
+	messages <-chan events.Message // set by run unless the caller has subscribed already
+	failed   <-chan error
+
+	active  map[string]*followed // by ID
+	waiting map[string]bool      // about to be restarted by their policy
+	printed map[string]time.Time // up to when the log of a container was printed, or need not be
+	ended   chan *followed
+}
+
+// followed is one run of one container.
+type followed struct {
+	member member
+	last   time.Time // when the last line was written
+	again  bool      // it was started again while the log of the run before was still being read
+	err    error
+}
+
+// subscribe begins to listen, so that nothing that happens from now on is missed.
+func (f *follower) subscribe(ctx context.Context) {
+	f.messages, f.failed = f.session.Events(ctx, events.ListOptions{Filters: filters.NewArgs(
+		filters.Arg("type", string(events.ContainerEventType)),
+		filters.Arg("label", desired.LabelProject+"="+f.scope.name),
+	)})
+}
+
+func (f *follower) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	f.active, f.waiting, f.ended = map[string]*followed{}, map[string]bool{}, make(chan *followed)
+	f.printed = map[string]time.Time{}
+	begin := f.session.now()
+	defer func() {
+		cancel()
+		for range f.active {
+			<-f.ended
+		}
+	}()
+	if f.messages == nil {
+		f.subscribe(ctx)
+	}
+	list, err := f.session.members(ctx, f.scope, f.which)
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		f.sink.Add(m.label())
+		f.printed[m.ID] = begin
+	}
+	for _, m := range list {
+		if m.State != container.StateCreated {
+			f.follow(ctx, m, f.request)
+		}
+	}
+	return f.loop(ctx)
+}
+
+func (f *follower) loop(ctx context.Context) error {
+	for len(f.active)+len(f.waiting) > 0 {
+		select {
+		case e := <-f.ended:
+			delete(f.active, e.member.ID)
+			if !e.last.IsZero() {
+				f.printed[e.member.ID] = e.last
+			}
+			if err := f.over(ctx, e); err != nil {
+				return err
+			}
+		case m := <-f.messages:
+			f.event(ctx, m)
+		case err := <-f.failed:
+			if errors.Is(err, io.EOF) {
+				return engine.Errorf(engine.ErrUnavailable, "the engine has gone away")
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// follow reads the container's log, or waits for its end only, on a goroutine of its own.
+func (f *follower) follow(ctx context.Context, m member, request container.LogsOptions) {
+	e := &followed{member: m}
+	f.active[m.ID] = e
+	delete(f.waiting, m.ID)
+	read := f.read
+	if f.quiet != nil && f.quiet(m.service) {
+		read = f.await
+	}
+	go func() {
+		e.err = read(ctx, e, request)
+		f.ended <- e
+	}()
+}
+
+func (f *follower) read(ctx context.Context, e *followed, request container.LogsOptions) error {
+	label := e.member.label()
+	for entry, err := range f.session.ContainerLogs(ctx, e.member.ID, request) {
+		if err != nil {
+			return err
+		}
+		e.last = entry.Time
+		f.sink.Line(label, entry.Stream, entry.Time, entry.Line)
+	}
+	f.sink.End(label)
+	return nil
+}
+
+func (f *follower) await(ctx context.Context, e *followed, _ container.LogsOptions) error {
+	done, failed := f.session.ContainerWait(ctx, e.member.ID, container.WaitConditionNotRunning)
+	select {
+	case <-done:
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// over decides what the end of a log means: the container has exited for good, comes back, or runs again already.
+func (f *follower) over(ctx context.Context, e *followed) error {
+	if errors.Is(e.err, engine.ErrNotFound) {
+		return nil
+	}
+	if e.err != nil {
+		return e.err
+	}
+	state, err := f.session.ContainerInspect(ctx, e.member.ID)
+	switch {
+	case errors.Is(err, engine.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case state.State.Running && !state.State.Restarting || e.again:
+		f.follow(ctx, e.member, f.since(e.member.ID))
+		return nil
+	case state.State.Restarting:
+		f.waiting[e.member.ID] = true
+		return nil
+	case f.exited != nil && (e.member.State != container.StateExited || f.endedSince(state.State)):
+		return f.exited(e.member, state.State.ExitCode)
+	}
+	return nil
+}
+
+func (f *follower) endedSince(s *container.State) bool {
+	at, err := time.Parse(time.RFC3339Nano, s.FinishedAt)
+	return err == nil && !f.began.IsZero() && !at.Before(f.began)
+}
+
+// since is the request for what the container wrote after what was printed. Of a container that was not there before it
+// is everything.
+func (f *follower) since(id string) container.LogsOptions {
+	request := f.request
+	request.Tail, request.Since = "all", ""
+	if at, ok := f.printed[id]; ok {
+		request.Since = unixTime(at.Add(time.Nanosecond))
+	}
+	return request
+}
+
+// event follows containers that start.
+func (f *follower) event(ctx context.Context, message events.Message) {
+	m := memberOf(message)
+	if !f.which.meant(m) {
+		return
+	}
+	switch message.Action {
+	case events.ActionStart:
+		if e, ok := f.active[m.ID]; ok {
+			e.again = true
+			return
+		}
+		f.follow(ctx, m, f.since(m.ID))
+	case events.ActionDestroy, events.ActionStop:
+		delete(f.waiting, m.ID)
+	}
+}
+
+// memberOf is the container that a message is about.
+func memberOf(message events.Message) member {
+	attributes := message.Actor.Attributes
+	return asMember(container.Summary{
+		ID: message.Actor.ID, Names: []string{"/" + attributes["name"]}, Labels: attributes,
+		Image: attributes["image"], State: container.StateRunning,
+	})
+}
+
+// announceExit prints how a container ended.
+func (f *follower) announceExit(m member, code int) error {
+	f.sink.Note(m.label(), fmt.Sprintf("exited with code %d", code))
+	return nil
+}

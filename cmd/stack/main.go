@@ -1,0 +1,44 @@
+// Command stack runs Compose projects, on an engine of its own or on any that speaks the Docker Engine API.
+//
+// Each command is one file, which declares its flags and says what to do in terms of the packages that know how: project
+// loads, convergence plans and executes, launch finds the engine, view shows. What the commands share is in app.go (the
+// process: streams, flags, environment), session.go (an engine and a project) and members.go (a project's containers).
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"time"
+
+	"stackrun.dev/stack/cmd/stack/internal/launch"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], process(openEmbedded)))
+}
+
+// app is what every command gets: the process's streams, environment and clock, and the global flags.
+type app struct {
+	in      io.Reader
+	out     io.Writer
+	err     io.Writer
+	environ []string
+	getenv  func(string) string
+	now     func() time.Time
+
+	global globalFlags
+	open   launch.Opener // how "engine run" opens the engine
+}
+
+// process is the app of this process.
+func process(open launch.Opener) *app {
+	return &app{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		environ: os.Environ(), getenv: os.Getenv, now: time.Now,
+		open: open,
+	}
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/spf13/cobra"
+
+	"stackrun.dev/stack/cmd/stack/internal/view"
+	"stackrun.dev/stack/convergence"
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/engine"
+)
+
+type runOptions struct {
+	build, detach, noDeps, noTTY, quiet, quietBuild, quietPull bool
+	remove, removeOrphans, servicePorts, useAliases, noStdin   bool
+
+	capAdd, capDrop, env, envFiles, labels, publish, volumes []string
+	entrypoint, name, pull, user, workdir                    string
+	entrypointGiven                                          bool
+}
+
+func newRun(a *app) *cobra.Command {
+	var o runOptions
+	var interactive bool
+	cmd := &cobra.Command{
+		Use:   "run [OPTIONS] SERVICE [COMMAND] [ARGS...]",
+		Short: "Run a command in a new container of a service, after what it depends on",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.noStdin, o.entrypointGiven = !interactive, cmd.Flags().Changed("entrypoint")
+			return runRun(cmd.Context(), a, o, args[0], args[1:])
+		},
+	}
+	f := cmd.Flags()
+	f.SetInterspersed(false)
+	f.BoolVar(&o.build, "build", false, "Build the image first")
+	f.StringSliceVar(&o.capAdd, "cap-add", nil, "Give it a capability")
+	f.StringSliceVar(&o.capDrop, "cap-drop", nil, "Take a capability away")
+	f.BoolVarP(&o.detach, "detach", "d", false, "Leave it running and print its name")
+	f.StringVar(&o.entrypoint, "entrypoint", "", "Instead of the image's")
+	f.StringArrayVarP(&o.env, "env", "e", nil, "Variable NAME=value, or NAME to pass on its value")
+	f.StringArrayVar(&o.envFiles, "env-from-file", nil, "File with variables")
+	f.BoolVarP(&interactive, "interactive", "i", true, "Let it read standard input")
+	f.StringArrayVarP(&o.labels, "label", "l", nil, "Label NAME=value")
+	f.StringVar(&o.name, "name", "", "Name of the container")
+	f.BoolVar(&o.noDeps, "no-deps", false, "Do not start what the service depends on")
+	f.BoolVarP(&o.noTTY, "no-tty", "T", false, "Do not give it a terminal (default when input or output is none)")
+	f.StringArrayVarP(&o.publish, "publish", "p", nil, "Publish a port")
+	f.StringVar(&o.pull, "pull", "", "When to pull the image: always, missing, never")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "Show nothing but what the command prints")
+	f.BoolVar(&o.quietBuild, "quiet-build", false, "Do not show what builds print")
+	f.BoolVar(&o.quietPull, "quiet-pull", false, "Do not show how pulls go on")
+	f.BoolVar(&o.removeOrphans, "remove-orphans", a.presetBool("COMPOSE_REMOVE_ORPHANS"), "Remove containers of services that the project no longer has")
+	f.BoolVar(&o.remove, "rm", false, "Remove it when it has exited")
+	f.BoolVarP(&o.servicePorts, "service-ports", "P", false, "Publish the service's ports")
+	f.BoolVar(&o.useAliases, "use-aliases", false, "Let it be found by the service's names")
+	f.StringVarP(&o.user, "user", "u", "", "User to run it as")
+	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "Mount a volume or a directory")
+	f.StringVarP(&o.workdir, "workdir", "w", "", "Directory to run it in")
+	return cmd
+}
+
+// oneOff is a container that run makes of a service.
+type oneOff struct {
+	*session
+	options  runOptions
+	project  *desired.Project // with the container as a service of its own
+	service  desired.Service  // that one
+	progress view.Progress
+}
+
+func runRun(ctx context.Context, a *app, o runOptions, service string, command []string) error {
+	p, err := a.load(ctx)
+	if err != nil {
+		return err
+	}
+	if p, err = enable(p, []string{service}); err != nil {
+		return err
+	}
+	base, err := a.desire(p, nil)
+	if err != nil {
+		return err
+	}
+	wanted, err := a.oneOffService(p, o, service, command)
+	if err != nil {
+		return err
+	}
+	return a.with(ctx, func(s *session) error {
+		r := &oneOff{session: s, options: o, service: wanted}
+		r.project = withService(base, wanted)
+		return r.run(ctx)
+	})
+}
+
+// withService adds the service to a copy of the project.
+func withService(d *desired.Project, s desired.Service) *desired.Project {
+	out := *d
+	out.Services = append(append([]desired.Service(nil), d.Services...), s)
+	return &out
+}
+
+func (r *oneOff) run(ctx context.Context) error {
+	mode := r.global.progress
+	if r.options.quiet {
+		mode = "quiet"
+	}
+	style, err := r.style(r.err)
+	if err != nil {
+		return err
+	}
+	if r.progress, err = view.NewProgress(mode, "run", r.err, style); err != nil {
+		return usageError{err}
+	}
+	defer r.progress.Close()
+	if err := r.prepare(ctx); err != nil {
+		return inOperations(err)
+	}
+	if r.options.detach {
+		if err := r.execute(ctx, r.Engine); err != nil {
+			return inOperations(err)
+		}
+		r.progress.Close()
+		fmt.Fprintln(r.out, r.name())
+		return nil
+	}
+	return r.attached(ctx)
+}
+
+// prepare brings up what the service depends on and fetches or builds its image.
+func (r *oneOff) prepare(ctx context.Context) error {
+	options := r.session.options(r.progress)
+	options.Up = plan.UpOptions{RemoveOrphans: r.options.removeOrphans}
+	if !r.options.noDeps {
+		for _, dep := range r.service.DependsOn {
+			options.Up.Services = append(options.Up.Services, dep.Service)
+		}
+	}
+	flags := upFlags{quietPull: r.options.quietPull, quietBuild: r.options.quietBuild}
+	sink := quieten(showOperations(r.progress), flags)
+	if len(options.Up.Services) > 0 {
+		real := *r.project
+		real.Services = real.Services[:len(real.Services)-1]
+		if _, err := convergence.Run(ctx, r.Engine, &real, options, sink); err != nil {
+			return err
+		}
+	}
+	fetch, err := r.fetch(ctx)
+	if err != nil || fetch == nil {
+		return err
+	}
+	return convergence.Apply(ctx, r.Engine, &plan.Plan{Project: r.project.Name, Operations: []plan.Operation{fetch}}, options, sink)
+}
+
+// fetch is the operation that builds or pulls the image, or nil if there is nothing to do.
+func (r *oneOff) fetch(ctx context.Context) (plan.Operation, error) {
+	there, err := r.hasImage(ctx, r.service.Image)
+	if err != nil {
+		return nil, err
+	}
+	policy := r.service.Pull
+	if r.options.pull != "" {
+		policy = desired.PullPolicy(r.options.pull)
+	}
+	head := plan.Header{ID: "image", Service: r.service.Name, Subject: plan.Subject{Kind: plan.Image, Name: r.service.Image}}
+	switch {
+	case r.service.Build != nil && (r.options.build || policy == desired.PullBuild || !there):
+		return &plan.BuildImage{Header: head, Ref: r.service.Image, Build: r.service.Build}, nil
+	case policy == desired.PullAlways && r.service.Build == nil, policy != desired.PullNever && !there:
+		return &plan.PullImage{Header: head, Ref: r.service.Image, Platform: r.service.Platform}, nil
+	}
+	return nil, nil
+}
+
+// execute creates and starts the container through the engine, after what its dependencies have to reach.
+func (r *oneOff) execute(ctx context.Context, e engine.Engine) error {
+	up := plan.UpOptions{Services: []string{r.service.Name}, NoDeps: r.options.noDeps, RecreateDeps: plan.RecreateNever, Pull: desired.PullNever, NoBuild: true}
+	options := r.session.options(r.progress)
+	unlock, err := options.Lock(ctx, r.project.Name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	p, err := convergence.Plan(ctx, e, r.project, up)
+	if err != nil {
+		return err
+	}
+	options.Lock = nil
+	return convergence.Apply(ctx, e, p, options, showOperations(r.progress))
+}
+
+func (r *oneOff) name() string { return r.service.Containers[0].Name }
+
+// attached runs the container with the app's streams and ends with its exit code.
+func (r *oneOff) attached(ctx context.Context) (err error) {
+	if r.options.remove {
+		defer func() { err = errors.Join(err, r.removeIt(ctx)) }()
+	}
+	gate := &startGate{Engine: r.Engine, name: r.name(), ran: make(chan error, 1)}
+	gate.run = func(ctx context.Context, start func(context.Context) error) error {
+		r.progress.Close()
+		return r.attach(ctx, r.name(), attachOptions{noStdin: r.options.noStdin, proxied: true}, start)
+	}
+	if err := r.execute(ctx, gate); err != nil {
+		return inOperations(err)
+	}
+	return <-gate.ran
+}
+
+func (r *oneOff) removeIt(ctx context.Context) error {
+	err := r.ContainerRemove(context.WithoutCancel(ctx), r.name(), container.RemoveOptions{Force: true, RemoveVolumes: true})
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// startGate is the engine with one difference: starting the named container runs it attached. The call returns when the
+// container has started, as it should, and ran yields how it ended.
+type startGate struct {
+	engine.Engine
+	name string
+	run  func(ctx context.Context, start func(context.Context) error) error
+	ran  chan error
+}
+
+// ContainerStart returns when the container has started or could not be started.
+func (g *startGate) ContainerStart(ctx context.Context, ref string) error {
+	if ref != g.name {
+		return g.Engine.ContainerStart(ctx, ref)
+	}
+	started := make(chan error, 1)
+	go func() {
+		err := g.run(ctx, func(alive context.Context) error {
+			err := g.Engine.ContainerStart(alive, ref)
+			started <- err
+			return err
+		})
+		select {
+		case started <- err: // it ended before it was started
+		default:
+		}
+		g.ran <- err
+	}()
+	return <-started
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+
+	"stackrun.dev/stack/cmd/stack/internal/launch"
+	"stackrun.dev/stack/cmd/stack/internal/view"
+	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/engine/docker"
+	"stackrun.dev/stack/engine/readonly"
+	"stackrun.dev/stack/project"
+)
+
+// session is one command's connection to its engine.
+type session struct {
+	*app
+	engine.Engine
+	target launch.Target
+	socket *docker.Engine
+	lease  *launch.Lease
+}
+
+// connect finds the engine, starts it if it is ours and absent, and connects. With --dry-run nothing can be changed
+// through the session.
+func (a *app) connect(ctx context.Context) (*session, error) {
+	target, err := launch.Locate(a.global.host, a.getenv)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	s := &session{app: a, target: target}
+	if target.Embedded {
+		if s.lease, err = launch.Start(ctx, target); err != nil {
+			return nil, err
+		}
+	}
+	if s.socket, err = docker.New(target.Host, a.dockerOptions(target)...); err != nil {
+		return nil, errors.Join(err, s.lease.Close())
+	}
+	s.Engine = s.socket
+	if a.global.dryRun {
+		s.Engine = readonly.New(s.socket)
+	}
+	return s, nil
+}
+
+// dockerOptions are what Docker's own client takes from the environment.
+func (a *app) dockerOptions(t launch.Target) []docker.Option {
+	opts := []docker.Option{docker.WithUserAgent("stack/" + version)}
+	if v := a.getenv("DOCKER_API_VERSION"); v != "" {
+		opts = append(opts, docker.WithAPIVersion(v))
+	}
+	if dir := a.getenv("DOCKER_CERT_PATH"); dir != "" && strings.HasPrefix(t.Host, "tcp://") {
+		opts = append(opts, docker.WithTLS(dir+"/ca.pem", dir+"/cert.pem", dir+"/key.pem"))
+	}
+	return opts
+}
+
+// Close gives the connections back and lets the engine go.
+func (s *session) Close() error {
+	return errors.Join(s.socket.Close(), s.lease.Close())
+}
+
+// with runs do with a session.
+func (a *app) with(ctx context.Context, do func(*session) error) (err error) {
+	s, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return do(s)
+}
+
+// projectOptions are the global flags in the loader's terms.
+func (a *app) projectOptions() project.Options {
+	g := a.global
+	return project.Options{
+		Files: g.files, ProjectName: g.projectName, ProjectDir: g.projectDir,
+		EnvFiles: g.envFiles, Profiles: g.profiles, Env: environment(a.environ), Stdin: a.in,
+	}
+}
+
+// load loads the project and prints the loader's warnings.
+func (a *app) load(ctx context.Context) (*project.Project, error) {
+	p, warnings, err := project.Load(ctx, a.projectOptions())
+	if warnErr := a.warn(warnings); warnErr != nil {
+		return nil, warnErr
+	}
+	return p, err
+}
+
+// scope is what a command is about: a project, or only its name where there is no Compose file.
+type scope struct {
+	name    string
+	project *project.Project // nil when only the name is known
+}
+
+// scope loads the project. If there is no Compose file a project name is enough: the engine knows what belongs to it.
+func (a *app) scope(ctx context.Context) (scope, error) {
+	p, err := a.load(ctx)
+	if err == nil {
+		return scope{name: p.Name, project: p}, nil
+	}
+	name := a.global.projectName
+	if name == "" {
+		name = a.getenv("COMPOSE_PROJECT_NAME")
+	}
+	missing := errors.Is(err, project.ErrNoFile) || errors.Is(err, os.ErrNotExist) && len(a.global.files) == 0
+	if missing && name != "" {
+		return scope{name: name}, nil
+	}
+	return scope{}, err
+}
+
+// style decides about colours for what is written to w.
+func (a *app) style(w any) (view.Style, error) {
+	out, _ := w.(interface{ Write([]byte) (int, error) })
+	s, err := view.NewStyle(a.global.ansi, out, a.getenv)
+	if err != nil {
+		return s, usageError{err}
+	}
+	return s, nil
+}

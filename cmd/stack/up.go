@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"stackrun.dev/stack/convergence"
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/execute"
+	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/project"
+)
+
+type upOptions struct {
+	upFlags
+	attachFlags
+
+	detach      bool
+	waitSeconds int
+}
+
+func newUp(a *app) *cobra.Command {
+	var o upOptions
+	cmd := &cobra.Command{
+		Use:   "up [OPTIONS] [SERVICE...]",
+		Short: "Bring the project up, or to its changed state",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runUp(cmd.Context(), a, &o, args)
+		},
+	}
+	o.declare(a, cmd)
+	o.declareDependencies(cmd)
+	o.declareQuiet(cmd)
+	o.declareAttach(cmd)
+	f := cmd.Flags()
+	f.BoolVar(&o.quietBuild, "quiet-build", false, "Do not show what builds print")
+	f.BoolVarP(&o.detach, "detach", "d", false, "Leave the containers running and return")
+	f.BoolVar(&o.options.NoStart, "no-start", false, "Create containers and do not start them")
+	f.BoolVar(&o.options.Wait, "wait", false, "Return when everything runs and is healthy; implies --detach")
+	f.IntVar(&o.waitSeconds, "wait-timeout", 0, "How many seconds to wait at most")
+	return cmd
+}
+
+func runUp(ctx context.Context, a *app, o *upOptions, services []string) error {
+	options, err := o.resolve(services)
+	if err != nil {
+		return err
+	}
+	if err := o.check(); err != nil {
+		return err
+	}
+	p, d, err := a.wanted(ctx, services, o.scale)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := within(ctx, o.waitSeconds, "waiting for the services")
+	defer cancel()
+	return a.with(ctx, func(s *session) error {
+		switch {
+		case a.global.dryRun:
+			_, err := s.showPlan(ctx, d, options, "text")
+			return err
+		case o.detach || options.Wait || options.NoStart:
+			return s.up(ctx, "up", d, options, o.upFlags)
+		}
+		return s.upAttached(ctx, p, d, options, o)
+	})
+}
+
+func (o *upOptions) check() error {
+	attached := o.abortOnExit || o.abortOnFailure || o.exitCodeFrom != "" || len(o.attach) > 0
+	switch {
+	case (o.detach || o.options.Wait) && attached:
+		return usagef("--detach and --wait cannot go together with flags about attached containers")
+	case o.abortOnExit && o.abortOnFailure:
+		return usagef("--abort-on-container-exit and --abort-on-container-failure cannot go together")
+	case o.waitSeconds > 0 && !o.options.Wait:
+		return usagef("--wait-timeout has a meaning with --wait only")
+	}
+	return nil
+}
+
+// wanted loads the project with the named services switched on, and computes what it wants.
+func (a *app) wanted(ctx context.Context, services, scale []string) (*project.Project, *desired.Project, error) {
+	numbers, err := parseScale(scale)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := a.load(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if p, err = enable(p, services); err != nil {
+		return nil, nil, err
+	}
+	for name := range numbers {
+		if _, err := p.Select([]string{name}, true); err != nil {
+			return nil, nil, err
+		}
+	}
+	d, err := a.desire(p, numbers)
+	return p, d, err
+}
+
+// up brings the project to its state and shows how it goes on.
+func (s *session) up(ctx context.Context, title string, d *desired.Project, o plan.UpOptions, flags upFlags) error {
+	progress, err := s.progress(title)
+	if err != nil {
+		return err
+	}
+	options := s.options(progress)
+	options.Up = o
+	sink := quieten(showOperations(progress), flags)
+	result, err := convergence.Run(ctx, s.Engine, d, options, sink)
+	progress.Close()
+	if err != nil {
+		return inOperations(orCause(ctx, err))
+	}
+	notes := result.Notes
+	if flags.ignoreOrphans {
+		notes = slices.DeleteFunc(notes, func(note string) bool { return strings.Contains(note, "orphan") })
+	}
+	return s.notes(notes)
+}
+
+// quieten leaves out how pulls or builds go on.
+func quieten(sink execute.Sink, flags upFlags) execute.Sink {
+	return func(e execute.Event) {
+		_, pull := e.Operation.(*plan.PullImage)
+		_, build := e.Operation.(*plan.BuildImage)
+		if e.Phase == execute.Progress && (pull && flags.quietPull || build && flags.quietBuild) {
+			return
+		}
+		sink(e)
+	}
+}
