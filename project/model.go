@@ -111,12 +111,17 @@ func profiles(o Options, env map[string]string) []string {
 
 var modelPath = regexp.MustCompile(`(?:services|networks|volumes|secrets|configs|include)(?:\.[\w-]+|\[\d+\])+`)
 
+var extending = regexp.MustCompile(`cannot extend service "([^"]+)"`)
+
 // fromLoader gives compose-go's error the place that its text mentions, or that of the file it names.
 func (p *Project) fromLoader(err error) error {
 	text := strings.TrimSpace(err.Error())
 	if match := modelPath.FindString(text); match != "" {
 		path := strings.FieldsFunc(match, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
 		return Errors{p.Mistake(text, "", path...)}
+	}
+	if match := extending.FindStringSubmatch(text); match != nil {
+		return Errors{p.Mistake(text, "", "services", match[1], "extends")}
 	}
 	if e := p.missingFile(text); e != nil {
 		return Errors{e}
