@@ -1,6 +1,7 @@
 package project
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -89,6 +90,10 @@ func envError(file string, content []byte, err error) error {
 		if n, convErr := strconv.Atoi(number); convErr == nil {
 			line, text = n, strings.TrimSpace(problem)
 		}
+	}
+	if _, value, ok := strings.Cut(text, "unterminated quoted value "); ok {
+		// the reader counts on to the end of the file
+		line = 1 + bytes.Count(content[:max(0, bytes.Index(content, []byte(value)))], []byte("\n"))
 	}
 	if line == 0 {
 		return Errors{{Position: Position{File: file}, Problem: text}}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/interpolation"
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
@@ -51,26 +50,13 @@ func nameError(what, name string) error {
 // seldom seen; the place is taken from the path that they mention.
 func merge(ctx context.Context, o Options, f *found, sources []*source, name string) (*Project, error) {
 	p := &Project{Files: f.files, Dir: f.dir, Env: f.env, sources: sources}
-	env := make(types.Mapping, len(f.env)+1)
+	m := &merger{files: f.files, sources: sources, name: name, profiles: profiles(o, f.env), details: types.ConfigDetails{WorkingDir: f.dir}}
+	m.details.Environment = make(types.Mapping, len(f.env)+1)
 	for k, v := range f.env {
-		env[k] = v
+		m.details.Environment[k] = v
 	}
-	env["COMPOSE_PROJECT_NAME"] = name
-	details := types.ConfigDetails{WorkingDir: f.dir, Environment: env}
-	for _, file := range f.files {
-		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{Filename: file, Content: contentOf(sources, file)})
-	}
-	model, err := loader.LoadWithContext(ctx, details, func(lo *loader.Options) {
-		lo.SetProjectName(name, true)
-		lo.SkipValidation = true       // schema.go
-		lo.SkipConsistencyCheck = true // validate.go
-		lo.Profiles = profiles(o, f.env)
-		lo.Interpolate = &interpolation.Options{
-			Substitute:      substituteQuietly,
-			LookupValue:     details.LookupEnv,
-			TypeCastMapping: lo.Interpolate.TypeCastMapping,
-		}
-	})
+	m.details.Environment["COMPOSE_PROJECT_NAME"] = name
+	model, err := m.merge(ctx)
 	if err != nil {
 		return nil, p.fromLoader(err)
 	}

@@ -102,13 +102,18 @@ func references(root *yaml.Node) []string {
 
 // parse reads the first document; files of several documents are rare, and compose-go merges the others.
 func (s *source) parse() *Error {
-	var doc yaml.Node
-	err := yaml.NewDecoder(bytes.NewReader(s.content)).Decode(&doc)
+	var doc, next yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(s.content))
+	err := decoder.Decode(&doc)
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	if err != nil {
 		return s.syntaxError(err)
+	}
+	s.documents = 1
+	if !errors.Is(decoder.Decode(&next), io.EOF) {
+		s.documents++
 	}
 	root := resolveAlias(doc.Content[0])
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {

@@ -10,10 +10,11 @@ import (
 
 // source is one parsed file.
 type source struct {
-	file    string
-	content []byte
-	root    *yaml.Node          // the mapping at the top; nil for an empty file
-	dynamic map[*yaml.Node]bool // values that had a variable in them
+	file      string
+	content   []byte
+	root      *yaml.Node // the mapping at the top; nil for an empty file
+	documents int
+	dynamic   map[*yaml.Node]bool // values that had a variable in them
 }
 
 func newSource(file string, content []byte) *source {

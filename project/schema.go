@@ -8,7 +8,9 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/schema"
+	"github.com/compose-spec/compose-go/v2/types"
 	"gopkg.in/yaml.v3"
 )
 
@@ -139,6 +141,9 @@ func (c *checker) node(n *yaml.Node, r *rule, path []string, shape string) {
 		return
 	}
 	before := len(c.errors)
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" {
+		c.cast(n, path, shape)
+	}
 	switch n.Kind {
 	case yaml.MappingNode:
 		c.mapping(n, r, path, shape)
@@ -258,6 +263,39 @@ func nameOfPath(path []string) string {
 	}
 	return strings.ReplaceAll(strings.Join(path, "."), ".[", "[")
 }
+
+// cast gives a text the type that its attribute has: "${RETRIES}" or "3" is a number where one belongs.
+func (c *checker) cast(n *yaml.Node, path []string, shape string) {
+	cast := casts()[strings.ReplaceAll(shape, "[]", ".[]")]
+	if cast == nil {
+		return
+	}
+	value, err := cast(n.Value)
+	if err != nil {
+		c.report(n, fmt.Sprintf("%s cannot be %q: %v", nameOfPath(path), n.Value, err), "")
+		return
+	}
+	n.Style = 0
+	n.Value = fmt.Sprint(value)
+	switch value.(type) {
+	case bool:
+		n.Tag = "!!bool"
+	case float32, float64:
+		n.Tag = "!!float"
+	default:
+		n.Tag = "!!int"
+	}
+}
+
+// casts are compose-go's own, by shape.
+var casts = sync.OnceValue(func() map[string]func(string) (any, error) {
+	options := loader.ToOptions(&types.ConfigDetails{}, nil)
+	out := make(map[string]func(string) (any, error))
+	for path, cast := range options.Interpolate.TypeCastMapping {
+		out[strings.Replace(path.String(), "pre_start.*", "pre_start.[]", 1)] = cast
+	}
+	return out
+})
 
 func (c *checker) sequence(n *yaml.Node, r *rule, path []string, shape string) {
 	if r.Items == nil {
