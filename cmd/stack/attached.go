@@ -209,7 +209,7 @@ func (r *attachedRun) end(ctx context.Context, title string, make planner) error
 		return err
 	}
 	defer progress.Close()
-	return convergence.Apply(ctx, r.Engine, p, convergence.Options{Execute: execute.Options{Limit: r.parallel()}}, showOperations(progress))
+	return convergence.Apply(ctx, r.Engine, p, convergence.Options{Execute: execute.Options{Limit: r.parallel()}}, narrate(progress).event)
 }
 
 // present leaves out services that have no containers.

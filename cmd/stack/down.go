@@ -57,7 +57,7 @@ func (s *session) down(ctx context.Context, sc scope, o plan.DownOptions) error 
 	if err != nil {
 		return err
 	}
-	result, err := convergence.Down(ctx, s.Engine, sc.name, d, o, s.options(progress), showOperations(progress))
+	result, err := convergence.Down(ctx, s.Engine, sc.name, d, o, s.options(progress), narrate(progress).event)
 	progress.Close()
 	if err != nil {
 		return inOperations(err)

@@ -8,6 +8,7 @@ import (
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence/execute"
 	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/engine"
 )
 
 // words is how an operation is called while it goes on and when it is done. They are Compose's: scripts read them.
@@ -54,29 +55,79 @@ func wordsOf(op plan.Operation) words {
 	return words{doing: plan.KindOf(op), done: plan.KindOf(op), minor: true}
 }
 
-// showOperations turns what the executor tells into progress.
-func showOperations(progress view.Progress) execute.Sink {
-	transfers := map[string]func(execute.Event){}
-	return func(e execute.Event) {
-		id, w := e.Operation.Head().Subject.String(), wordsOf(e.Operation)
-		switch e.Phase {
-		case execute.Started:
-			progress.Event(view.Event{ID: id, Status: w.doing, State: view.Working, Minor: w.minor})
-		case execute.Done:
-			progress.Event(view.Event{ID: id, Status: w.done, State: view.Done, Minor: w.minor})
-		case execute.Failed:
-			progress.Event(view.Event{ID: id, Status: "Error", State: view.Failed, Detail: firstLine(e.Err)})
-		case execute.Skipped:
-			progress.Event(view.Event{ID: id, Status: skippedWord(e.Err), State: view.Skipped, Detail: firstLine(e.Err)})
-		case execute.Progress:
-			show := transfers[id]
-			if show == nil {
-				report := transfer(progress, id, w.doing)
-				show = func(e execute.Event) { report(*e.Progress) }
-				transfers[id] = show
+// narrator turns what the executor tells into progress.
+type narrator struct {
+	progress  view.Progress
+	transfers map[string]engine.Progress
+	replacing map[string]string // names of containers, and of those whose place they take
+	replaced  map[string]bool   // the latter
+}
+
+func narrate(progress view.Progress) *narrator {
+	return &narrator{
+		progress: progress, transfers: map[string]engine.Progress{},
+		replacing: map[string]string{}, replaced: map[string]bool{},
+	}
+}
+
+// planned learns which containers take the place of others, so that four operations are told as one: the container is
+// recreated.
+func (n *narrator) planned(p *plan.Plan) {
+	created := map[string]bool{}
+	for _, op := range p.Operations {
+		switch op := op.(type) {
+		case *plan.CreateContainer:
+			created[op.Name] = true
+		case *plan.RenameContainer:
+			if created[op.Container] {
+				n.replacing[op.Container], n.replaced[op.Name] = op.Name, true
 			}
-			show(e)
 		}
+	}
+}
+
+// describe is the thing that an operation is about, and what to call what happens to it.
+func (n *narrator) describe(op plan.Operation) (id string, w words) {
+	subject, w := op.Head().Subject, wordsOf(op)
+	switch op := op.(type) {
+	case *plan.CreateContainer:
+		if final, ok := n.replacing[op.Name]; ok {
+			subject.Name = final
+			return subject.String(), words{doing: "Recreate"}
+		}
+	case *plan.RenameContainer:
+		if n.replaced[op.Name] {
+			return subject.String(), words{done: "Recreated"}
+		}
+	case *plan.RemoveContainer, *plan.StopContainer:
+		w.minor = w.minor || n.replaced[subject.Name]
+	}
+	return subject.String(), w
+}
+
+// event shows one event.
+func (n *narrator) event(e execute.Event) {
+	id, w := n.describe(e.Operation)
+	switch e.Phase {
+	case execute.Started:
+		n.tell(view.Event{ID: id, Status: w.doing, State: view.Working, Minor: w.minor})
+	case execute.Done:
+		n.tell(view.Event{ID: id, Status: w.done, State: view.Done, Minor: w.minor})
+	case execute.Failed:
+		n.tell(view.Event{ID: id, Status: "Error", State: view.Failed, Detail: firstLine(e.Err)})
+	case execute.Skipped:
+		n.tell(view.Event{ID: id, Status: skippedWord(e.Err), State: view.Skipped, Detail: firstLine(e.Err)})
+	case execute.Progress:
+		if n.transfers[id] == nil {
+			n.transfers[id] = transfer(n.progress, id, w.doing)
+		}
+		n.transfers[id](*e.Progress)
+	}
+}
+
+func (n *narrator) tell(e view.Event) {
+	if e.Status != "" {
+		n.progress.Event(e)
 	}
 }
 
@@ -96,17 +147,44 @@ func firstLine(err error) string {
 	return line
 }
 
-// inOperations gives failures the exit codes that Compose has for them.
+// operationError is an operation that failed, with its name in front where the engine's words do not contain it.
+type operationError struct{ *execute.Failure }
+
+func (e operationError) Error() string {
+	text, head := e.Failure.Error(), e.Operation.Head()
+	if strings.Contains(text, head.Subject.Name) {
+		return text
+	}
+	return "cannot " + head.ID + ": " + text
+}
+
+func (e operationError) Unwrap() error { return e.Failure }
+
+// inOperations names the operations that failed and gives them the exit codes that Compose has for them.
 func inOperations(err error) error {
-	failure, ok := errors.AsType[*execute.Failure](err)
-	if !ok {
-		return err
+	var parts []error
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what errors.Join made
+		parts = joined.Unwrap()
+	} else {
+		parts = []error{err}
 	}
-	switch failure.Operation.(type) {
+	out := make([]error, len(parts))
+	for i, part := range parts {
+		failure, ok := errors.AsType[*execute.Failure](part)
+		if !ok {
+			return err
+		}
+		out[i] = withCode(failure)
+	}
+	return errors.Join(out...)
+}
+
+func withCode(f *execute.Failure) error {
+	switch f.Operation.(type) {
 	case *plan.BuildImage:
-		return buildError{err}
+		return buildError{operationError{f}}
 	case *plan.PullImage:
-		return pullError{err}
+		return pullError{operationError{f}}
 	}
-	return err
+	return operationError{f}
 }

@@ -126,6 +126,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // markUsage makes wrong numbers of arguments usage errors, in cmd and what is below it, and gives groups of commands
 // an answer of their own.
 func markUsage(cmd *cobra.Command) {
+	cmd.DisableFlagsInUseLine = true
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {

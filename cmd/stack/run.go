@@ -141,7 +141,9 @@ func (r *oneOff) prepare(ctx context.Context) error {
 		}
 	}
 	flags := upFlags{quietPull: r.options.quietPull, quietBuild: r.options.quietBuild}
-	sink := quieten(showOperations(r.progress), flags)
+	narrator := narrate(r.progress)
+	options.OnPlan = narrator.planned
+	sink := quieten(narrator.event, flags)
 	if len(options.Up.Services) > 0 {
 		real := *r.project
 		real.Services = real.Services[:len(real.Services)-1]
@@ -190,7 +192,7 @@ func (r *oneOff) execute(ctx context.Context, e engine.Engine) error {
 		return err
 	}
 	options.Lock = nil
-	return convergence.Apply(ctx, e, p, options, showOperations(r.progress))
+	return convergence.Apply(ctx, e, p, options, narrate(r.progress).event)
 }
 
 func (r *oneOff) name() string { return r.service.Containers[0].Name }

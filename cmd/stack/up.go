@@ -113,7 +113,9 @@ func (s *session) up(ctx context.Context, title string, d *desired.Project, o pl
 	}
 	options := s.options(progress)
 	options.Up = o
-	sink := quieten(showOperations(progress), flags)
+	narrator := narrate(progress)
+	options.OnPlan = narrator.planned
+	sink := quieten(narrator.event, flags)
 	result, err := convergence.Run(ctx, s.Engine, d, options, sink)
 	progress.Close()
 	if err != nil {
