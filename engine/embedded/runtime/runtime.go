@@ -2,108 +2,293 @@ package runtime
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
-	"syscall"
+	"slices"
+	"strings"
+	"sync"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sync/errgroup"
 
 	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/engine/embedded/shim/protocol"
+	"stackrun.dev/stack/engine/embedded/shim/protocol/pidfd"
+	"stackrun.dev/stack/engine/embedded/shim/protocol/rootfs"
 )
 
 // Runtime starts, watches and ends containers. Its methods may be called from several goroutines.
-type Runtime struct{}
+type Runtime struct {
+	opts    Options
+	program func() (*os.File, error) // the shim's, loaded when it is needed
+	events  *queue
 
-var errMissing = engine.Errorf(engine.ErrUnsupported, "cannot run containers: the shim is missing")
+	mu         sync.Mutex
+	closed     bool
+	groups     map[string]*group
+	containers map[string]*container
+	names      protocol.Names
+}
 
 // Open connects to the shims that run and has dead ones replaced. Afterwards List tells what runs and what exited
 // while nobody looked; OnEvent is not called for that.
-func Open(ctx context.Context, opts Options) (*Runtime, error) { return nil, errMissing }
+func Open(ctx context.Context, opts Options) (*Runtime, error) {
+	for _, dir := range []string{opts.RunDir, opts.StateDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	r := &Runtime{
+		opts: opts, program: sync.OnceValues(sealedProgram), events: newQueue(opts.OnEvent),
+		groups: map[string]*group{}, containers: map[string]*container{}, names: protocol.Names{},
+	}
+	dirs, err := protocol.GroupDirs(opts.RunDir)
+	if err != nil {
+		return nil, err
+	}
+	var all errgroup.Group
+	all.SetLimit(8)
+	for _, dir := range dirs {
+		all.Go(func() error { return r.find(ctx, dir) })
+	}
+	if err := all.Wait(); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// find connects to the shim of a directory.
+func (r *Runtime) find(ctx context.Context, dir protocol.Dir) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	name, err := os.ReadFile(dir.Group())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // a shim at its end
+	}
+	if err != nil {
+		return err
+	}
+	g := r.group(string(name))
+	if _, err := g.acquire(); err != nil {
+		return fmt.Errorf("cannot find the containers of %s: %w", name, err)
+	}
+	g.release()
+	return nil
+}
 
 // Close leaves the containers and their shims alone. Shims without running containers end.
-func (r *Runtime) Close() error { return errMissing }
-
-// Create makes the container's first process, which waits for Start, and returns its pid as the host sees it. On an
-// error nothing is left. ErrConflict: the ID is in use, or a port is taken. ErrInvalid: the configuration makes no
-// sense, for example the user is not in the image. The file c.NetNS may be closed afterwards.
-func (r *Runtime) Create(ctx context.Context, c Container) (pid int, err error) { return 0, errMissing }
-
-// Start executes the command. A *StartError says that it could not be executed; the container is then stopped and
-// waits for Delete.
-func (r *Runtime) Start(ctx context.Context, id string) error { return errMissing }
-
-// Signal sends the signal to the first process, or to all of them. ErrConflict: the container does not run.
-func (r *Runtime) Signal(ctx context.Context, id string, sig syscall.Signal, all bool) error {
-	return errMissing
+func (r *Runtime) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	groups, containers := r.groups, r.containers
+	r.groups, r.containers = map[string]*group{}, map[string]*container{}
+	r.mu.Unlock()
+	for _, g := range groups {
+		g.use.Lock()
+		if g.idle != nil {
+			g.idle.Stop()
+		}
+		g.use.Unlock()
+		g.disconnect()
+	}
+	for _, c := range containers {
+		c.mu.Lock()
+		c.drop()
+		c.mu.Unlock()
+	}
+	r.events.close()
+	return nil
 }
 
-// Pause freezes all processes. ErrConflict: the container does not run, or is paused.
-func (r *Runtime) Pause(ctx context.Context, id string) error { return errMissing }
-
-// Resume lets them go on. ErrConflict: the container is not paused.
-func (r *Runtime) Resume(ctx context.Context, id string) error { return errMissing }
-
-// Delete forgets a stopped or created container and gives back its cgroup, pipes and ports. ErrConflict: it runs.
-// ErrNotFound: there is none.
-func (r *Runtime) Delete(ctx context.Context, id string) error { return errMissing }
-
-// Exec runs a further process and returns when it has exited and its output was delivered (with cfg.Detach: when it was
-// executed, the ExecExited event comes later). started, if not nil, is called with its pid once it was executed. A
-// *StartError says that it could not be executed. When ctx ends, Exec returns and the process goes on; what it writes is
-// dropped.
-func (r *Runtime) Exec(ctx context.Context, id string, cfg ExecConfig, s Streams, started func(pid int)) (ExitStatus, error) {
-	return ExitStatus{}, errMissing
+func (r *Runtime) isClosed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
 }
 
-// SignalExec sends a signal to a process that Exec started.
-func (r *Runtime) SignalExec(ctx context.Context, id, execID string, sig syscall.Signal) error {
-	return errMissing
+// group finds or makes the group.
+func (r *Runtime) group(name string) *group {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.groups[name]
+	if g == nil {
+		g = &group{runtime: r, name: name, pushed: map[string]bool{}}
+		r.groups[name] = g
+	}
+	return g
 }
 
-// Attach connects streams to the container's own and returns nil when the container has exited and its output was
-// delivered, ErrDetached when detachKeys were read from a terminal's input, or the context's error. It may be called
-// between Create and Start, so that nothing is missed.
-func (r *Runtime) Attach(ctx context.Context, id string, s Streams, detachKeys []byte) error {
-	return errMissing
+func (r *Runtime) container(id string) (*container, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.containers[id]
+	if c == nil {
+		return nil, engine.Errorf(engine.ErrNotFound, "container %s is not known to the runtime", id)
+	}
+	return c, nil
 }
 
-// ErrDetached is what Attach and Exec return when the user typed the detach keys.
-var ErrDetached = engine.Errorf(engine.ErrConflict, "detached")
-
-// Resize sets the size of the terminal of the container, or of an exec if execID is not empty, in characters.
-func (r *Runtime) Resize(ctx context.Context, id, execID string, width, height uint) error {
-	return errMissing
+func (r *Runtime) add(c *container) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return engine.Errorf(engine.ErrUnavailable, "cannot create container %s: the engine is about to end", c.id)
+	}
+	if r.containers[c.id] != nil {
+		return engine.Errorf(engine.ErrConflict, "container %s exists already", c.id)
+	}
+	r.containers[c.id] = c
+	return nil
 }
 
-// Stats takes a sample.
-func (r *Runtime) Stats(ctx context.Context, id string) (Stats, error) { return Stats{}, errMissing }
-
-// Pids lists the container's processes as the host numbers them.
-func (r *Runtime) Pids(ctx context.Context, id string) ([]int, error) { return nil, errMissing }
-
-// Update changes the limits of a container that runs.
-func (r *Runtime) Update(ctx context.Context, id string, res *specs.LinuxResources) error {
-	return errMissing
+func (r *Runtime) remove(c *container) {
+	r.mu.Lock()
+	if r.containers[c.id] == c {
+		delete(r.containers, c.id)
+	}
+	r.mu.Unlock()
+	c.mu.Lock()
+	c.drop()
+	c.mu.Unlock()
+	c.group.use.Lock()
+	c.group.considerIdle()
+	c.group.use.Unlock()
 }
 
-// SetNames replaces the tables of the networks in names, and leaves those of others alone. An empty table forgets the
-// network. The shims that have containers on these networks, and those that will, get to know them; they keep the last
-// table while no engine is there.
-func (r *Runtime) SetNames(ctx context.Context, names Names) error { return errMissing }
+// of lists the group's containers.
+func (r *Runtime) of(g *group) (out []*container) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.containers {
+		if c.group == g {
+			out = append(out, c)
+		}
+	}
+	return out
+}
 
-// SetNetworks changes on which networks a container looks names up.
-func (r *Runtime) SetNetworks(ctx context.Context, id string, networks []string) error {
-	return errMissing
+// alive lists those that have not stopped.
+func (r *Runtime) alive(g *group) []*container {
+	return slices.DeleteFunc(r.of(g), func(c *container) bool { return c.status() == Stopped })
+}
+
+// reconcile takes over what a shim says. A container that it does not know is gone.
+func (r *Runtime) reconcile(g *group, states []protocol.State) {
+	told := map[string]bool{}
+	for _, state := range states {
+		told[state.ID] = true
+		r.mu.Lock()
+		c := r.containers[state.ID]
+		known := c != nil
+		if !known {
+			c = newContainer(state.ID, g)
+			r.containers[state.ID] = c
+		}
+		r.mu.Unlock()
+		if state.Status == Stopped {
+			if c.stopped(state.Exit) && known {
+				r.announce(c, state.Exit)
+			}
+		}
+		c.mu.Lock()
+		if c.state.Status != Stopped || state.Status == Stopped {
+			c.state = state
+		}
+		c.mu.Unlock()
+	}
+	for _, c := range r.of(g) {
+		// Without a pid its creation is under way, and whoever is at it gets an error.
+		c.mu.Lock()
+		gone := !told[c.id] && c.state.Pid != 0
+		c.mu.Unlock()
+		if gone {
+			exit := lostExit()
+			if c.stopped(exit) {
+				r.announce(c, exit)
+			}
+		}
+	}
+}
+
+// abandon gives up a group whose shim cannot be replaced.
+func (r *Runtime) abandon(g *group, cause error) {
+	fmt.Fprintf(os.Stderr, "containers of %s are without a shim: %v\n", g.name, cause)
+	for _, c := range r.alive(g) {
+		exit := lostExit()
+		if c.stopped(exit) {
+			r.announce(c, exit)
+		}
+	}
+}
+
+func (r *Runtime) announce(c *container, exit ExitStatus) {
+	if c.bound {
+		return
+	}
+	if exit.OOMKilled {
+		r.events.put(Event{Kind: OOM, ID: c.id})
+	}
+	r.events.put(Event{Kind: Exited, ID: c.id, Status: exit})
+}
+
+// handle takes one of a shim's events.
+func (r *Runtime) handle(g *group, m protocol.Message) {
+	var e protocol.Exit // what a Ref has is part of it
+	if err := json.Unmarshal(m.Body, &e); err != nil {
+		return
+	}
+	c, err := r.container(e.ID)
+	if err != nil || c.group != g {
+		return
+	}
+	switch m.Method {
+	case protocol.EventExited:
+		if c.stopped(e.Status) {
+			r.announce(c, e.Status)
+			g.use.Lock()
+			g.considerIdle()
+			g.use.Unlock()
+		}
+	case protocol.EventExecExited:
+		if !c.execEnded(e.Exec, e.Status) || c.bound {
+			return
+		}
+		r.events.put(Event{Kind: ExecExited, ID: c.id, ExecID: e.Exec, Status: e.Status})
+	case protocol.EventCutOff:
+		c.mu.Lock()
+		if ch := c.cut[e.Exec]; ch != nil {
+			close(ch)
+			delete(c.cut, e.Exec)
+		}
+		c.mu.Unlock()
+	}
 }
 
 // List knows all containers that were created and not deleted, sorted by ID.
-func (r *Runtime) List(ctx context.Context) ([]State, error) { return nil, errMissing }
-
-// Run creates, starts, awaits and deletes a container whose streams are the given ones. It keeps no log. If the engine
-// dies, or ctx ends, the container is killed.
-func (r *Runtime) Run(ctx context.Context, c Container, s Streams) (ExitStatus, error) {
-	return ExitStatus{}, errMissing
+func (r *Runtime) List(ctx context.Context) ([]State, error) {
+	r.mu.Lock()
+	all := make([]*container, 0, len(r.containers))
+	for _, c := range r.containers {
+		if !c.bound {
+			all = append(all, c)
+		}
+	}
+	r.mu.Unlock()
+	out := make([]State, len(all))
+	for i, c := range all {
+		c.mu.Lock()
+		out[i] = State{Group: c.group.name, State: c.state}
+		c.mu.Unlock()
+	}
+	slices.SortFunc(out, func(a, b State) int { return strings.Compare(a.ID, b.ID) })
+	return out, nil
 }
 
 // Mount returns the root directory of a root file system that no container uses at the moment, mounted where no other
 // process sees it. Closing the file unmounts it.
-func Mount(fs Rootfs) (*os.File, error) { return nil, errMissing }
+func Mount(fs Rootfs) (*os.File, error) { return rootfs.Open(fs) }
+
+// lostExit is the status of a container of which nobody knows how it ended.
+func lostExit() ExitStatus { return pidfd.Exit(0, pidfd.ErrUnknown) }

@@ -2,14 +2,34 @@ package runtime
 
 import (
 	"io"
-	"net/netip"
 	"os"
-	"time"
 
-	"github.com/opencontainers/cgroups"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/engine/embedded/shim/protocol"
+)
+
+// The types that the shim shares.
+type (
+	ExitStatus      = protocol.ExitStatus
+	Status          = protocol.Status
+	Rootfs          = protocol.Rootfs
+	LogConfig       = protocol.LogConfig
+	Resolver        = protocol.Resolver
+	PortReservation = protocol.PortReservation
+	Names           = protocol.Names
+	NetworkNames    = protocol.NetworkNames
+	Stats           = protocol.Stats
+	InterfaceStats  = protocol.InterfaceStats
+)
+
+// The stages of a container's life.
+const (
+	Created = protocol.Created
+	Running = protocol.Running
+	Paused  = protocol.Paused
+	Stopped = protocol.Stopped
 )
 
 // Options say where a Runtime works and whom it tells.
@@ -17,8 +37,8 @@ type Options struct {
 	RunDir   string // sockets, pipes and records of what runs; made if missing, mode 0700
 	StateDir string // caches that outlive a reboot, such as compiled seccomp filters; made if missing, mode 0700
 
-	// OnEvent, if not nil, is told what happens to containers, one event at a time and in order. The containers' own
-	// calls may be made from it, but a call made from it that waits for a further event would wait forever.
+	// OnEvent, if not nil, is told what happens to containers, one event at a time and in order. It may make calls, but
+	// a call that waits for a further event would wait forever.
 	OnEvent func(Event)
 }
 
@@ -26,12 +46,12 @@ type Options struct {
 type EventKind string
 
 const (
-	Exited     EventKind = "exited"      // the container's first process ended; its output is written, its log flushed
+	Exited     EventKind = "exited"      // the container's first process ended; its output is in the log
 	ExecExited EventKind = "exec-exited" // a process that Exec started ended
 	OOM        EventKind = "oom"         // the kernel killed a process of the container for want of memory; precedes Exited
 )
 
-// Event is something that happened to a container without being asked for.
+// Event is something that happened to a container without being asked for. What Start refused to execute causes none.
 type Event struct {
 	Kind   EventKind
 	ID     string // the container
@@ -39,70 +59,15 @@ type Event struct {
 	Status ExitStatus
 }
 
-// ExitStatus says how a process ended.
-type ExitStatus struct {
-	Code      int       // as a shell shows it: 0 to 255, 128+n after signal n
-	Signal    int       // the signal that ended it, 0 if none did
-	At        time.Time // when it was noticed
-	OOMKilled bool      // the kernel killed a process of the container for want of memory
-	Unknown   bool      // nobody was there to see the status; Code is 255
-}
-
-// Status is the stage of a container's life.
-type Status string
-
-const (
-	Created Status = "created"
-	Running Status = "running"
-	Paused  Status = "paused"
-	Stopped Status = "stopped"
-)
-
 // State is what List knows about a container.
 type State struct {
-	ID, Group string
-	Pid       int // 0 when stopped
-	Status    Status
-	Exit      ExitStatus // when stopped
-	StartedAt time.Time  // zero if it never was
-}
-
-// Rootfs is a root file system made of directories.
-//
-// With Lower and Upper it is an overlay whose changes go to Upper; Work is an empty directory on Upper's file system.
-// With Lower only it cannot be written. With Upper only it is that directory itself.
-type Rootfs struct {
-	Lower       []string // uppermost first
-	Upper, Work string
-	ReadOnly    bool
-}
-
-// LogConfig says where the container's output is kept, in the format of Docker's json-file driver.
-type LogConfig struct {
-	Path    string
-	MaxSize int64 // bytes after which the file is rotated; 0 for never
-	MaxFile int   // how many files are kept
-}
-
-// Resolver configures the name server that the container finds at 127.0.0.11.
-type Resolver struct {
-	Port     uint16   // where it listens inside the container's network namespace, UDP and TCP, address 127.0.0.11
-	Servers  []string // where other names are asked for, "address" or "address:port", from the host's namespace
-	Search   []string // written to resolv.conf by the caller; suffixes that the resolver may strip from known names
-	Options  []string // written to resolv.conf by the caller
-	Networks []string // IDs of the networks whose names the container sees, in the order in which they are searched
-}
-
-// PortReservation is a port of the host that belongs to the container while its record exists.
-type PortReservation struct {
-	HostIP netip.Addr // the zero Addr means every IPv4 address
-	Port   uint16
-	Proto  string // "tcp", "udp" or "sctp"
+	Group string
+	protocol.State
 }
 
 // Container is what Create makes. Spec.Root.Path and the path of the network namespace are filled in by the shim.
 type Container struct {
-	ID    string // hexadecimal digits or what else libcontainer allows: letters, digits, "_", "+", "-", "."
+	ID    string // letters, digits, "_", "+", "-" and "."
 	Group string // containers of one group share a shim
 
 	Spec   *specs.Spec
@@ -137,7 +102,7 @@ type Streams struct {
 	Attached func()
 
 	// Lossless makes the container wait for a client that does not read. Otherwise such a client is cut off when it is
-	// 1 MiB behind, and Attach returns an error. It is of no meaning to Exec, where the process always waits.
+	// about 1 MiB behind, and Attach returns an error. It is of no meaning to Exec, where the process always waits.
 	Lossless bool
 }
 
@@ -152,29 +117,7 @@ type ExecConfig struct {
 	Size       [2]uint // of the terminal: height, width
 	Privileged bool    // all capabilities, no seccomp filter
 	Detach     bool    // Exec returns when the command was executed; its output is dropped
-}
-
-// Names are the tables of the name servers, by network ID.
-type Names map[string]NetworkNames
-
-// NetworkNames is what is known about one network. Names are in lower case, without a final dot.
-type NetworkNames struct {
-	Hosts   map[string][]netip.Addr // several addresses are given out in turns
-	Reverse map[netip.Addr]string   // the name that an address is shown with
-}
-
-// Stats is one sample of what a container uses.
-type Stats struct {
-	Read       time.Time
-	Cgroup     *cgroups.Stats
-	Interfaces map[string]InterfaceStats // of the container's network namespace, without lo
-	Unified    bool                      // cgroup version 2
-}
-
-// InterfaceStats counts what passed an interface, seen from the container.
-type InterfaceStats struct {
-	RxBytes, RxPackets, RxErrors, RxDropped uint64
-	TxBytes, TxPackets, TxErrors, TxDropped uint64
+	DetachKeys []byte  // with Tty: typed, they make Exec return ErrDetached
 }
 
 // StartError says that a command could not be executed. Its kind is engine.ErrInvalid.
@@ -187,3 +130,6 @@ func (e *StartError) Error() string { return e.Text }
 
 // Unwrap gives the error its kind.
 func (e *StartError) Unwrap() error { return engine.ErrInvalid }
+
+// ErrDetached is what Attach and Exec return when the user typed the detach keys.
+var ErrDetached = engine.Errorf(engine.ErrConflict, "detached")

@@ -1,0 +1,28 @@
+package shim
+
+import (
+	"os"
+	"strconv"
+
+	"stackrun.dev/stack/engine/embedded/shim/protocol"
+	"stackrun.dev/stack/engine/embedded/shim/resolver"
+)
+
+// startResolver answers the container's questions in the network namespace that it is going to have.
+func (c *container) startResolver(r *protocol.Resolver, netns *os.File) (err error) {
+	if netns == nil {
+		return protocol.Errorf(protocol.Invalid, "a name server needs a network namespace of the container's own")
+	}
+	c.resolver, err = resolver.Start(netns, c.shim.names, r)
+	return err
+}
+
+// restartResolver does so for a container that runs.
+func (c *container) restartResolver(r *protocol.Resolver) error {
+	netns, err := os.Open("/proc/" + strconv.Itoa(c.pid) + "/ns/net")
+	if err != nil {
+		return err
+	}
+	defer netns.Close()
+	return c.startResolver(r, netns)
+}

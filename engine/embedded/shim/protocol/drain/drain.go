@@ -1,0 +1,92 @@
+// Package drain reads pipes and terminals whose writer may go away without closing them, because somebody else has them
+// open too.
+package drain
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Pipe is one that is read.
+type Pipe struct {
+	file  *os.File
+	ended atomic.Bool
+}
+
+// New reads from a file that does not block and that the network poller knows. Nobody else may read from it.
+func New(file *os.File) *Pipe { return &Pipe{file: file} }
+
+// File makes one from a descriptor of any kind, which it owns.
+func File(f *os.File) (*os.File, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var fd int
+	cerr := raw.Control(func(d uintptr) { fd, err = unix.FcntlInt(d, unix.F_DUPFD_CLOEXEC, 3) })
+	f.Close()
+	if err = errors.Join(cerr, err); err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
+// buffers are shared by all pipes: one that has nothing to read needs none.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+
+// Copy hands on what is read, until the last writer has closed the pipe or, after End, until it is empty. Whenever it
+// is empty, idle is called. The chunk is valid during the call only.
+func (p *Pipe) Copy(handle func(chunk []byte), idle func()) {
+	raw, err := p.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	for more := true; more && !p.ended.Load(); {
+		more = p.pass(raw.Read, handle)
+		idle()
+	}
+	if p.ended.Load() {
+		p.pass(func(f func(uintptr) bool) error {
+			return raw.Control(func(fd uintptr) { f(fd) })
+		}, handle)
+		idle()
+	}
+}
+
+// pass hands on what there is, waiting for it the way that wait does. It returns false at the end of the stream.
+func (p *Pipe) pass(wait func(func(fd uintptr) bool) error, handle func([]byte)) (more bool) {
+	err := wait(func(fd uintptr) bool {
+		buf := buffers.Get().(*[]byte)
+		defer buffers.Put(buf)
+		for got := false; ; got = true {
+			n, err := unix.Read(int(fd), *buf)
+			switch {
+			case errors.Is(err, unix.EINTR):
+				continue
+			case errors.Is(err, unix.EAGAIN):
+				more = true
+				return got || p.ended.Load()
+			case err != nil || n == 0: // a terminal says EIO when its other side is closed
+				more = false
+				return true
+			}
+			handle((*buf)[:n])
+		}
+	})
+	return more && err == nil
+}
+
+// End makes Copy stop when the pipe is empty, although others may have it open.
+func (p *Pipe) End() {
+	p.ended.Store(true)
+	_ = p.file.SetReadDeadline(time.Unix(1, 0))
+}

@@ -1,0 +1,219 @@
+package shim
+
+import (
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"sync"
+
+	"stackrun.dev/stack/engine/embedded/shim/protocol"
+)
+
+// conn is a connection to an engine.
+type conn struct {
+	*protocol.Conn
+	greeted bool // events are wanted; guarded by Shim.mu
+
+	mu     sync.Mutex
+	closed bool
+	bound  map[string]*container // end with the connection
+}
+
+func (s *Shim) accept(l *net.UnixListener) {
+	for {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			return
+		}
+		s.serve(protocol.NewConn(c))
+	}
+}
+
+// serve answers a connection's requests until it ends.
+func (s *Shim) serve(pc *protocol.Conn) {
+	c := &conn{Conn: pc, bound: map[string]*container{}}
+	s.mu.Lock()
+	if s.quitting {
+		s.mu.Unlock()
+		pc.Close()
+		return
+	}
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	go func() {
+		s.receive(c)
+		pc.Close()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+		s.endBound(c)
+		s.maybeQuit()
+	}()
+}
+
+func (s *Shim) receive(c *conn) {
+	for {
+		m, files, err := c.Receive()
+		if err != nil {
+			return
+		}
+		if m.Method == protocol.MethodHello {
+			s.answer(c, m, files) // in order, because what happens next must be told
+			continue
+		}
+		go s.answer(c, m, files)
+	}
+}
+
+func (s *Shim) answer(c *conn, m protocol.Message, files []*os.File) {
+	reply, out, err := s.call(c, m, files)
+	defer out.done()
+	answer := protocol.Message{Number: m.Number}
+	if err == nil {
+		answer.Body, err = protocol.Encode(reply)
+	}
+	if err != nil {
+		answer.Error = wireError(err)
+		out.files = nil
+	}
+	_ = c.Send(answer, out.files...) // a dead connection is noticed by its reader
+}
+
+func wireError(err error) *protocol.Error {
+	var e *protocol.Error
+	if errors.As(err, &e) {
+		return &protocol.Error{Kind: e.Kind, Code: e.Code, Text: err.Error()}
+	}
+	return &protocol.Error{Kind: protocol.Internal, Text: err.Error()}
+}
+
+// attached are the files of a reply.
+type attached struct {
+	roles []protocol.FileRole
+	files []*os.File
+	close []*os.File // when the reply was sent
+}
+
+func (a *attached) add(role protocol.FileRole, f *os.File) {
+	if f != nil {
+		a.roles = append(a.roles, role)
+		a.files = append(a.files, f)
+	}
+}
+
+func (a *attached) done() { protocol.CloseAll(a.close) }
+
+// call carries out one request. It owns the files.
+func (s *Shim) call(c *conn, m protocol.Message, files []*os.File) (reply any, out attached, err error) {
+	switch m.Method {
+	case protocol.MethodCreate, protocol.MethodExec, protocol.MethodAttach, protocol.MethodAdopt:
+	default:
+		protocol.CloseAll(files)
+	}
+	switch m.Method {
+	case protocol.MethodHello:
+		return s.hello(c), out, nil
+	case protocol.MethodHold:
+		return with(m, func(r protocol.Ref) (any, error) { return s.hold(r, &out) }, &out)
+	case protocol.MethodAdopt:
+		return with(m, func(r protocol.AdoptRequest) (any, error) { return s.adoptRequest(r, files) }, &out)
+	case protocol.MethodCreate:
+		return with(m, func(r protocol.CreateRequest) (any, error) { return s.create(c, &r, files, &out) }, &out)
+	case protocol.MethodExec:
+		return with(m, func(r protocol.ExecRequest) (any, error) { return s.exec(r, files, &out) }, &out)
+	case protocol.MethodAttach:
+		return with(m, func(r protocol.AttachRequest) (any, error) { return nil, s.attach(r, files) }, &out)
+	case protocol.MethodSignal:
+		return with(m, func(r protocol.SignalRequest) (any, error) { return nil, s.signal(r) }, &out)
+	case protocol.MethodUpdate:
+		return with(m, func(r protocol.UpdateRequest) (any, error) { return nil, s.update(r) }, &out)
+	case protocol.MethodSetNames:
+		return with(m, func(r protocol.Names) (any, error) { return nil, s.names.Set(r) }, &out)
+	case protocol.MethodSetNetworks:
+		return with(m, func(r protocol.NetworksRequest) (any, error) { return nil, s.setNetworks(r) }, &out)
+	case protocol.MethodDelete:
+		return with(m, func(r protocol.Ref) (any, error) { return nil, s.delete(r.ID) }, &out)
+	}
+	return with(m, func(r protocol.Ref) (any, error) {
+		c, err := s.container(r.ID)
+		if err != nil {
+			return nil, err
+		}
+		return c.do(m.Method)
+	}, &out)
+}
+
+// with decodes the request for its handler.
+func with[T any](m protocol.Message, handle func(T) (any, error), out *attached) (any, attached, error) {
+	var request T
+	if err := json.Unmarshal(m.Body, &request); err != nil {
+		return nil, *out, protocol.Errorf(protocol.Invalid, "cannot understand %s: %w", m.Method, err)
+	}
+	reply, err := handle(request)
+	return reply, *out, err
+}
+
+// do carries out the requests that name a container and nothing else.
+func (c *container) do(method protocol.Method) (any, error) {
+	switch method {
+	case protocol.MethodStart:
+		return nil, c.start()
+	case protocol.MethodPause:
+		return nil, c.pause()
+	case protocol.MethodResume:
+		return nil, c.resume()
+	case protocol.MethodCloseStdin:
+		return nil, c.closeStdin()
+	case protocol.MethodStats:
+		return c.stats()
+	case protocol.MethodPids:
+		return c.pids()
+	}
+	return nil, protocol.Errorf(protocol.Missing, "this shim does not know %q", method)
+}
+
+func (s *Shim) hello(c *conn) protocol.HelloReply {
+	s.adoptRest()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	reply := protocol.HelloReply{Version: protocol.Version, Pid: os.Getpid(), Group: s.cfg.Group}
+	for _, ct := range s.containers {
+		if state, ok := ct.state(); ok {
+			reply.Containers = append(reply.Containers, state)
+		}
+	}
+	c.greeted = true
+	return reply
+}
+
+// endBound ends the containers whose life was tied to the connection.
+func (s *Shim) endBound(c *conn) {
+	c.mu.Lock()
+	c.closed = true
+	bound := c.bound
+	c.bound = nil
+	c.mu.Unlock()
+	for id, ct := range bound {
+		ct.kill()
+		<-ct.done
+		_ = s.delete(id) // if it fails the record stays, and says so
+	}
+}
+
+// bind ties the container's life to the connection.
+func (c *conn) bind(ct *container) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return errors.New("the connection is gone")
+	}
+	c.bound[ct.id] = ct
+	return nil
+}
+
+func (c *conn) unbind(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.bound, id)
+}
