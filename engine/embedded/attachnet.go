@@ -162,5 +162,10 @@ func (a *attempt) spec(mounts []specs.Mount) (*specs.Spec, error) {
 		}
 		in.Namespaces.IPC = fmt.Sprintf("/proc/%d/ns/ipc", other.State.Pid)
 	}
-	return spec.Build(in)
+	s, err := spec.Build(in)
+	if err != nil {
+		return nil, err
+	}
+	fitRlimits(s, r.Host.Ulimits)
+	return s, nil
 }

@@ -38,6 +38,7 @@ func (s stepRunner) Run(ctx context.Context, step build.Step) (exitCode int, err
 	if step.Spec.Linux != nil && step.Spec.Linux.CgroupsPath == "" {
 		step.Spec.Linux.CgroupsPath = cgroupParent + "/" + step.ID
 	}
+	fitRlimits(step.Spec, nil)
 	started := sync1(step.Started)
 	status, err := e.runtime.Run(ctx, c, runtime.Streams{Stdin: step.Stdin, Stdout: orDiscard(step.Stdout), Stderr: orDiscard(step.Stderr), Attached: started})
 	if failed := new(runtime.StartError); errors.As(err, &failed) {

@@ -58,14 +58,19 @@ func (e *Engine) exited(ctx context.Context, event runtime.Event) {
 	}
 }
 
-// finish handles the end of the container's process: it tells everybody, gives back what the process needed, and does
-// what the container's rules ask for. The caller holds the container's lock. The end of an earlier process is ignored.
+// finish handles the end of the container's process: it gives back what the process needed, tells everybody, and does
+// what the container's rules ask for. Who waits for the end is woken when ports, addresses and names are free again. The
+// caller holds the container's lock. The end of an earlier process is ignored.
 func (e *Engine) finish(ctx context.Context, c *container.Container, status runtime.ExitStatus) error {
 	before := c.State()
 	if !before.Active() || status.At.Before(before.StartedAt) {
 		return nil
 	}
 	e.stopMonitor(c.ID)
+	err := e.giveBack(ctx, c.ID)
+	if record := c.Record(); hasUserNetwork(&record) {
+		e.pushNames(ctx)
+	}
 	c.Change(func(r *container.Record) {
 		clearRuntime(r)
 		endHealth(r)
@@ -74,11 +79,8 @@ func (e *Engine) finish(ctx context.Context, c *container.Container, status runt
 	record := c.Record()
 	e.containerEvent(&record, events.ActionDie, "exitCode", strconv.Itoa(status.Code),
 		"execDuration", strconv.Itoa(int(after.FinishedAt.Sub(after.StartedAt)/time.Second)))
-	err := e.giveBack(ctx, c.ID)
 	e.busy.note(c.ID, after)
-	err = errors.Join(err, c.Save(), e.act(ctx, c, actions))
-	e.task(func(ctx context.Context) { e.pushNames(ctx) })
-	return err
+	return errors.Join(err, c.Save(), e.act(ctx, c, actions))
 }
 
 // giveBack returns what a process needed beyond its files.
