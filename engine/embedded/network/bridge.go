@@ -95,12 +95,19 @@ func (m *Manager) settle(n *segment) error {
 		m.mu.Unlock()
 		return nil
 	}
+	before, space := n.addressing, n.space
 	err = m.pickSubnet(n, routes)
 	m.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	return m.saveNetwork(n)
+	if err := m.saveNetwork(n); err != nil {
+		m.mu.Lock()
+		n.addressing, n.space = before, space
+		m.mu.Unlock()
+		return err
+	}
+	return nil
 }
 
 // raise makes the rules and then the bridge, which is never without them.

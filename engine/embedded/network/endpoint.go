@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/docker/docker/api/types/network"
 
@@ -29,6 +30,7 @@ type container struct {
 	Endpoints []*endpoint // in the order of the interfaces
 	Ports     []*published
 	Private   bool // on the network none
+	Made      time.Time
 }
 
 // endpoint is a container's place on a network.

@@ -9,6 +9,7 @@ import (
 	"github.com/docker/go-connections/nat"
 
 	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/engine/embedded/network/nft"
 )
 
 // Attach connects a running container to one more network. netns is the path of its network namespace, for example
@@ -24,29 +25,49 @@ func (m *Manager) Attach(containerID, netns string, a Attachment) (*network.Endp
 	if err := m.activate(n); err != nil {
 		return nil, err
 	}
-	var e *endpoint
-	err = m.rewire(c, netns, func() (err error) {
-		e, err = m.join(c, n, a.Settings)
-		return err
-	}, func() error {
-		i, err := e.device()
-		if err != nil {
-			return err
-		}
-		return m.links.Plug(netns, i)
-	})
+	m.mu.Lock()
+	before := c.way()
+	e, err := m.join(c, n, a.Settings)
+	m.mu.Unlock()
 	if err != nil {
-		m.mu.Lock()
-		if e != nil {
-			m.part(e)
-		}
-		m.mu.Unlock()
-		m.sweeper.later()
 		return nil, err
+	}
+	if err := m.plug(c, netns, e, before); err != nil {
+		return nil, errors.Join(err, m.unplug(c, netns, e))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return e.settings(), nil
+}
+
+// plug makes the endpoint's link and whatever changes with it.
+func (m *Manager) plug(c *container, netns string, e *endpoint, before way) error {
+	i, err := e.device()
+	if err != nil {
+		return err
+	}
+	if err := m.links.Plug(netns, i); err != nil {
+		return engine.Errorf(engine.ErrInternal, "cannot connect container %s to network %s: %w", c.Name, e.network.Name, err)
+	}
+	if err := m.follow(c, netns, before); err != nil {
+		return err
+	}
+	return m.saveContainer(c)
+}
+
+// unplug is the reverse of join and plug. It goes on after an error; a link that could not be deleted is nobody's now,
+// and the sweeper tries again.
+func (m *Manager) unplug(c *container, netns string, e *endpoint) error {
+	m.mu.Lock()
+	before := c.way()
+	m.part(e)
+	m.mu.Unlock()
+	err := m.links.DeleteLinks(e.Host)
+	if err != nil {
+		m.sweeper.later()
+		err = engine.Errorf(engine.ErrInternal, "cannot disconnect container %s from network %s: %w", c.Name, e.network.Name, err)
+	}
+	return errors.Join(err, m.follow(c, netns, before), m.saveContainer(c))
 }
 
 // Detach disconnects a running container from a network. ErrNotFound: it is not connected.
@@ -55,14 +76,13 @@ func (m *Manager) Detach(containerID, netns, ref string) error {
 	if err != nil {
 		return err
 	}
-	var e *endpoint
-	return m.rewire(c, netns, func() error {
-		if e = n.endpoints[c.ID]; e == nil {
-			return engine.Errorf(engine.ErrNotFound, "container %s is not connected to network %s", c.Name, n.Name)
-		}
-		m.part(e)
-		return nil
-	}, func() error { return m.links.DeleteLinks(e.Host) })
+	m.mu.Lock()
+	e := n.endpoints[c.ID]
+	m.mu.Unlock()
+	if e == nil {
+		return engine.Errorf(engine.ErrNotFound, "container %s is not connected to network %s", c.Name, n.Name)
+	}
+	return m.unplug(c, netns, e)
 }
 
 // pair finds a container that has a sandbox, and a network.
@@ -80,34 +100,35 @@ func (m *Manager) pair(containerID, ref string) (*container, *segment, error) {
 	return c, n, nil
 }
 
-// rewire changes a running container's endpoints: first the records, under the lock, then the links. If that gives the
-// container another way to the world, its default route and its published ports follow.
-func (m *Manager) rewire(c *container, netns string, record, wire func() error) error {
+// way is how a container and the world reach each other.
+type way struct {
+	gateway *endpoint
+	ports   nft.Elements
+}
+
+// way returns the container's present one. The caller holds the lock.
+func (c *container) way() way { return way{c.gateway(), c.elements()} }
+
+// follow changes a running container's default route and its published ports if another way than before is now right.
+func (m *Manager) follow(c *container, netns string, before way) error {
 	m.mu.Lock()
-	before, portsBefore := c.gateway(), c.elements()
-	err := record()
-	after, portsAfter := c.gateway(), c.elements()
+	now := c.way()
 	m.mu.Unlock()
+	if before.gateway == now.gateway {
+		return nil
+	}
+	var gateway netip.Addr
+	if now.gateway != nil {
+		gateway = now.gateway.network.Gateway
+	}
+	err := m.links.SetGateway(netns, gateway)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil // a container that has exited meanwhile needs no route
+	}
 	if err != nil {
-		return err
+		err = engine.Errorf(engine.ErrInternal, "cannot change the default route of container %s: %w", c.Name, err)
 	}
-	if err := wire(); err != nil {
-		return engine.Errorf(engine.ErrInternal, "cannot change the networks of container %s: %w", c.Name, err)
-	}
-	if before != after {
-		var gateway netip.Addr
-		if after != nil {
-			gateway = after.network.Gateway
-		}
-		// A container that has exited meanwhile needs no route.
-		if err := m.links.SetGateway(netns, gateway); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return engine.Errorf(engine.ErrInternal, "cannot change the default route of container %s: %w", c.Name, err)
-		}
-	}
-	if err := m.swap(portsBefore, portsAfter); err != nil {
-		return err
-	}
-	return m.saveContainer(c)
+	return errors.Join(err, m.swap(before.ports, now.ports))
 }
 
 // Release gives back the addresses, ports, rules and links of a container that has exited. Releasing what has nothing
@@ -145,14 +166,22 @@ func (c *container) settings() map[string]*network.EndpointSettings {
 
 // Rename gives a container another name, for messages and for the name table. One without a sandbox is not an error.
 func (m *Manager) Rename(containerID, name string) error {
-	m.mu.Lock()
-	c := m.containers[containerID]
-	if c != nil {
-		c.Name = name
-	}
-	m.mu.Unlock()
+	c, old := m.rename(containerID, name)
 	if c == nil {
 		return nil
 	}
-	return m.saveContainer(c)
+	if err := m.saveContainer(c); err != nil {
+		m.rename(containerID, old)
+		return err
+	}
+	return nil
+}
+
+func (m *Manager) rename(containerID, name string) (c *container, old string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c = m.containers[containerID]; c != nil {
+		c.Name, old = name, c.Name
+	}
+	return c, old
 }

@@ -14,6 +14,7 @@ type firewall struct {
 	table table
 
 	mu       sync.Mutex
+	stale    bool // the table is known not to be what it ought to be
 	networks map[string]nft.Network
 	ports    map[nft.Port]nft.Port // by what identifies them: without To
 }
@@ -26,25 +27,38 @@ func portKey(p nft.Port) nft.Port {
 	return nft.Port{HostIP: p.HostIP, Host: p.Host, Proto: p.Proto}
 }
 
-// change takes elements out and puts others in, in one step. Nothing has changed after an error. Elements that are
-// there already, or are gone already, are left out.
+// change takes elements out and puts others in, in one step. Elements that are there already, or are gone already, are
+// left out. After an error nothing was put in, and what could not be taken out goes with the next change.
 func (f *firewall) change(c nft.Change) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	networks, ports := maps.Clone(f.networks), maps.Clone(f.ports)
-	c = f.merge(c)
-	if c.Remove.Empty() && c.Add.Empty() {
+	effective := f.merge(c)
+	if effective.Remove.Empty() && effective.Add.Empty() {
 		return nil
 	}
-	err := f.table.Apply(c)
+	err := f.apply(effective)
+	if err != nil {
+		f.networks, f.ports = networks, ports
+		f.merge(nft.Change{Remove: c.Remove})
+		f.stale = true
+	}
+	return err
+}
+
+// apply brings the table in step with what ought to be there.
+func (f *firewall) apply(c nft.Change) error {
+	err := nft.ErrOutOfStep
+	if !f.stale {
+		err = f.table.Apply(c)
+	}
 	if errors.Is(err, nft.ErrOutOfStep) {
 		err = f.table.Replace(f.elements())
 	}
-	if err != nil {
-		f.networks, f.ports = networks, ports
-		return err
+	if err == nil {
+		f.stale = false
 	}
-	return nil
+	return err
 }
 
 // merge brings what ought to be there up to date and returns what of the change is one.
@@ -93,18 +107,24 @@ func (f *firewall) replace(all nft.Elements) error {
 	clear(f.networks)
 	clear(f.ports)
 	f.merge(nft.Change{Add: all})
-	if all.Empty() {
-		return f.table.Delete()
-	}
-	return f.table.Replace(all)
+	f.stale = true
+	return f.settle()
 }
 
-// trim removes the table when nothing is in it.
+// trim removes the table when nothing is in it, and takes out what could not be taken out before.
 func (f *firewall) trim() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.elements().Empty() {
-		return nil
+	return f.settle()
+}
+
+func (f *firewall) settle() (err error) {
+	switch {
+	case len(f.networks)+len(f.ports) == 0:
+		err = f.table.Delete()
+	case f.stale:
+		err = f.table.Replace(f.elements())
 	}
-	return f.table.Delete()
+	f.stale = err != nil
+	return err
 }

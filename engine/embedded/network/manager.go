@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -81,6 +82,7 @@ type Manager struct {
 	networks   map[string]*segment
 	containers map[string]*container
 	ports      portTable
+	forgotten  map[string]bool // containers without a sandbox whose record could not be deleted yet
 }
 
 // Open reads the records. Call Adopt next, which makes the kernel agree with them.
@@ -106,6 +108,7 @@ func open(opts Options, l links, t table) (*Manager, error) {
 	m := &Manager{
 		pools: opts.Pools, store: opts.Store, links: l, firewall: newFirewall(t),
 		networks: map[string]*segment{}, containers: map[string]*container{}, ports: newPortTable(),
+		forgotten: map[string]bool{},
 	}
 	if m.pools == nil {
 		m.pools = ipam.DefaultPools()
@@ -151,10 +154,23 @@ func (m *Manager) load() error {
 			}
 		}
 	}
+	var containers []*container
 	for key, value := range records {
 		if id, ok := strings.CutPrefix(key, containerKey); ok {
-			if err := m.loadContainer(value); err != nil {
+			c := &container{}
+			if err := json.Unmarshal(value, c); err != nil {
 				return fmt.Errorf("container %s: %w", id, err)
+			}
+			containers = append(containers, c)
+		}
+	}
+	// A record that could not be deleted when its container gave everything back may contradict a later one, which
+	// is then right.
+	slices.SortFunc(containers, func(a, b *container) int { return b.Made.Compare(a.Made) })
+	for _, c := range containers {
+		if !m.restore(c) {
+			if err := m.store.Delete(containerKey + c.ID); err != nil {
+				return err
 			}
 		}
 	}
@@ -173,27 +189,25 @@ func (m *Manager) loadNetwork(id string, value []byte) error {
 	return n.complete()
 }
 
-func (m *Manager) loadContainer(value []byte) error {
-	c := &container{}
-	if err := json.Unmarshal(value, c); err != nil {
-		return err
-	}
-	for _, e := range c.Endpoints {
+// restore enters a container that was recorded, unless what it had is gone or somebody else's.
+func (m *Manager) restore(c *container) bool {
+	m.containers[c.ID] = c
+	recorded := c.Endpoints
+	c.Endpoints = nil
+	for _, e := range recorded {
 		n := m.networks[e.Network]
-		if n == nil {
-			return fmt.Errorf("there is no network %s", e.Network)
+		if n == nil || n.space == nil || n.space.Take(e.Address.Addr()) != nil {
+			m.forget(c)
+			return false
 		}
 		e.container, e.network = c, n
-		if err := n.space.Take(e.Address.Addr()); err != nil {
-			return err
-		}
 		n.endpoints[c.ID] = e
+		c.Endpoints = append(c.Endpoints, e)
 	}
 	for _, p := range c.Ports {
 		m.ports.hold(p.Reservation, c)
 	}
-	m.containers[c.ID] = c
-	return nil
+	return true
 }
 
 func (m *Manager) saveNetwork(n *segment) error {
@@ -208,6 +222,35 @@ func (m *Manager) saveContainer(c *container) error {
 	value, err := json.Marshal(c)
 	m.mu.Unlock()
 	return m.put(containerKey+c.ID, value, err)
+}
+
+// unrecord deletes the record of a container that has no sandbox any more. If that fails, the sweeper tries again.
+func (m *Manager) unrecord(id string) error {
+	if err := m.store.Delete(containerKey + id); err != nil {
+		m.mu.Lock()
+		m.forgotten[id] = true
+		m.mu.Unlock()
+		m.sweeper.later()
+		return engine.Errorf(engine.ErrInternal, "cannot delete the record of container %s: %w", shortID(id), err)
+	}
+	return nil
+}
+
+// unrecordForgotten tries again. Whoever makes a sandbox has to wait, so that its record is not the one that is deleted.
+func (m *Manager) unrecordForgotten() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var errs []error
+	for id := range m.forgotten {
+		if m.containers[id] == nil {
+			if err := m.store.Delete(containerKey + id); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
+		delete(m.forgotten, id)
+	}
+	return errors.Join(errs...)
 }
 
 func (m *Manager) put(key string, value []byte, err error) error {
@@ -241,7 +284,7 @@ func (m *Manager) Adopt(ids []string) error {
 	}
 	m.mu.Unlock()
 	for _, c := range gone {
-		errs = append(errs, m.store.Delete(containerKey+c.ID))
+		errs = append(errs, m.unrecord(c.ID))
 	}
 	return errors.Join(append(errs, m.Repair())...)
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/go-connections/nat"
@@ -72,7 +73,7 @@ type Sandbox struct {
 //
 // A container has one sandbox: Release it before making another.
 func (m *Manager) NewSandbox(containerID string, attachments []Attachment, ports []Port, opts SandboxOptions) (*Sandbox, error) {
-	c := &container{ID: containerID, Name: cmp.Or(opts.Name, shortID(containerID)), Aliases: opts.Aliases}
+	c := &container{ID: containerID, Name: cmp.Or(opts.Name, shortID(containerID)), Aliases: opts.Aliases, Made: time.Now()}
 	segments, err := m.lookUp(c, attachments)
 	if err != nil {
 		return nil, err
@@ -259,9 +260,7 @@ func (m *Manager) release(c *container) error {
 	m.mu.Lock()
 	m.forget(c)
 	m.mu.Unlock()
-	if e := m.store.Delete(containerKey + c.ID); e != nil {
-		err = errors.Join(err, engine.Errorf(engine.ErrInternal, "cannot record that container %s has no network: %w", c.Name, e))
-	}
+	err = errors.Join(err, m.unrecord(c.ID))
 	if len(c.Endpoints) > 0 {
 		m.sweeper.later()
 	}

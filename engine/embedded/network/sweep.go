@@ -65,9 +65,13 @@ func (s *sweeper) close() error {
 	return s.now()
 }
 
-// sweep deletes the links that no record stands for, and the firewall table if it is empty. The links are listed
-// first: one that is made meanwhile has its record already.
+// sweep deletes the links that no record stands for, the firewall table if it is empty, and records that could not be
+// deleted before. The links are listed first: one that is made meanwhile has its record already.
 func (m *Manager) sweep() error {
+	return errors.Join(m.sweepLinks(), m.firewall.trim(), m.unrecordForgotten())
+}
+
+func (m *Manager) sweepLinks() error {
 	names, err := m.links.Links()
 	if err != nil {
 		return err
@@ -79,5 +83,5 @@ func (m *Manager) sweep() error {
 			stale = append(stale, name)
 		}
 	}
-	return errors.Join(m.links.DeleteLinks(stale...), m.firewall.trim())
+	return m.links.DeleteLinks(stale...)
 }
