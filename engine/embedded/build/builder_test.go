@@ -22,7 +22,7 @@ import (
 
 // bench is an image store with a base image and a builder over it.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	root    string
 	sn      *snapshot.Store
 	images  *image.Store
@@ -30,7 +30,7 @@ type bench struct {
 	builder *Builder
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
@@ -76,7 +76,7 @@ func (b *bench) close() {
 }
 
 // busybox is the archive of a root file system with one program under many names.
-func busybox(t *testing.T) []byte {
+func busybox(t testing.TB) []byte {
 	t.Helper()
 	program, err := os.ReadFile("/bin/busybox")
 	if err != nil {
@@ -169,7 +169,7 @@ func (b *bench) mustBuild(opts build.ImageBuildOptions, files map[string]string)
 
 // view reads an image's files.
 type view struct {
-	t    *testing.T
+	t    testing.TB
 	id   string
 	img  image.Image
 	dirs []string

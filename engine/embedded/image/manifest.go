@@ -204,6 +204,19 @@ func (s *Store) parse(ctx context.Context, desc ocispec.Descriptor) (parts, erro
 	return p, p.check()
 }
 
+// configOf returns the descriptor of a manifest's configuration.
+func (s *Store) configOf(ctx context.Context, desc ocispec.Descriptor) (ocispec.Descriptor, error) {
+	data, err := s.readBlob(ctx, desc, maxManifest)
+	if err != nil {
+		return desc, err
+	}
+	var manifest ocispec.Manifest
+	if err := json.Unmarshal(data, &manifest); err != nil {
+		return desc, engine.Errorf(engine.ErrInvalid, "cannot read manifest %s: %w", desc.Digest, err)
+	}
+	return manifest.Config, nil
+}
+
 func (s *Store) readConfig(ctx context.Context, desc ocispec.Descriptor) (cfg dockerspec.DockerOCIImage, err error) {
 	data, err := s.readBlob(ctx, desc, maxConfig)
 	if err != nil {

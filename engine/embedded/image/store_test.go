@@ -91,3 +91,9 @@ func importSmall(t *testing.T, s *Store, ref string, changes ...string) string {
 	}
 	return id
 }
+
+var (
+	pushPlain = image.PushOptions{}
+	pullPlain = image.PullOptions{}
+	listAll   = image.ListOptions{}
+)

@@ -4,6 +4,9 @@ import (
 	"context"
 
 	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/opencontainers/go-digest"
+
+	"stackrun.dev/stack/engine"
 )
 
 // temporaryLabel marks leases of operations; after a crash nobody gives them back, so Open does.
@@ -22,6 +25,24 @@ func (s *Store) Hold(ctx context.Context) (held context.Context, release func(),
 		_ = s.leases.Delete(context.WithoutCancel(ctx), lease)
 	}
 	return leases.WithLease(ctx, lease.ID), release, nil
+}
+
+// HoldContent adds a blob, and what its labels lead to, to what ctx holds. ctx must come from Hold.
+func (s *Store) HoldContent(ctx context.Context, dgst digest.Digest) error {
+	return s.holdMore(ctx, leases.Resource{ID: dgst.String(), Type: "content"})
+}
+
+// holdSnapshot adds a snapshot, and those below it, to what ctx holds.
+func (s *Store) holdSnapshot(ctx context.Context, key string) error {
+	return s.holdMore(ctx, leases.Resource{ID: key, Type: "snapshots/" + Driver})
+}
+
+func (s *Store) holdMore(ctx context.Context, r leases.Resource) error {
+	id, held := leases.FromContext(ctx)
+	if !held {
+		return engine.Errorf(engine.ErrInternal, "cannot hold %s without a lease", r.ID)
+	}
+	return s.leases.AddResource(ctx, leases.Lease{ID: id}, r)
 }
 
 // dropStaleLeases gives back what operations held that ended with the process.

@@ -120,8 +120,7 @@ func (u *unpacking) extract(ctx context.Context, i int) (e extracted) {
 	if e.err != nil {
 		return e
 	}
-	if _, err := u.store.snapshots.Stat(ctx, u.chain[i]); err == nil {
-		e.present = true
+	if e.present, e.err = u.store.there(ctx, u.chain[i]); e.present || e.err != nil {
 		return e
 	}
 	e.key, e.err = u.apply(ctx, i, "")
@@ -129,6 +128,18 @@ func (u *unpacking) extract(ctx context.Context, i int) (e extracted) {
 		e.err = nil
 	}
 	return e
+}
+
+// there says whether the snapshot exists, and holds it if it does.
+func (s *Store) there(ctx context.Context, key string) (bool, error) {
+	if _, err := s.snapshots.Stat(ctx, key); err != nil {
+		return false, nil
+	}
+	if err := s.holdSnapshot(ctx, key); err != nil {
+		return false, err
+	}
+	_, err := s.snapshots.Stat(ctx, key) // a collection may have come between
+	return err == nil, nil
 }
 
 // join commits layer i on top of its parent, which is there.

@@ -1,0 +1,45 @@
+package build
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/docker/docker/api/types/build"
+)
+
+// sevenSteps is the Dockerfile of the cached-build budget.
+const sevenSteps = "FROM busybox\nWORKDIR /srv\nCOPY a ./\nRUN cat a > b\nCOPY . ./all\nRUN echo 2 > two\nRUN echo 3 > three\nCMD [\"cat\"]\n"
+
+func sevenStepFiles(service int) map[string]string {
+	files := map[string]string{"Dockerfile": sevenSteps, "a": fmt.Sprint(service)}
+	for i := range 50 {
+		files[fmt.Sprintf("src/%d", i)] = fmt.Sprintf("file %d of %d", i, service)
+	}
+	return files
+}
+
+// BenchmarkCached is a fully cached build of seven steps, alone and five at once.
+func BenchmarkCached(b *testing.B) {
+	bench := newBench(b)
+	for _, n := range []int{1, 5} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			build := func() {
+				var all sync.WaitGroup
+				for service := range n {
+					all.Go(func() {
+						opts := build.ImageBuildOptions{Tags: []string{fmt.Sprintf("service%d", service)}}
+						if _, out, err := bench.build(opts, sevenStepFiles(service)); err != nil {
+							b.Errorf("%v\n%s", err, out)
+						}
+					})
+				}
+				all.Wait()
+			}
+			build()
+			for b.Loop() {
+				build()
+			}
+		})
+	}
+}
