@@ -31,6 +31,9 @@ type container struct {
 	Ports     []*published
 	Private   bool // on the network none
 	Made      time.Time
+
+	unsaved bool   // its record is not up to date
+	astray  string // the namespace's path while its default route may be wrong
 }
 
 // endpoint is a container's place on a network.

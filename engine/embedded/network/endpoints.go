@@ -117,18 +117,26 @@ func (m *Manager) follow(c *container, netns string, before way) error {
 	if before.gateway == now.gateway {
 		return nil
 	}
+	return errors.Join(m.reroute(c, netns), m.swap(before.ports, now.ports))
+}
+
+// reroute sets a running container's default route. Repair tries again what fails.
+func (m *Manager) reroute(c *container, netns string) error {
+	m.mu.Lock()
 	var gateway netip.Addr
-	if now.gateway != nil {
-		gateway = now.gateway.network.Gateway
+	if e := c.gateway(); e != nil {
+		gateway = e.network.Gateway
 	}
+	c.astray = netns
+	m.mu.Unlock()
 	err := m.links.SetGateway(netns, gateway)
-	if errors.Is(err, os.ErrNotExist) {
-		err = nil // a container that has exited meanwhile needs no route
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // a container that has exited meanwhile needs no route
+		return engine.Errorf(engine.ErrInternal, "cannot change the default route of container %s: %w", c.Name, err)
 	}
-	if err != nil {
-		err = engine.Errorf(engine.ErrInternal, "cannot change the default route of container %s: %w", c.Name, err)
-	}
-	return errors.Join(err, m.swap(before.ports, now.ports))
+	m.mu.Lock()
+	c.astray = ""
+	m.mu.Unlock()
+	return nil
 }
 
 // Release gives back the addresses, ports, rules and links of a container that has exited. Releasing what has nothing

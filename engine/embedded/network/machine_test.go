@@ -134,7 +134,7 @@ func (m *machine) stop(g *guest) {
 	if g.Sandbox == nil {
 		return
 	}
-	if err := g.Close(); err != nil {
+	if err := g.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		m.t.Error(err)
 	}
 	g.Sandbox = nil

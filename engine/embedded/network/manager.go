@@ -2,12 +2,9 @@ package network
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,12 +23,6 @@ type Store interface {
 	Delete(key string) error
 	All() (map[string][]byte, error)
 }
-
-// Prefixes of the Store's keys.
-const (
-	networkKey   = "network/"
-	containerKey = "container/"
-)
 
 // Options say who a Manager is and where its records are.
 type Options struct {
@@ -141,128 +132,6 @@ func predefined(instance string) []*segment {
 	return list
 }
 
-// load reads the Store.
-func (m *Manager) load() error {
-	records, err := m.store.All()
-	if err != nil {
-		return err
-	}
-	for key, value := range records {
-		if id, ok := strings.CutPrefix(key, networkKey); ok {
-			if err := m.loadNetwork(id, value); err != nil {
-				return fmt.Errorf("network %s: %w", id, err)
-			}
-		}
-	}
-	var containers []*container
-	for key, value := range records {
-		if id, ok := strings.CutPrefix(key, containerKey); ok {
-			c := &container{}
-			if err := json.Unmarshal(value, c); err != nil {
-				return fmt.Errorf("container %s: %w", id, err)
-			}
-			containers = append(containers, c)
-		}
-	}
-	// A record that could not be deleted when its container gave everything back may contradict a later one, which
-	// is then right.
-	slices.SortFunc(containers, func(a, b *container) int { return b.Made.Compare(a.Made) })
-	for _, c := range containers {
-		if !m.restore(c) {
-			if err := m.store.Delete(containerKey + c.ID); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (m *Manager) loadNetwork(id string, value []byte) error {
-	n := &segment{}
-	if err := json.Unmarshal(value, &n.networkRecord); err != nil {
-		return err
-	}
-	if old := m.networks[id]; old != nil {
-		n.predefined = old.predefined
-	}
-	m.networks[id] = n
-	return n.complete()
-}
-
-// restore enters a container that was recorded, unless what it had is gone or somebody else's.
-func (m *Manager) restore(c *container) bool {
-	m.containers[c.ID] = c
-	recorded := c.Endpoints
-	c.Endpoints = nil
-	for _, e := range recorded {
-		n := m.networks[e.Network]
-		if n == nil || n.space == nil || n.space.Take(e.Address.Addr()) != nil {
-			m.forget(c)
-			return false
-		}
-		e.container, e.network = c, n
-		n.endpoints[c.ID] = e
-		c.Endpoints = append(c.Endpoints, e)
-	}
-	for _, p := range c.Ports {
-		m.ports.hold(p.Reservation, c)
-	}
-	return true
-}
-
-func (m *Manager) saveNetwork(n *segment) error {
-	m.mu.Lock()
-	value, err := json.Marshal(n.networkRecord)
-	m.mu.Unlock()
-	return m.put(networkKey+n.ID, value, err)
-}
-
-func (m *Manager) saveContainer(c *container) error {
-	m.mu.Lock()
-	value, err := json.Marshal(c)
-	m.mu.Unlock()
-	return m.put(containerKey+c.ID, value, err)
-}
-
-// unrecord deletes the record of a container that has no sandbox any more. If that fails, the sweeper tries again.
-func (m *Manager) unrecord(id string) error {
-	if err := m.store.Delete(containerKey + id); err != nil {
-		m.mu.Lock()
-		m.forgotten[id] = true
-		m.mu.Unlock()
-		m.sweeper.later()
-		return engine.Errorf(engine.ErrInternal, "cannot delete the record of container %s: %w", shortID(id), err)
-	}
-	return nil
-}
-
-// unrecordForgotten tries again. Whoever makes a sandbox has to wait, so that its record is not the one that is deleted.
-func (m *Manager) unrecordForgotten() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var errs []error
-	for id := range m.forgotten {
-		if m.containers[id] == nil {
-			if err := m.store.Delete(containerKey + id); err != nil {
-				errs = append(errs, err)
-				continue
-			}
-		}
-		delete(m.forgotten, id)
-	}
-	return errors.Join(errs...)
-}
-
-func (m *Manager) put(key string, value []byte, err error) error {
-	if err == nil {
-		err = m.store.Put(key, value)
-	}
-	if err != nil {
-		return engine.Errorf(engine.ErrInternal, "cannot record %s: %w", key, err)
-	}
-	return nil
-}
-
 // Adopt is told which containers run. It releases everything that belongs to others and makes the kernel agree with
 // the records: bridges and rules that vanished (a reboot, a flushed rule set) come back if containers need them, and
 // what no record owns is removed.
@@ -299,7 +168,22 @@ func (m *Manager) Repair() error {
 	for _, n := range busy {
 		errs = append(errs, m.repair(n))
 	}
+	for c, netns := range m.astray() {
+		errs = append(errs, m.reroute(c, netns))
+	}
 	return errors.Join(append(errs, m.sweeper.now())...)
+}
+
+func (m *Manager) astray() map[*container]string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := map[*container]string{}
+	for _, c := range m.containers {
+		if c.astray != "" {
+			list[c] = c.astray
+		}
+	}
+	return list
 }
 
 // busy returns the networks that containers are connected to.

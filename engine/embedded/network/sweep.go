@@ -65,10 +65,10 @@ func (s *sweeper) close() error {
 	return s.now()
 }
 
-// sweep deletes the links that no record stands for, the firewall table if it is empty, and records that could not be
-// deleted before. The links are listed first: one that is made meanwhile has its record already.
+// sweep deletes the links that no record stands for, the firewall table if it is empty, and settles records that
+// could not be written before. The links are listed first: one that is made meanwhile has its record already.
 func (m *Manager) sweep() error {
-	return errors.Join(m.sweepLinks(), m.firewall.trim(), m.unrecordForgotten())
+	return errors.Join(m.sweepLinks(), m.firewall.trim(), m.settleRecords())
 }
 
 func (m *Manager) sweepLinks() error {
