@@ -24,7 +24,6 @@ func (s *serviceBuilder) build() *Build {
 	}
 	b := &Build{Service: s.Name, Context: c.Context, Dockerfile: c.Dockerfile, Inline: c.DockerfileInline}
 	b.Options = dockerbuild.ImageBuildOptions{
-		Version:     dockerbuild.BuilderBuildKit,
 		Tags:        append([]string{s.out.Image}, c.Tags...),
 		NoCache:     c.NoCache,
 		PullParent:  c.Pull,

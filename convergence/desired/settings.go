@@ -187,6 +187,9 @@ func (f *flattener) entry(name string, v reflect.Value, special flatteners) {
 }
 
 func (f *flattener) list(name string, v reflect.Value, special flatteners) {
+	if v.Kind() == reflect.Array && v.IsZero() {
+		return
+	}
 	if v.Len() == 0 {
 		if v.Kind() == reflect.Slice && !v.IsNil() && clears[name] {
 			f.add(name, "[]")
@@ -236,7 +239,10 @@ var containerSpecial = flatteners{
 	"Labels": userLabels,
 	"Env": func(f *flattener, name string, v reflect.Value) {
 		for i := range v.Len() {
-			key, value, _ := strings.Cut(v.Index(i).String(), "=")
+			key, value, set := strings.Cut(v.Index(i).String(), "=")
+			if !set {
+				key += " (unset)"
+			}
 			f.add(name+"."+key, value)
 		}
 	},
@@ -249,9 +255,7 @@ var containerSpecial = flatteners{
 	},
 	"Mounts": func(f *flattener, _ string, v reflect.Value) {
 		for _, m := range v.Interface().([]mount.Mount) {
-			target := m.Target
-			m.Target = ""
-			f.entry("Mounts."+target, reflect.ValueOf(m), nil)
+			f.add("Mounts."+m.Target, describeMount(m))
 		}
 	},
 	"Binds": func(f *flattener, _ string, v reflect.Value) {
@@ -261,6 +265,18 @@ var containerSpecial = flatteners{
 			f.add("Mounts."+target, joinNonEmpty(" ", source, mode))
 		}
 	},
+}
+
+// describeMount is the mount in one line: what is mounted, then its options.
+func describeMount(m mount.Mount) string {
+	line := joinNonEmpty(" ", string(m.Type), m.Source)
+	m.Type, m.Source, m.Target = "", "", ""
+	var f flattener
+	f.structOf("", reflect.ValueOf(m), nil)
+	for _, option := range f.sorted() {
+		line += " " + option.Name + "=" + option.Value
+	}
+	return line
 }
 
 func userLabels(f *flattener, name string, v reflect.Value) {

@@ -37,6 +37,13 @@ func containerOf(c *container.Summary) state.Container {
 		DependsOn:   dependsOn(c.Labels[desired.LabelDependsOn]),
 		Created:     time.Unix(c.Created, 0).UTC(),
 	}
+	for _, p := range c.Ports {
+		if p.PublicPort != 0 {
+			out.Ports = append(out.Ports, strconv.Itoa(int(p.PublicPort)))
+		}
+	}
+	slices.Sort(out.Ports)
+	out.Ports = slices.Compact(out.Ports)
 	if len(c.Names) > 0 {
 		out.Name = strings.TrimPrefix(c.Names[0], "/")
 	}

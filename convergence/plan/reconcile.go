@@ -24,7 +24,8 @@ func (u *up) reconcile(s *service) {
 		var leftovers []state.Container
 		m.now, leftovers, there = pick(c, there)
 		for _, left := range leftovers {
-			u.stopAndRemove(left, u.options.Timeout, false, "left by an interrupted replacement of "+c.Name)
+			cause := "left by an interrupted replacement of " + c.Name
+			m.cleared = append(m.cleared, u.stopAndRemove(left, u.options.Timeout, false, cause))
 		}
 		u.decide(s, m)
 	}
@@ -82,6 +83,7 @@ func (u *up) make(s *service, m *member, name string, config engine.CreateConfig
 		op.ImageFrom = s.Image
 	}
 	needs := append(u.resources(s), s.imageOp)
+	needs = append(needs, m.cleared...)
 	for _, other := range s.Shares {
 		if shared := u.services[other]; shared != nil {
 			for _, member := range shared.members {
@@ -158,7 +160,7 @@ func (u *up) repair(s *service, m *member) {
 	c := m.now
 	if c.Name != m.Name {
 		op := &RenameContainer{Header: header(s.Name), Container: c.ID, Name: m.Name}
-		m.ready = append(m.ready, u.add("rename", op, Subject{Container, m.Name}, "it is called "+c.Name))
+		m.ready = append(m.ready, u.add("rename", op, Subject{Container, m.Name}, "it is called "+c.Name, m.cleared...))
 	}
 	u.resources(s) // what it is on may have vanished, as far as the engine allows that
 	switch c.Status {

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/state"
 )
@@ -46,12 +48,29 @@ func (u *up) start(s *service) {
 		if m.begin {
 			op := &StartContainer{Header: header(s.Name), Container: m.ref()}
 			u.await(s, &op.Header)
+			op.After = append(op.After, u.holders(m)...)
 			m.start = u.add("start", op, Subject{Container, m.Name}, m.why, m.ready...)
 		}
 		if u.options.Wait && !u.settled(s, m) {
 			u.find(u.waitHealthy(s, m, "until everything is up")).(*WaitHealthy).OrExited = true
 		}
 	}
+}
+
+// holders are the operations that stop containers which hold a host port that the member wants.
+func (u *up) holders(m *member) []string {
+	var out []string
+	for _, bindings := range m.Config.Host.PortBindings {
+		for _, b := range bindings {
+			for _, c := range u.state.Containers {
+				id := "stop container " + c.Name
+				if slices.Contains(c.Ports, b.HostPort) && u.ids[id] && (m.now == nil || c.ID != m.now.ID) {
+					out = append(out, id)
+				}
+			}
+		}
+	}
+	return out
 }
 
 // settled says that there is nothing to wait for: it runs already and is healthy, or it has done its work.

@@ -37,11 +37,11 @@ func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
 	for _, name := range order {
 		u.restartAfterDependencies(u.services[name])
 	}
+	u.orphans()
 	for _, name := range order {
 		u.start(u.services[name])
 	}
 	u.reconnect()
-	u.orphans()
 	if len(u.errs) > 0 {
 		return nil, errors.Join(u.errs...)
 	}
@@ -74,6 +74,7 @@ type member struct {
 	desired.Container
 	now     *state.Container // the one that is there, or nil
 	causes  []string         // why now is replaced; empty: it stays
+	cleared []string         // operations that remove others that claim to be this one
 	ready   []string         // operations after which the container is there under its name
 	stopped string           // the operation that stops now, or ""
 	start   string           // the operation that starts it, or ""

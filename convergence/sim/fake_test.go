@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -157,6 +158,11 @@ func (f *fake) ContainerStart(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
+	for _, other := range f.containers {
+		if other != r && slices.ContainsFunc(other.ports(), func(p container.Port) bool { return r.wants(p.PublicPort) }) {
+			return engine.Errorf(engine.ErrConflict, "a port of %s is held by %s", r.name, other.name)
+		}
+	}
 	r.status = container.StateRunning
 	f.tell(r, events.ActionStart)
 	if code, ok := f.exits[r.service()]; ok {
@@ -164,6 +170,17 @@ func (f *fake) ContainerStart(ctx context.Context, ref string) error {
 		f.tell(r, events.ActionDie)
 	}
 	return nil
+}
+
+func (r *record) wants(port uint16) bool {
+	for _, bindings := range r.cfg.Host.PortBindings {
+		for _, b := range bindings {
+			if b.HostPort == strconv.Itoa(int(port)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (r *record) service() string { return r.cfg.Config.Labels["com.docker.compose.service"] }
@@ -249,9 +266,22 @@ func (f *fake) ContainerList(_ context.Context, o container.ListOptions) ([]cont
 			s.NetworkSettings.Networks[n] = &network.EndpointSettings{}
 		}
 		s.Status = f.words(r)
+		s.Ports = r.ports()
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+func (r *record) ports() []container.Port {
+	var out []container.Port
+	for _, bindings := range r.cfg.Host.PortBindings {
+		for _, b := range bindings {
+			if n, err := strconv.Atoi(b.HostPort); err == nil && r.status == container.StateRunning {
+				out = append(out, container.Port{PublicPort: uint16(n)})
+			}
+		}
+	}
+	return out
 }
 
 func (f *fake) words(r *record) string {

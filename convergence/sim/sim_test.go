@@ -279,4 +279,3 @@ func write(t *testing.T, dir, name, text string) {
 		t.Fatal(err)
 	}
 }
-

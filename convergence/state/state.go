@@ -47,6 +47,7 @@ type Container struct {
 	ComposeHash string // desired.LabelConfigHash
 
 	Networks  []string          // names, sorted
+	Ports     []string          // ports of the host that it holds, sorted
 	Anonymous map[string]string // anonymous volumes: where they are mounted, and their names
 	DependsOn []string          // services, from the label, for projects without a file
 	Created   time.Time

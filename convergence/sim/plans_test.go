@@ -1,0 +1,111 @@
+package sim
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"stackrun.dev/stack/convergence"
+	"stackrun.dev/stack/convergence/observe"
+	"stackrun.dev/stack/convergence/plan"
+)
+
+var update = flag.Bool("update", false, "rewrite the plans in testdata")
+
+// Each archive in testdata/plans has a project as it was brought up ("before"), as it is wanted now ("after"), and the plan
+// that leads from one to the other. The first line names what else happened or was asked for.
+func TestPlans(t *testing.T) {
+	files, err := filepath.Glob("testdata/plans/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no test data")
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { checkPlan(t, file) })
+	}
+}
+
+func checkPlan(t *testing.T, file string) {
+	archive, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	section := make(map[string]string)
+	for _, s := range archive.Files {
+		section[s.Name] = string(s.Data)
+	}
+	f, said := newFake(), string(archive.Comment)
+	if section["before"] != "" {
+		up(t, f, parse(t, section["before"]), plan.UpOptions{})
+	}
+	got := planText(t, f, said, section["after"])
+	if *update {
+		archive.Files = []txtar.File{{Name: "before", Data: []byte(section["before"])}, {Name: "after", Data: []byte(section["after"])}, {Name: "plan", Data: []byte(got)}}
+		if err := os.WriteFile(file, txtar.Format(archive), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got != section["plan"] {
+		t.Errorf("got:\n%s\nwant:\n%s", got, section["plan"])
+	}
+}
+
+// planText does what the first line says to the engine and plans with the options that it names.
+func planText(t *testing.T, f *fake, said, after string) string {
+	t.Helper()
+	var o plan.UpOptions
+	for word := range strings.FieldsSeq(said) {
+		verb, rest, _ := strings.Cut(word, ":")
+		switch verb {
+		case "pull-always":
+			o.Pull = "always"
+		case "force":
+			o.Recreate = plan.RecreateForce
+		case "never":
+			o.Recreate = plan.RecreateNever
+		case "remove-orphans":
+			o.RemoveOrphans = true
+		case "no-deps":
+			o.NoDeps = true
+		case "wait":
+			o.Wait = true
+		case "no-start":
+			o.NoStart = true
+		case "services":
+			o.Services = strings.Split(rest, ",")
+		case "new-image":
+			f.images[rest] = "sha256:" + strings.Repeat("f", 64)
+		case "exited", "paused":
+			r, err := f.find(rest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.status = container.ContainerState(verb)
+		case "off-networks":
+			r, _ := f.find(rest)
+			clear(r.networks)
+		case "down":
+			return downText(t, f, after)
+		}
+	}
+	p, err := convergence.Plan(t.Context(), f, parse(t, after), o)
+	if err != nil {
+		return "error: " + err.Error() + "\n"
+	}
+	return p.Text()
+}
+
+func downText(t *testing.T, f *fake, after string) string {
+	t.Helper()
+	d := parse(t, after)
+	s, err := observe.Project(t.Context(), f, "x", d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan.Down(d, s, plan.DownOptions{Volumes: true, Images: plan.AllImages}).Text()
+}

@@ -1,0 +1,234 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"stackrun.dev/stack/convergence"
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/project"
+)
+
+// runs is how many random histories are played; STACK_SIM_RUNS overrides it, and STACK_SIM_SEED plays one again.
+const runs = 300
+
+// TestRandomHistories takes a project through random changes, with faults and cancellations at random calls, and checks
+// after each that a further run brings it to the state that a fresh start would have.
+func TestRandomHistories(t *testing.T) {
+	if text := os.Getenv("STACK_SIM_SEED"); text != "" {
+		seed, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		play(t, seed)
+		return
+	}
+	n := runs
+	if text := os.Getenv("STACK_SIM_RUNS"); text != "" {
+		n, _ = strconv.Atoi(text)
+	}
+	for range n {
+		if seed := rand.Uint64(); !t.Run(fmt.Sprint(seed), func(t *testing.T) { play(t, seed) }) {
+			t.Fatalf("replay with STACK_SIM_SEED=%d", seed)
+		}
+	}
+}
+
+func play(t *testing.T, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	f, text := newFake(), ""
+	for range 4 {
+		text = randomProject(rnd)
+		d := parse(t, text)
+		before := snapshot(f)
+		disturb(t, rnd, f, d)
+		finish(t, f, d, text)
+		checkAgainstFresh(t, f, d, text)
+		checkConsent(t, before, f)
+	}
+}
+
+// parse is want without the file system's noise.
+func parse(t *testing.T, text string) *desired.Project {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, _, err := project.Load(t.Context(), project.Options{WorkDir: dir, ProjectName: "x"})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	d, _, err := desired.FromProject(p, desired.Input{})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return d
+}
+
+func randomProject(rnd *rand.Rand) string {
+	var b strings.Builder
+	b.WriteString("services:\n")
+	n := 1 + rnd.IntN(5)
+	for i := range n {
+		fmt.Fprintf(&b, "  s%d:\n    image: i%d\n    environment: {A: \"%d\"}\n", i, rnd.IntN(2), rnd.IntN(2))
+		fmt.Fprintf(&b, "    healthcheck: {test: exit 0}\n    scale: %d\n", rnd.IntN(4))
+		if rnd.IntN(3) > 0 {
+			fmt.Fprintf(&b, "    networks: [n%d]\n", rnd.IntN(2))
+		}
+		if rnd.IntN(2) > 0 {
+			fmt.Fprintf(&b, "    volumes: [\"v%d:/data\", /anonymous]\n", rnd.IntN(2))
+		}
+		randomDependencies(&b, rnd, i)
+	}
+	fmt.Fprintf(&b, "networks:\n  n0: {internal: %t}\n  n1: {}\nvolumes:\n  v0: {}\n  v1: {}\n", rnd.IntN(2) > 0)
+	return b.String()
+}
+
+func randomDependencies(b *strings.Builder, rnd *rand.Rand, i int) {
+	conditions := []string{"service_started", "service_healthy"}
+	first := true
+	for j := range i {
+		if rnd.IntN(3) > 0 {
+			continue
+		}
+		if first {
+			b.WriteString("    depends_on:\n")
+			first = false
+		}
+		fmt.Fprintf(b, "      s%d: {condition: %s, restart: %t, required: %t}\n", j, conditions[rnd.IntN(2)], rnd.IntN(2) > 0, rnd.IntN(3) > 0)
+	}
+}
+
+// disturb runs the project up and lets it fail or be cancelled somewhere; then somebody removes or stops containers.
+func disturb(t *testing.T, rnd *rand.Rand, f *fake, d *desired.Project) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var calls atomic.Int64
+	at, mode := int64(1+rnd.IntN(25)), rnd.IntN(3)
+	f.before = func(string) error {
+		if calls.Add(1) != at {
+			return nil
+		}
+		switch mode {
+		case 0:
+			return errInjected
+		case 1:
+			cancel()
+		}
+		return nil
+	}
+	options := plan.UpOptions{RenewVolumes: rnd.IntN(8) == 0}
+	if rnd.IntN(4) == 0 {
+		options.Recreate = plan.RecreateForce
+	}
+	convergence.Run(ctx, f, d, convergence.Options{Up: options}, nil) //nolint:errcheck // it may fail here
+	f.before = nil
+	for _, id := range slices.Sorted(maps.Keys(f.containers)) {
+		switch rnd.IntN(12) {
+		case 0:
+			delete(f.containers, id)
+		case 1:
+			f.containers[id].status = "exited"
+		case 2:
+			clear(f.containers[id].networks)
+		}
+	}
+}
+
+// finish runs undisturbed; one run must do.
+func finish(t *testing.T, f *fake, d *desired.Project, text string) {
+	t.Helper()
+	start := len(f.calls)
+	if _, err := convergence.Run(t.Context(), f, d, convergence.Options{}, nil); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, text, strings.Join(f.calls[start:], "\n"))
+	}
+	checkOrder(t, d, f.calls[start:])
+	start = len(f.calls)
+	p, err := convergence.Plan(t.Context(), f, d, plan.UpOptions{})
+	if err != nil || !p.Empty() {
+		t.Fatalf("not converged: %v\n%s\n%s", err, p.Text(), text)
+	}
+}
+
+// checkOrder: what is started in the run is started after what it depends on.
+func checkOrder(t *testing.T, d *desired.Project, calls []string) {
+	t.Helper()
+	for _, s := range d.Services {
+		for _, dep := range s.DependsOn {
+			for _, c := range s.Containers {
+				for _, other := range d.Service(dep.Service).Containers {
+					i, j := slices.Index(calls, "start "+c.Name), slices.Index(calls, "start "+other.Name)
+					if i >= 0 && j > i {
+						t.Errorf("%s started before %s", c.Name, other.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+// checkAgainstFresh compares what the history led to with a start from nothing.
+func checkAgainstFresh(t *testing.T, f *fake, d *desired.Project, text string) {
+	t.Helper()
+	fresh := newFake()
+	if _, err := convergence.Run(t.Context(), fresh, d, convergence.Options{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	got, want := describe(f, d), describe(fresh, d)
+	if got != want {
+		t.Fatalf("got:\n%s\nfrom nothing:\n%s\nfor:\n%s", got, want, text)
+	}
+}
+
+// describe writes the containers of the services and the networks that are wanted, without IDs.
+func describe(f *fake, d *desired.Project) string {
+	var lines []string
+	for _, r := range f.containers {
+		labels := r.cfg.Config.Labels
+		if d.Service(labels[desired.LabelService]) != nil {
+			lines = append(lines, fmt.Sprint(r.name, " ", r.status, " ", labels[desired.LabelHash], " ", labels[desired.LabelImage] == f.images[r.cfg.Config.Image], " ", slices.Sorted(maps.Keys(r.networks))))
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+type things struct{ orphans, volumes map[string]string }
+
+// snapshot remembers containers by name and service, and volumes.
+func snapshot(f *fake) things {
+	out := things{map[string]string{}, map[string]string{}}
+	for id, r := range f.containers {
+		out.orphans[id] = r.service()
+	}
+	for name := range f.volumes {
+		out.volumes[name] = name
+	}
+	return out
+}
+
+// checkConsent: nobody asked for the removal of volumes, so all are there.
+func checkConsent(t *testing.T, before things, f *fake) {
+	t.Helper()
+	for name := range before.volumes {
+		if f.volumes[name] == nil {
+			t.Errorf("volume %s was removed", name)
+		}
+	}
+	for _, call := range f.calls {
+		if strings.HasPrefix(call, "remove volume") || strings.HasPrefix(call, "remove image") {
+			t.Errorf("without consent: %s", call)
+		}
+	}
+}
