@@ -53,3 +53,11 @@ func commit(ctx context.Context, w content.Writer, desc ocispec.Descriptor) erro
 	}
 	return err
 }
+
+// release gives back what an operation held. If it failed, nobody else has what it had written.
+func (s *Store) release(release func(), err *error) {
+	release()
+	if *err != nil {
+		s.snapshots.Collect()
+	}
+}

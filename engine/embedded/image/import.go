@@ -20,7 +20,7 @@ import (
 )
 
 // Import implements engine.Images. The tar may be compressed with gzip, zstd, bzip2 or xz.
-func (s *Store) Import(ctx context.Context, rootfs io.Reader, ref string, opts image.ImportOptions) (string, error) {
+func (s *Store) Import(ctx context.Context, rootfs io.Reader, ref string, opts image.ImportOptions) (id string, err error) {
 	names, err := importNames(ref, opts.Tag)
 	if err != nil {
 		return "", err
@@ -33,10 +33,8 @@ func (s *Store) Import(ctx context.Context, rootfs io.Reader, ref string, opts i
 	if err != nil {
 		return "", engine.Errorf(engine.ErrInternal, "cannot import an image: %w", err)
 	}
-	defer release()
-	id, err := s.importLayer(ctx, rootfs, cfg, names)
-	if err != nil {
-		s.snapshots.Collect()
+	defer s.release(release, &err)
+	if id, err = s.importLayer(ctx, rootfs, cfg, names); err != nil {
 		return "", wrap(err, "cannot import "+orElse(ref, "an image"))
 	}
 	return id, nil
@@ -102,7 +100,7 @@ func (s *Store) writeLayer(ctx context.Context, rootfs io.Reader) (ocispec.Descr
 		return desc, err
 	}
 	defer w.Close()
-	if desc.Size, err = io.Copy(w, plain); err != nil {
+	if desc.Size, err = io.Copy(w, snapshot.GuardSpace(plain, s.snapshots.Root())); err != nil {
 		return desc, err
 	}
 	desc.Digest = w.Digest()

@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 
@@ -11,21 +12,20 @@ import (
 	"github.com/containerd/platforms"
 	"github.com/docker/docker/pkg/jsonmessage"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 
 	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/snapshot"
 )
 
 // Load implements engine.Images. It reads archives of docker save and OCI layouts.
-func (s *Store) Load(ctx context.Context, in io.Reader, progress engine.Progress) ([]string, error) {
+func (s *Store) Load(ctx context.Context, in io.Reader, progress engine.Progress) (refs []string, err error) {
 	ctx, release, err := s.snapshots.Hold(ctx)
 	if err != nil {
 		return nil, engine.Errorf(engine.ErrInternal, "cannot load images: %w", err)
 	}
-	defer release()
-	refs, err := s.load(ctx, in, progress)
-	if err != nil {
-		s.snapshots.Collect() // what was read so far
+	defer s.release(release, &err)
+	if refs, err = s.load(ctx, in, progress); err != nil {
 		return nil, wrap(err, "cannot load images")
 	}
 	return refs, nil
@@ -38,7 +38,11 @@ func (s *Store) load(ctx context.Context, in io.Reader, progress engine.Progress
 	}
 	defer plain.Close()
 	// Refs of the content store are one per archive, so that two loads of the same file do not wait for each other.
-	top, err := archive.ImportIndex(ctx, privateRefs{s.snapshots.Content()}, plain)
+	guarded := snapshot.GuardSpace(plain, s.snapshots.Root())
+	top, err := archive.ImportIndex(ctx, privateRefs{s.snapshots.Content()}, guarded)
+	if errors.Is(err, unix.ENOSPC) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, engine.Errorf(engine.ErrInvalid, "cannot read the archive: %w", err)
 	}

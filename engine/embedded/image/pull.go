@@ -20,7 +20,7 @@ import (
 )
 
 // Pull implements engine.Images. Layers are downloaded and unpacked at the same time.
-func (s *Store) Pull(ctx context.Context, ref string, opts image.PullOptions, progress engine.Progress) error {
+func (s *Store) Pull(ctx context.Context, ref string, opts image.PullOptions, progress engine.Progress) (err error) {
 	named, err := parseName(ref)
 	if err != nil {
 		return err
@@ -41,10 +41,9 @@ func (s *Store) Pull(ctx context.Context, ref string, opts image.PullOptions, pr
 	if err != nil {
 		return engine.Errorf(engine.ErrInternal, "cannot pull %s: %w", ref, err)
 	}
-	defer release()
+	defer s.release(release, &err)
 	p := &pull{store: s, hub: h, want: want, teller: &teller{report: progress}}
 	if err := p.run(ctx); err != nil {
-		s.snapshots.Collect() // what was fetched so far
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -228,20 +227,30 @@ func (p *pull) fetch(ctx context.Context, desc ocispec.Descriptor, limit int64, 
 		return engine.Errorf(engine.ErrInvalid, "%s has %d bytes where at most %d are allowed", desc.Digest, desc.Size, limit)
 	}
 	plain := ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size}
-	w, err := content.OpenWriter(ctx, p.store.snapshots.Content(), content.WithRef("pull-"+desc.Digest.String()), content.WithDescriptor(plain))
+	store, ref := p.store.snapshots.Content(), "pull-"+desc.Digest.String()
+	w, err := content.OpenWriter(ctx, store, content.WithRef(ref), content.WithDescriptor(plain))
 	if errdefs.IsAlreadyExists(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer w.Close()
-	body, err := p.fetcher.Fetch(ctx, plain)
+	err = p.fetchTo(ctx, w, plain, wrap)
+	if closeErr := w.Close(); err == nil {
+		return closeErr
+	}
+	// What was written is not what was wanted. If it stays, a collection takes it.
+	_ = store.Abort(context.WithoutCancel(ctx), ref)
+	return err
+}
+
+func (p *pull) fetchTo(ctx context.Context, w content.Writer, desc ocispec.Descriptor, wrap func(io.Reader) io.Reader) error {
+	body, err := p.fetcher.Fetch(ctx, desc)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	if err := w.Truncate(0); err != nil { // what an earlier attempt has left
+	if err := w.Truncate(0); err != nil { // what a process that was killed has left
 		return err
 	}
 	in := io.LimitReader(body, desc.Size+1)
@@ -258,5 +267,5 @@ func (p *pull) fetch(ctx context.Context, desc ocispec.Descriptor, limit int64, 
 	if got := w.Digest(); got != desc.Digest {
 		return engine.Errorf(engine.ErrInvalid, "the registry answers %s with the content of %s", desc.Digest, got)
 	}
-	return commit(ctx, w, plain)
+	return commit(ctx, w, desc)
 }

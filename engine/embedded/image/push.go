@@ -41,7 +41,10 @@ func (s *Store) Push(ctx context.Context, ref string, opts image.PushOptions, pr
 	if err != nil {
 		return engine.Errorf(engine.ErrInternal, "cannot push %s: %w", ref, err)
 	}
-	defer release()
+	defer func() {
+		release()
+		s.snapshots.Collect() // layers that were replaced by their compressed form
+	}()
 	r, err := s.records.Get(ctx, named.String())
 	if err != nil || r.Labels[labelID] == "" {
 		return engine.Errorf(engine.ErrNotFound, "cannot push %s: no such image", ref)

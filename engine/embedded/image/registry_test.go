@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -37,12 +38,16 @@ func startRegistry(t *testing.T, extra string) string {
 	addr := listener.Addr().String()
 	listener.Close()
 	dir := t.TempDir()
-	config := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp: {addr: %q}\n%s", dir, addr, extra)
+	config := fmt.Sprintf("version: 0.1\nlog: {level: info, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp: {addr: %q}\n%s", dir, addr, extra)
 	path := filepath.Join(dir, "config.yml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, "serve", path)
+	messages, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -50,20 +55,15 @@ func startRegistry(t *testing.T, extra string) string {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	waitFor(t, addr)
-	return addr
-}
-
-// waitFor returns when somebody listens at the address. A registry gives no sign, so it is asked again and again.
-func waitFor(t *testing.T, addr string) {
-	t.Helper()
-	for range 100000 {
-		if conn, err := net.Dial("tcp", addr); err == nil {
-			conn.Close()
-			return
+	lines := bufio.NewScanner(messages)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), "listening on") {
+			go io.Copy(io.Discard, messages)
+			return addr
 		}
 	}
-	t.Fatalf("nobody listens at %s", addr)
+	t.Fatalf("the registry does not start")
+	return ""
 }
 
 // said collects the progress of a pull or a push.

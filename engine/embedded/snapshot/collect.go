@@ -13,6 +13,8 @@ func (s *Store) Collect() { s.collector.request() }
 func (s *Store) CollectNow(ctx context.Context) error { return s.collect(ctx) }
 
 func (s *Store) collect(ctx context.Context) error {
+	s.collecting.Lock()
+	defer s.collecting.Unlock()
 	ctx = s.Context(ctx)
 	if err := s.dropIdleLowers(ctx); err != nil {
 		return err

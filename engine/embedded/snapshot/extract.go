@@ -55,7 +55,7 @@ func (s *Store) extractLayer(ctx context.Context, layer Layer, to target) error 
 	defer plain.Close()
 
 	digester := digest.Canonical.Digester()
-	in := io.TeeReader(&spaceGuard{r: plain, dir: to.dir, budget: checkEvery}, digester.Hash())
+	in := io.TeeReader(GuardSpace(plain, to.dir), digester.Hash())
 	if _, err := archive.Apply(ctx, to.dir, in, to.options()...); err != nil {
 		if errors.Is(err, errNeedsParent) || ctx.Err() != nil {
 			return err
@@ -105,7 +105,12 @@ func steersOverlay(xattr string) bool {
 	return strings.HasPrefix(xattr, "trusted.overlay.") || strings.HasPrefix(xattr, "user.overlay.")
 }
 
-// spaceGuard is a reader that fails when what was read so far has nearly filled the disk.
+// GuardSpace returns a reader that fails when what was read so far, which the caller writes to dir, has nearly filled
+// the disk.
+func GuardSpace(r io.Reader, dir string) io.Reader {
+	return &spaceGuard{r: r, dir: dir, budget: checkEvery}
+}
+
 type spaceGuard struct {
 	r      io.Reader
 	dir    string

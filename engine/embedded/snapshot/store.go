@@ -52,11 +52,12 @@ type Store struct {
 	leases    leases.Manager
 	snapshots snapshots.Snapshotter
 
-	lowers    lowers
-	extracts  keyedMutex
-	collector collector
-	closeOnce sync.Once
-	closeErr  error
+	lowers     lowers
+	extracts   keyedMutex
+	collector  collector
+	collecting sync.Mutex // a collection is over when its files are gone, not when the next one finds nothing
+	closeOnce  sync.Once
+	closeErr   error
 }
 
 // Open opens the store in the directory root and creates it if there is none. ErrConflict: another engine has it open.
