@@ -25,14 +25,24 @@ func (w *Writer) rotate() error {
 	return err
 }
 
-// shift renames every file to the next older name; the oldest one's place is taken.
+// shift renames the files to the next older names, up to the first name that is free; if none is, the oldest file's
+// place is taken.
 func (w *Writer) shift(next string) error {
-	for i := w.cfg.MaxFile - 2; i >= 0; i-- {
+	free := 1
+	for free < w.cfg.MaxFile-1 && exists(w.name(free)) {
+		free++
+	}
+	for i := min(free, w.cfg.MaxFile-1) - 1; i >= 0; i-- {
 		if err := os.Rename(w.name(i), w.name(i+1)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return os.Rename(next, w.cfg.Path)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // name returns the path of the i-th file, 0 being the current one.

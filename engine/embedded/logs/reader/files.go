@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,13 +53,16 @@ func openOnce(path string) (files []file, stable bool, err error) {
 		}
 		files = append(files, f)
 	}
-	for _, f := range files {
+	for i := range files {
+		f := &files[i]
 		if !f.isAt(name(path, f.number)) {
 			return files, false, nil
 		}
 	}
 	after, err := listNumbers(path)
-	return files, slices.Equal(numbers, after), err
+	// A listing can miss a file that is renamed meanwhile, so a gap is looked at again.
+	gap := len(numbers) > 0 && numbers[len(numbers)-1] != len(numbers)-1
+	return files, !gap && slices.Equal(numbers, after), err
 }
 
 // listNumbers returns the numbers of the log's files, in order.
@@ -104,7 +108,7 @@ func openNumber(path string, n int) (file, error) {
 }
 
 // isAt says whether the file of that name is this one.
-func (f file) isAt(name string) bool {
+func (f *file) isAt(name string) bool {
 	here, err := f.Stat()
 	if err != nil {
 		return false
@@ -114,42 +118,76 @@ func (f file) isAt(name string) bool {
 }
 
 // successor opens the file that was begun after f, and is false if f is the last. The writer renames older files
-// before younger ones, so that what was the next younger name stays right as long as f has kept its own name.
-func (f file) successor(path string) (file, bool, error) {
-	if f.isAt(path) {
-		return file{}, false, nil
-	}
-	for range openTries {
-		numbers, err := listNumbers(path)
-		if err != nil {
+// before younger ones: a file only moves to higher numbers, and as long as it has kept its own, the next lower number
+// is its successor or, for a moment, free.
+func (f *file) successor(path string) (file, bool, error) {
+	for try := 0; try < openTries; try++ {
+		at, err := f.locate(path)
+		if err != nil || at == 0 {
 			return file{}, false, err
 		}
-		at := slices.IndexFunc(numbers, func(n int) bool { return f.isAt(name(path, n)) })
-		if at == 0 {
-			return file{}, false, nil
+		below := at - 1
+		if try > openTries/2 { // the gap stays: somebody has deleted a file
+			below = nextBelow(path, at)
 		}
-		if at < 0 {
-			at = len(numbers) // f was removed: what is oldest now is next
-		}
-		if at == 0 {
-			return file{}, false, nil
-		}
-		next, err := openNumber(path, numbers[at-1])
+		next, err := openNumber(path, max(below, 0))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return file{}, false, err
 		}
-		kept := at == len(numbers) || f.isAt(name(path, numbers[at]))
-		if kept && next.isAt(name(path, next.number)) {
+		if f.removed() || f.isAt(name(path, at)) {
 			return next, true, nil
 		}
 		if err := next.Close(); err != nil {
 			return file{}, false, err
 		}
 	}
-	return file{}, false, nil // a rotation every few microseconds: the next event brings us back
+	return file{}, false, nil // the new file is still being made: the event that it is there will come
+}
+
+// locate returns f's present number, or one above all others if f was removed: then what is oldest is next.
+func (f *file) locate(path string) (int, error) {
+	for try := 0; ; try++ {
+		if f.isAt(name(path, f.number)) {
+			return f.number, nil
+		}
+		numbers, err := listNumbers(path)
+		if err != nil || len(numbers) == 0 {
+			return 0, err
+		}
+		end := numbers[len(numbers)-1] + 1
+		if f.removed() || try == openTries {
+			return end, nil
+		}
+		for n := f.number; n <= end; n++ { // upwards, as it moves
+			if f.isAt(name(path, n)) {
+				f.number = n
+				return n, nil
+			}
+		}
+	}
+}
+
+// nextBelow returns the highest number below n that there is, 0 if there is none.
+func nextBelow(path string, n int) int {
+	for n--; n > 0; n-- {
+		if _, err := os.Lstat(name(path, n)); err == nil {
+			break
+		}
+	}
+	return n
+}
+
+// removed says whether f was deleted.
+func (f *file) removed() bool {
+	st, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	return ok && sys.Nlink == 0
 }
 
 func closeAll(files []file) {

@@ -1,9 +1,6 @@
 package reader
 
-import (
-	"errors"
-	"syscall"
-)
+import "errors"
 
 // follow yields the last of the files from the offset on, and then what is written, until the log is complete. It
 // looks whether the log is complete before it reads, so that what was written before is never missed.
@@ -82,14 +79,7 @@ func (f *follower) next() (file, bool, error) {
 // removed says whether the log was deleted. The kernel does not tell that its directory is gone as long as a file that
 // was in it is open.
 func (f *follower) removed() bool {
-	if f.lines == nil {
-		return false
-	}
-	st, err := f.current.Stat()
-	if err != nil {
-		return false
-	}
-	if sys, ok := st.Sys().(*syscall.Stat_t); !ok || sys.Nlink > 0 {
+	if f.lines == nil || !f.current.removed() {
 		return false
 	}
 	numbers, err := listNumbers(f.path)

@@ -337,12 +337,12 @@ func randomSpeech(r *rand.Rand) []said {
 
 // What was written is what is read, whatever the pieces, the flushes and the rotations, at once or followed.
 func TestWhatIsWrittenIsRead(t *testing.T) {
-	for range 20 {
+	for range 10 {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			path := filepath.Join(t.TempDir(), "log")
-			w, err := logs.NewWriter(logs.Config{Path: path, MaxSize: int64(r.IntN(200_000)), MaxFile: 1000})
+			w, err := logs.NewWriter(logs.Config{Path: path, MaxSize: int64(10_000 + r.IntN(200_000)), MaxFile: 1000})
 			if err != nil {
 				t.Fatal(err)
 			}
