@@ -61,12 +61,13 @@ type narrator struct {
 	transfers map[string]engine.Progress
 	replacing map[string]string // names of containers, and of those whose place they take
 	replaced  map[string]bool   // the latter
+	told      map[string]bool   // IDs of what something happened to
 }
 
 func narrate(progress view.Progress) *narrator {
 	return &narrator{
 		progress: progress, transfers: map[string]engine.Progress{},
-		replacing: map[string]string{}, replaced: map[string]bool{},
+		replacing: map[string]string{}, replaced: map[string]bool{}, told: map[string]bool{},
 	}
 }
 
@@ -125,7 +126,17 @@ func (n *narrator) event(e execute.Event) {
 	}
 }
 
+// unchanged tells that containers run to which nothing happened.
+func (n *narrator) unchanged(list []member) {
+	for _, m := range list {
+		if id := (plan.Subject{Kind: plan.Container, Name: m.name}).String(); !n.told[id] {
+			n.tell(view.Event{ID: id, Status: "Running", State: view.Done})
+		}
+	}
+}
+
 func (n *narrator) tell(e view.Event) {
+	n.told[e.ID] = true
 	if e.Status != "" {
 		n.progress.Event(e)
 	}

@@ -116,7 +116,11 @@ func (s *session) up(ctx context.Context, title string, d *desired.Project, o pl
 	narrator := narrate(progress)
 	options.OnPlan = narrator.planned
 	sink := quieten(narrator.event, flags)
-	result, err := convergence.Run(ctx, s.Engine, d, options, sink)
+	witness := &witness{Engine: s.Engine}
+	result, err := convergence.Run(ctx, witness, d, options, sink)
+	if err == nil {
+		narrator.unchanged(witness.running(o.Services))
+	}
 	progress.Close()
 	if err != nil {
 		return inOperations(orCause(ctx, err))
