@@ -1,6 +1,9 @@
 package desired
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -8,7 +11,7 @@ import (
 	"stackrun.dev/stack/engine"
 )
 
-// Project is what is to be there. Its slices are sorted by name.
+// Project is what is to be there. Its slices are sorted: services by name, networks and volumes by key.
 type Project struct {
 	Name     string
 	Networks []Network
@@ -19,22 +22,29 @@ type Project struct {
 
 // Service returns the named one, or nil.
 func (p *Project) Service(name string) *Service {
-	for i := range p.Services {
-		if p.Services[i].Name == name {
-			return &p.Services[i]
-		}
+	i, ok := slices.BinarySearchFunc(p.Services, name, func(s Service, name string) int { return strings.Compare(s.Name, name) })
+	if !ok {
+		return nil
 	}
-	return nil
+	return &p.Services[i]
 }
 
 // Network returns the one with this key of the Compose file, or nil.
 func (p *Project) Network(key string) *Network {
-	for i := range p.Networks {
-		if p.Networks[i].Key == key {
-			return &p.Networks[i]
-		}
+	i, ok := slices.BinarySearchFunc(p.Networks, key, func(n Network, key string) int { return strings.Compare(n.Key, key) })
+	if !ok {
+		return nil
 	}
-	return nil
+	return &p.Networks[i]
+}
+
+// Volume returns the one with this key of the Compose file, or nil.
+func (p *Project) Volume(key string) *Volume {
+	i, ok := slices.BinarySearchFunc(p.Volumes, key, func(v Volume, key string) int { return strings.Compare(v.Key, key) })
+	if !ok {
+		return nil
+	}
+	return &p.Volumes[i]
 }
 
 // Network is one network of the project, or one outside that it uses.

@@ -12,11 +12,11 @@ import (
 type builder struct {
 	plan  *Plan
 	state *state.Project
-	ids   map[string]bool
+	ops   map[string]Operation // by ID
 }
 
 func newBuilder(project string, s *state.Project) *builder {
-	return &builder{plan: &Plan{Project: project}, state: s, ids: make(map[string]bool)}
+	return &builder{plan: &Plan{Project: project}, state: s, ops: make(map[string]Operation)}
 }
 
 func (b *builder) note(format string, args ...any) {
@@ -30,24 +30,15 @@ func (b *builder) add(verb string, op Operation, subject Subject, cause string, 
 	h.ID = fmt.Sprintf("%s %s %s", verb, lower(subject.Kind), subject.Name)
 	h.Subject, h.Cause = subject, cause
 	h.Needs = append(h.Needs, slices.DeleteFunc(needs, func(id string) bool { return id == "" })...)
-	if b.ids[h.ID] {
-		known := b.find(h.ID).Head()
+	if twin, ok := b.ops[h.ID]; ok {
+		known := twin.Head()
 		known.Needs = append(known.Needs, h.Needs...)
 		known.After = append(known.After, h.After...)
 		return h.ID
 	}
-	b.ids[h.ID] = true
+	b.ops[h.ID] = op
 	b.plan.Operations = append(b.plan.Operations, op)
 	return h.ID
-}
-
-func (b *builder) find(id string) Operation {
-	for _, op := range b.plan.Operations {
-		if op.Head().ID == id {
-			return op
-		}
-	}
-	return nil
 }
 
 func lower(k Kind) string {

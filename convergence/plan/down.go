@@ -73,7 +73,7 @@ func stopAll(b *builder, d *desired.Project, containers []state.Container, timeo
 		for _, dep := range dependencies(d, c) {
 			for _, other := range byService[dep] {
 				if id := ids[other.ID]; id != "" && dep != c.Service {
-					h := b.find(id).Head()
+					h := b.ops[id].Head()
 					h.After = append(h.After, ids[c.ID])
 				}
 			}

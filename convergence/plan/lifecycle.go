@@ -52,7 +52,7 @@ func Start(d *desired.Project, s *state.Project, o LifecycleOptions) (*Plan, err
 
 // startAfter puts the start behind those of the dependencies, and behind what they have to reach.
 func (b *builder) startAfter(d *desired.Project, c state.Container, list []state.Container, starts map[string]string) {
-	h := b.find(starts[c.ID]).Head()
+	h := b.ops[starts[c.ID]].Head()
 	for _, dep := range conditions(d, c) {
 		for _, other := range list {
 			if other.Service != dep.Service || other.Service == c.Service {
@@ -120,7 +120,7 @@ func Restart(d *desired.Project, s *state.Project, o LifecycleOptions) (*Plan, e
 		for _, name := range dependencies(d, c) {
 			for _, other := range list {
 				if other.Service == name && name != c.Service {
-					h := b.find(restarts[c.ID]).Head()
+					h := b.ops[restarts[c.ID]].Head()
 					h.After = append(h.After, restarts[other.ID])
 				}
 			}

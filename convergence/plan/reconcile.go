@@ -179,15 +179,5 @@ func (u *up) repair(s *service, m *member) {
 // completed says that the container has done what it is there for: another service waits for its completion, and it
 // exited with 0. Running it again would be a surprise.
 func (u *up) completed(s *service, c *state.Container) bool {
-	if c.ExitCode != 0 {
-		return false
-	}
-	for _, other := range u.desired.Services {
-		for _, dep := range other.DependsOn {
-			if dep.Service == s.Name && dep.Condition == desired.Completed {
-				return true
-			}
-		}
-	}
-	return false
+	return c.ExitCode == 0 && u.finite[s.Name]
 }

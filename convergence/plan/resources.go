@@ -142,7 +142,7 @@ func (u *up) reconnectOthers() {
 func (u *up) connect(c state.Container, n *resource, settings *network.EndpointSettings, cause string) {
 	op := &ConnectNetwork{Header: header(c.Service), Network: n.Name, Container: c.ID, Settings: settings}
 	id := u.add("connect", op, Subject{Network, n.Name + " to " + c.Name}, cause, n.op)
-	if start := u.find("start container " + c.Name); start != nil {
+	if start := u.ops["start container "+c.Name]; start != nil {
 		start.Head().Needs = append(start.Head().Needs, id)
 	}
 }
@@ -154,11 +154,10 @@ func (u *up) volume(key string) string {
 		return id
 	}
 	u.volumes[key] = ""
-	i := slices.IndexFunc(u.desired.Volumes, func(v desired.Volume) bool { return v.Key == key })
-	if i < 0 {
+	v := u.desired.Volume(key)
+	if v == nil {
 		return ""
 	}
-	v := u.desired.Volumes[i]
 	now, there := u.state.Volumes[v.Name]
 	switch {
 	case v.External && !there:

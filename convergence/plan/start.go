@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"slices"
-
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/state"
 )
@@ -33,7 +31,7 @@ func (u *up) restartAfterDependencies(s *service) {
 func (u *up) stopBefore(s *service, id string) {
 	for _, m := range s.members {
 		if m.stopped != "" {
-			h := u.find(m.stopped).Head()
+			h := u.ops[m.stopped].Head()
 			h.After = append(h.After, id)
 		}
 	}
@@ -52,7 +50,7 @@ func (u *up) start(s *service) {
 			m.start = u.add("start", op, Subject{Container, m.Name}, m.why, m.ready...)
 		}
 		if u.options.Wait && !u.settled(s, m) {
-			u.find(u.waitHealthy(s, m, "until everything is up")).(*WaitHealthy).OrExited = true
+			u.ops[u.waitHealthy(s, m, "until everything is up")].(*WaitHealthy).OrExited = true
 		}
 	}
 }
@@ -62,9 +60,9 @@ func (u *up) holders(m *member) []string {
 	var out []string
 	for _, bindings := range m.Config.Host.PortBindings {
 		for _, b := range bindings {
-			for _, c := range u.state.Containers {
+			for _, c := range u.ports[b.HostPort] {
 				id := "stop container " + c.Name
-				if slices.Contains(c.Ports, b.HostPort) && u.ids[id] && (m.now == nil || c.ID != m.now.ID) {
+				if u.ops[id] != nil && (m.now == nil || c.ID != m.now.ID) {
 					out = append(out, id)
 				}
 			}
@@ -76,14 +74,9 @@ func (u *up) holders(m *member) []string {
 // settled says that there is nothing to wait for: it runs already and is healthy, or it has done its work.
 func (u *up) settled(s *service, m *member) bool {
 	if m.start != "" {
-		return u.completes(s)
+		return u.finite[s.Name]
 	}
 	return m.now != nil && (m.now.Health == state.Healthy || m.now.Health == state.NoHealth || m.now.Status == state.Exited)
-}
-
-// completes says that the service is one whose completion others wait for.
-func (u *up) completes(s *service) bool {
-	return u.completed(s, &state.Container{})
 }
 
 // await adds what must be so before the service's containers start.

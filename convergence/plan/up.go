@@ -22,7 +22,10 @@ func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
 		services: make(map[string]*service),
 		networks: make(map[string]*resource),
 		volumes:  make(map[string]string),
+		finite:   make(map[string]bool),
+		ports:    make(map[string][]state.Container),
 	}
+	u.index()
 	order, err := u.selectServices()
 	if err != nil {
 		return nil, err
@@ -56,6 +59,9 @@ type up struct {
 	networks map[string]*resource // by key
 	volumes  map[string]string    // the operation that creates it, or "", by key
 	errs     []error
+
+	finite map[string]bool              // services whose completion others wait for
+	ports  map[string][]state.Container // by the host port that they hold
 }
 
 // service is what is known about one service while the plan is made.
@@ -89,6 +95,20 @@ func (m *member) ref() string {
 		return m.now.ID
 	}
 	return m.Name
+}
+
+// index looks once at what is asked for again and again.
+func (u *up) index() {
+	for _, s := range u.desired.Services {
+		for _, dep := range s.DependsOn {
+			u.finite[dep.Service] = u.finite[dep.Service] || dep.Condition == desired.Completed
+		}
+	}
+	for _, c := range u.state.Containers {
+		for _, port := range c.Ports {
+			u.ports[port] = append(u.ports[port], c)
+		}
+	}
 }
 
 // selectServices fills u.services and returns their names, dependencies first.

@@ -4,6 +4,7 @@ package state
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,8 +20,9 @@ type Project struct {
 // Of returns the service's containers without one-off ones.
 func (p *Project) Of(service string) []Container {
 	var out []Container
-	for _, c := range p.Containers {
-		if c.Service == service && !c.OneOff {
+	i, _ := slices.BinarySearchFunc(p.Containers, service, func(c Container, service string) int { return strings.Compare(c.Service, service) })
+	for ; i < len(p.Containers) && p.Containers[i].Service == service; i++ {
+		if c := p.Containers[i]; !c.OneOff {
 			out = append(out, c)
 		}
 	}

@@ -13,41 +13,35 @@ import (
 // concurrent changes.
 type Graph struct {
 	needs map[string][]string
-	after map[string]map[string]bool // the needs whose failure does not matter
-	order []string                   // as added, which decides between nodes that are equally ready
+	soft  map[edge]bool // every need, and whether its failure does not matter
+	order []string      // as added, which decides between nodes that are equally ready
 }
+
+type edge struct{ node, need string }
 
 // Add makes the node known and adds what it needs. Nodes that are needed and never added themselves are ignored by Sort and
 // Walk: whoever builds the graph decides whether that is a mistake.
-func (g *Graph) Add(node string, needs ...string) {
+func (g *Graph) Add(node string, needs ...string) { g.add(node, needs, false) }
+
+// AddAfter is Add for needs that must be over first, but may have failed or been skipped. What is needed by Add already
+// stays so.
+func (g *Graph) AddAfter(node string, others ...string) { g.add(node, others, true) }
+
+func (g *Graph) add(node string, needs []string, soft bool) {
 	if g.needs == nil {
-		g.needs = make(map[string][]string)
+		g.needs, g.soft = make(map[string][]string), make(map[edge]bool)
 	}
 	if _, known := g.needs[node]; !known {
 		g.order = append(g.order, node)
 		g.needs[node] = nil
 	}
-	for _, n := range needs {
-		if !slices.Contains(g.needs[node], n) {
-			g.needs[node] = append(g.needs[node], n)
+	for _, need := range needs {
+		e := edge{node, need}
+		was, known := g.soft[e]
+		if !known {
+			g.needs[node] = append(g.needs[node], need)
 		}
-	}
-}
-
-// AddAfter is Add for needs that must be over first, but may have failed or been skipped.
-func (g *Graph) AddAfter(node string, others ...string) {
-	for _, other := range others {
-		if slices.Contains(g.needs[node], other) {
-			continue // needed already, which is stricter
-		}
-		g.Add(node, other)
-		if g.after == nil {
-			g.after = make(map[string]map[string]bool)
-		}
-		if g.after[node] == nil {
-			g.after[node] = make(map[string]bool)
-		}
-		g.after[node][other] = true
+		g.soft[e] = soft && (was || !known)
 	}
 }
 

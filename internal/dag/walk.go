@@ -121,7 +121,7 @@ func (w *walker) skip(node, cause string) {
 		if w.settled[d] {
 			continue
 		}
-		if w.graph.after[d][node] {
+		if w.graph.soft[edge{d, node}] {
 			w.release(d)
 			continue
 		}
