@@ -10,7 +10,6 @@ import (
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/docker"
-	"stackrun.dev/stack/engine/readonly"
 	"stackrun.dev/stack/project"
 )
 
@@ -41,7 +40,7 @@ func (a *app) connect(ctx context.Context) (*session, error) {
 	}
 	s.Engine = s.socket
 	if a.global.dryRun {
-		s.Engine = readonly.New(s.socket)
+		s.Engine = s.socket
 	}
 	return s, nil
 }
