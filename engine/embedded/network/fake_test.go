@@ -316,3 +316,7 @@ func (s *fakeStore) All() (map[string][]byte, error) {
 	defer s.mu.Unlock()
 	return maps.Clone(s.records), nil
 }
+
+func route(prefix, link string) kernel.Route {
+	return kernel.Route{Prefix: netip.MustParsePrefix(prefix), Link: link}
+}
