@@ -162,7 +162,7 @@ func setSysctl(name, value string) error {
 	if !strings.Contains(name, "/") {
 		path = strings.ReplaceAll(name, ".", "/")
 	}
-	if !filepath.IsLocal(path) || !strings.HasPrefix(path, "net/") {
+	if path != filepath.Clean(path) || !strings.HasPrefix(path, "net/") {
 		return fmt.Errorf("set sysctl %s: not a setting of the network", name)
 	}
 	f, err := os.OpenFile("/proc/sys/"+path, os.O_WRONLY, 0)
