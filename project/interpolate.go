@@ -12,14 +12,13 @@ import (
 // interpolator is phase 3. It replaces the variables in the nodes themselves, so that the phases after this one check
 // values; compose-go does the same again on its own copy of the files.
 type interpolator struct {
-	env      map[string]string
 	warned   map[string]bool
 	warnings []Warning
 	errors   Errors
 }
 
-func interpolate(sources []*source, env map[string]string) *interpolator {
-	in := &interpolator{env: env, warned: make(map[string]bool)}
+func interpolate(sources []*source) *interpolator {
+	in := &interpolator{warned: make(map[string]bool)}
 	for _, s := range sources {
 		s.dynamic = make(map[*yaml.Node]bool)
 		if s.root != nil {
@@ -49,7 +48,7 @@ func (in *interpolator) walk(s *source, n *yaml.Node) {
 func (in *interpolator) replace(s *source, n *yaml.Node) {
 	var unset []string
 	value, err := template.SubstituteWithOptions(n.Value, func(name string) (string, bool) {
-		v, ok := in.env[name]
+		v, ok := s.env[name]
 		if !ok {
 			unset = append(unset, name)
 		}

@@ -15,7 +15,7 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 	if err != nil {
 		return nil, warnings, err
 	}
-	in := interpolate(sources, found.env)
+	in := interpolate(sources)
 	warnings = append(warnings, in.warnings...)
 	if err := append(in.errors, check(sources)...).Sorted(); err != nil {
 		return nil, warnings, err

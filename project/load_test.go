@@ -130,9 +130,10 @@ func TestIncludeAndExtends(t *testing.T) {
 	p, _ := load(t, map[string]string{
 		"compose.yaml":   "include: [sub/other.yaml]\nservices:\n  web:\n    extends: {file: base.yaml, service: base}\n    depends_on: [db]\n    ports: !override ['1:1']\n",
 		"base.yaml":      "services: {base: {image: one, ports: ['2:2']}}\n",
-		"sub/other.yaml": "services: {db: {image: d, volumes: ['./x:/x']}}\n",
+		"sub/.env":       "IMAGE=d\n",
+		"sub/other.yaml": "services: {db: {image: '${IMAGE:?}', volumes: ['./x:/x']}}\n",
 	}, Options{ProjectName: "x"})
-	if image(p) != "one" || len(p.Services["web"].Ports) != 1 || !strings.HasSuffix(p.Services["db"].Volumes[0].Source, "/sub/x") {
+	if image(p) != "one" || p.Services["db"].Image != "d" || len(p.Services["web"].Ports) != 1 || !strings.HasSuffix(p.Services["db"].Volumes[0].Source, "/sub/x") {
 		t.Errorf("%+v", p.Services)
 	}
 }

@@ -47,7 +47,7 @@ func mergerFor(t *testing.T, file, profile string) *merger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := append(interpolate(sources, f.env).errors, check(sources)...).Sorted(); err != nil {
+	if err := append(interpolate(sources).errors, check(sources)...).Sorted(); err != nil {
 		t.Fatal(err)
 	}
 	details := types.ConfigDetails{WorkingDir: f.dir, Environment: types.Mapping{"SEC": "s"}}

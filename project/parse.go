@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -32,7 +33,7 @@ func parse(f *found) ([]*source, error) {
 				return nil, fmt.Errorf("cannot read the compose file: %w", err)
 			}
 		}
-		p.add(file, content)
+		p.add(file, content, f.env)
 	}
 	if err := p.errors.Sorted(); err != nil {
 		return nil, err
@@ -40,12 +41,13 @@ func parse(f *found) ([]*source, error) {
 	return p.sources, nil
 }
 
-func (p *parser) add(file string, content []byte) {
+func (p *parser) add(file string, content []byte, env map[string]string) {
 	if p.seen[file] {
 		return
 	}
 	p.seen[file] = true
 	s := newSource(file, content)
+	s.env = env
 	if err := s.parse(); err != nil {
 		p.errors = append(p.errors, err)
 		return
@@ -61,27 +63,50 @@ func (p *parser) add(file string, content []byte) {
 func (p *parser) follow(s *source) {
 	dir := filepath.Dir(s.file)
 	for _, ref := range references(s.root) {
-		if strings.ContainsAny(ref, "$") || strings.Contains(ref, "://") {
+		if strings.Contains(ref.file, "$") || strings.Contains(ref.file, "://") {
 			continue
 		}
-		path := absolute(ref, dir)
+		path := absolute(ref.file, dir)
 		if content, err := os.ReadFile(path); err == nil {
-			p.add(path, content)
+			p.add(path, content, p.envOf(ref, s, filepath.Dir(path)))
 		}
 	}
 }
 
+// envOf is the environment of the file: that of the one which refers to it, and for an included one also what its own env
+// files set, which the project's wins over.
+func (p *parser) envOf(ref reference, from *source, dir string) map[string]string {
+	if !ref.included {
+		return from.env
+	}
+	files := ref.envFiles
+	if len(files) == 0 {
+		files = []string{filepath.Join(dir, ".env")}
+	}
+	env := make(map[string]string)
+	for _, file := range files {
+		file = absolute(file, filepath.Dir(from.file))
+		if content, err := os.ReadFile(file); err == nil && parseEnv(env, from.env, file, content) != nil {
+			return from.env // the merge reports it
+		}
+	}
+	maps.Copy(env, from.env)
+	return env
+}
+
+// reference is how one file names another.
+type reference struct {
+	file     string
+	included bool     // and not extended
+	envFiles []string // of an included one
+}
+
 // references are the values of include and of services.*.extends.file.
-func references(root *yaml.Node) []string {
-	var out []string
+func references(root *yaml.Node) []reference {
+	var out []reference
 	if e, ok := child(root, "include"); ok && e.value.Kind == yaml.SequenceNode {
 		for _, item := range e.value.Content {
-			if path, ok := child(item, "path"); ok {
-				item = path.value
-			}
-			for _, n := range scalars(item) {
-				out = append(out, n.Value)
-			}
+			out = append(out, includes(item)...)
 		}
 	}
 	services, ok := child(root, "services")
@@ -94,8 +119,26 @@ func references(root *yaml.Node) []string {
 			continue
 		}
 		if file, ok := child(extends.value, "file"); ok {
-			out = append(out, file.value.Value)
+			out = append(out, reference{file: file.value.Value})
 		}
+	}
+	return out
+}
+
+// includes reads one entry of include: a path, or a mapping with one or more of them.
+func includes(item *yaml.Node) []reference {
+	paths, env := item, []string(nil)
+	if path, ok := child(item, "path"); ok {
+		paths = path.value
+	}
+	if files, ok := child(item, "env_file"); ok {
+		for _, n := range scalars(files.value) {
+			env = append(env, n.Value)
+		}
+	}
+	var out []reference
+	for _, n := range scalars(paths) {
+		out = append(out, reference{n.Value, true, env})
 	}
 	return out
 }

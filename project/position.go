@@ -14,6 +14,7 @@ type source struct {
 	content   []byte
 	root      *yaml.Node // the mapping at the top; nil for an empty file
 	documents int
+	env       map[string]string   // what its variables are replaced from
 	dynamic   map[*yaml.Node]bool // values that had a variable in them
 }
 

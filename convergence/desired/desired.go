@@ -23,7 +23,10 @@ type Project struct {
 // Service returns the named one, or nil.
 func (p *Project) Service(name string) *Service {
 	i, ok := slices.BinarySearchFunc(p.Services, name, func(s Service, name string) int { return strings.Compare(s.Name, name) })
-	if !ok {
+	if !ok { // or a caller has added one out of order
+		i = slices.IndexFunc(p.Services, func(s Service) bool { return s.Name == name })
+	}
+	if i < 0 {
 		return nil
 	}
 	return &p.Services[i]
