@@ -11,6 +11,7 @@ import (
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence"
 	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/execute"
 	"stackrun.dev/stack/convergence/plan"
 	"stackrun.dev/stack/engine"
 )
@@ -192,7 +193,13 @@ func (r *oneOff) execute(ctx context.Context, e engine.Engine) error {
 		return err
 	}
 	options.Lock = nil
-	return convergence.Apply(ctx, e, p, options, narrate(r.progress).event)
+	sink := narrate(r.progress).event
+	return convergence.Apply(ctx, e, p, options, func(e execute.Event) {
+		// From the start on the screen belongs to the command.
+		if start, ok := e.Operation.(*plan.StartContainer); !ok || start.Container != r.name() || e.Phase == execute.Failed || r.options.detach {
+			sink(e)
+		}
+	})
 }
 
 func (r *oneOff) name() string { return r.service.Containers[0].Name }

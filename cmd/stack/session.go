@@ -10,6 +10,7 @@ import (
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/docker"
+	"stackrun.dev/stack/engine/readonly"
 	"stackrun.dev/stack/project"
 )
 
@@ -40,7 +41,7 @@ func (a *app) connect(ctx context.Context) (*session, error) {
 	}
 	s.Engine = s.socket
 	if a.global.dryRun {
-		s.Engine = s.socket
+		s.Engine = readonly.New(s.socket)
 	}
 	return s, nil
 }

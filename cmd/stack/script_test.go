@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"stackrun.dev/stack/cmd/stack/internal/launch"
+	"stackrun.dev/stack/engine/dockerapi"
+	"stackrun.dev/stack/engine/memory"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"stack": func() { os.Exit(run(context.Background(), os.Args[1:], process(openMemory))) },
+	})
+}
+
+// openMemory stands in for the embedded engine: the same process, the same socket, but nothing runs.
+func openMemory(_ context.Context, _ launch.Target, busy func(running int)) (http.Handler, io.Closer, error) {
+	if reason := os.Getenv("ENGINE_FAILS"); reason != "" {
+		return nil, nil, fmt.Errorf("%s", reason)
+	}
+	e := memory.New()
+	e.AddImage("busybox")
+	e.AddImage("nginx:1.29")
+	return dockerapi.New(e, dockerapi.Options{Version: version}), e, nil
+}
+
+// TestScripts runs testdata/script: the real main, on an engine of the script's own.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setupScript,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"state": checkState,
+		},
+	})
+}
+
+// setupScript gives the script a short path for its engine's socket and ends the engine with the script.
+func setupScript(env *testscript.Env) error {
+	dir, err := os.MkdirTemp("", "stack-")
+	if err != nil {
+		return err
+	}
+	env.Setenv("STACK_ROOT", filepath.Join(dir, "root"))
+	env.Setenv("STACK_RUN", filepath.Join(dir, "run"))
+	env.Setenv("STACK_IDLE", "0")
+	env.Setenv("HOME", env.WorkDir)
+	env.Defer(func() {
+		target, err := launch.Embedded(env.Getenv)
+		if err == nil {
+			_, err = launch.Stop(context.Background(), target)
+		}
+		if err != nil {
+			env.T().Fatal("cannot end the engine:", err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			env.T().Fatal(err)
+		}
+	})
+	return nil
+}
+
+// checkState compares the project's containers with what the script expects:
+//
+//	state [flags] web-1=running db-1=exited
+//
+// Flags are those of the global command line. The names are without the project's; no names: there are no containers.
+func checkState(ts *testscript.TestScript, neg bool, args []string) {
+	var flags, want []string
+	for _, arg := range args {
+		if strings.Contains(arg, "=") && !strings.HasPrefix(arg, "-") {
+			want = append(want, arg)
+		} else {
+			flags = append(flags, arg)
+		}
+	}
+	ps := append(flags, "ps", "--all", "--format", "{{.Name}}={{.State}}")
+	ts.Check(ts.Exec("stack", ps...))
+	var got []string
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		got = append(got, strings.TrimSpace(line))
+	}
+	if equal := strings.Join(got, " ") == strings.Join(want, " "); equal == neg {
+		ts.Fatalf("containers are %q, want %q", got, want)
+	}
+}
