@@ -1,0 +1,16 @@
+package memory_test
+
+import (
+	"testing"
+
+	"stackrun.dev/stack/engine/enginetest"
+	"stackrun.dev/stack/engine/memory"
+)
+
+func TestContract(t *testing.T) {
+	enginetest.Run(t, func(t testing.TB) enginetest.Subject {
+		e := memory.New()
+		t.Cleanup(func() { _ = e.Close() })
+		return enginetest.Subject{Engine: e, Image: enginetest.ImportImage(t, e), Dial: e.Dial}
+	})
+}
