@@ -1,174 +1,147 @@
-// Package readonly is a decorator for an engine: reads pass, writes fail. It is what planning and dry runs go through, so that
-// they cannot change anything even by mistake.
+// Package readonly is an engine that changes nothing. It hands reads on to another engine and refuses every write, so
+// that code which only looks, such as a plan, cannot change anything by mistake.
 package readonly
 
 import (
 	"context"
 	"io"
-	"iter"
 
-	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
-	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/volume"
 
 	"stackrun.dev/stack/engine"
 )
 
-// reads is what passes. A method that the contract gains is in neither list, and this package does not compile until somebody has
-// decided which it is.
-type reads interface {
-	Version(ctx context.Context) (types.Version, error)
-	Info(ctx context.Context) (system.Info, error)
-	Events(ctx context.Context, opts events.ListOptions) (<-chan events.Message, <-chan error)
-	ImageList(ctx context.Context, opts image.ListOptions) ([]image.Summary, error)
-	ImageInspect(ctx context.Context, ref string) (image.InspectResponse, error)
-	ImageHistory(ctx context.Context, ref string) ([]image.HistoryResponseItem, error)
-	ImageSave(ctx context.Context, refs []string) (io.ReadCloser, error)
-	NetworkList(ctx context.Context, opts network.ListOptions) ([]network.Summary, error)
-	NetworkInspect(ctx context.Context, ref string, opts network.InspectOptions) (network.Inspect, error)
-	VolumeList(ctx context.Context, opts volume.ListOptions) ([]volume.Volume, error)
-	VolumeInspect(ctx context.Context, name string) (volume.Volume, error)
-	ContainerList(ctx context.Context, opts container.ListOptions) ([]container.Summary, error)
-	ContainerInspect(ctx context.Context, ref string) (container.InspectResponse, error)
-	ContainerWait(ctx context.Context, ref string, cond container.WaitCondition) (<-chan container.WaitResponse, <-chan error)
-	ContainerLogs(ctx context.Context, ref string, opts container.LogsOptions) iter.Seq2[engine.LogEntry, error]
-	ContainerTop(ctx context.Context, ref string, psArgs []string) (container.TopResponse, error)
-	ContainerStats(ctx context.Context, ref string) (container.StatsResponse, error)
-	ExecInspect(ctx context.Context, id string) (container.ExecInspect, error)
-	StatPath(ctx context.Context, ref, path string) (container.PathStat, error)
-	CopyFrom(ctx context.Context, ref, path string) (io.ReadCloser, container.PathStat, error)
+// New returns an engine that reads from e. Every other operation is an error of kind engine.ErrForbidden that names it.
+// Attaching and executing count as writes: what they run or type may change anything.
+func New(e engine.Engine) engine.Engine { return reader{e} }
+
+// reader takes the reads from the engine that it embeds. A write that is added to the contract must be added here; the
+// test compares both lists.
+type reader struct{ engine.Engine }
+
+func refused(operation, object string) error {
+	if object != "" {
+		object = " " + object
+	}
+	return engine.Errorf(engine.ErrForbidden, "cannot %s%s: the engine is used read-only", operation, object)
 }
 
-// Engine lets reads through to another engine and refuses everything else with engine.ErrForbidden.
-type Engine struct{ reads }
-
-var _ engine.Engine = Engine{}
-
-// New protects e.
-func New(e engine.Engine) Engine { return Engine{e} }
-
-// refuse names the operation in Docker's words: "cannot create a container".
-func refuse(what string) error {
-	return engine.Errorf(engine.ErrForbidden, "cannot %s: the engine may only be read here", what)
+func (reader) ContainerCreate(_ context.Context, name string, _ engine.CreateConfig) (container.CreateResponse, error) {
+	return container.CreateResponse{}, refused("create container", name)
 }
 
-func (Engine) ImagePull(context.Context, string, image.PullOptions, engine.Progress) error {
-	return refuse("pull an image")
+func (reader) ContainerStart(_ context.Context, ref string) error {
+	return refused("start container", ref)
 }
 
-func (Engine) ImagePush(context.Context, string, image.PushOptions, engine.Progress) error {
-	return refuse("push an image")
+func (reader) ContainerStop(_ context.Context, ref string, _ container.StopOptions) error {
+	return refused("stop container", ref)
 }
 
-func (Engine) ImageLoad(context.Context, io.Reader, engine.Progress) ([]string, error) {
-	return nil, refuse("load images")
+func (reader) ContainerRestart(_ context.Context, ref string, _ container.StopOptions) error {
+	return refused("restart container", ref)
 }
 
-func (Engine) ImageImport(context.Context, io.Reader, string, image.ImportOptions) (string, error) {
-	return "", refuse("import an image")
+func (reader) ContainerKill(_ context.Context, ref, _ string) error {
+	return refused("kill container", ref)
 }
 
-func (Engine) ImageTag(context.Context, string, string) error {
-	return refuse("tag an image")
+func (reader) ContainerPause(_ context.Context, ref string) error {
+	return refused("pause container", ref)
 }
 
-func (Engine) ImageRemove(context.Context, string, image.RemoveOptions) ([]image.DeleteResponse, error) {
-	return nil, refuse("remove an image")
+func (reader) ContainerUnpause(_ context.Context, ref string) error {
+	return refused("unpause container", ref)
 }
 
-func (Engine) ImageBuild(context.Context, io.Reader, build.ImageBuildOptions, engine.Progress) (string, error) {
-	return "", refuse("build an image")
+func (reader) ContainerRename(_ context.Context, ref, _ string) error {
+	return refused("rename container", ref)
 }
 
-func (Engine) NetworkCreate(context.Context, string, network.CreateOptions) (string, error) {
-	return "", refuse("create a network")
+func (reader) ContainerRemove(_ context.Context, ref string, _ container.RemoveOptions) error {
+	return refused("remove container", ref)
 }
 
-func (Engine) NetworkRemove(context.Context, string) error {
-	return refuse("remove a network")
+func (reader) ContainerAttach(_ context.Context, ref string, _ engine.AttachOptions) error {
+	return refused("attach to container", ref)
 }
 
-func (Engine) NetworkConnect(context.Context, string, string, *network.EndpointSettings) error {
-	return refuse("connect a container to a network")
+func (reader) ContainerResize(_ context.Context, ref string, _ container.ResizeOptions) error {
+	return refused("resize the terminal of container", ref)
 }
 
-func (Engine) NetworkDisconnect(context.Context, string, string, bool) error {
-	return refuse("disconnect a container from a network")
+func (reader) ContainerUpdate(_ context.Context, ref string, _ container.UpdateConfig) (container.UpdateResponse, error) {
+	return container.UpdateResponse{}, refused("update container", ref)
 }
 
-func (Engine) VolumeCreate(context.Context, volume.CreateOptions) (volume.Volume, error) {
-	return volume.Volume{}, refuse("create a volume")
+func (reader) ExecCreate(_ context.Context, ref string, _ container.ExecOptions) (string, error) {
+	return "", refused("execute in container", ref)
 }
 
-func (Engine) VolumeRemove(context.Context, string, bool) error {
-	return refuse("remove a volume")
+func (reader) ExecStart(_ context.Context, id string, _ bool, _ engine.AttachOptions) error {
+	return refused("start exec", id)
 }
 
-func (Engine) ContainerCreate(context.Context, string, engine.CreateConfig) (container.CreateResponse, error) {
-	return container.CreateResponse{}, refuse("create a container")
+func (reader) ExecResize(_ context.Context, id string, _ container.ResizeOptions) error {
+	return refused("resize the terminal of exec", id)
 }
 
-func (Engine) ContainerStart(context.Context, string) error {
-	return refuse("start a container")
+func (reader) CopyTo(_ context.Context, ref, _ string, _ io.Reader, _ container.CopyToContainerOptions) error {
+	return refused("copy files to container", ref)
 }
 
-func (Engine) ContainerStop(context.Context, string, container.StopOptions) error {
-	return refuse("stop a container")
+func (reader) ImagePull(_ context.Context, ref string, _ image.PullOptions, _ engine.Progress) error {
+	return refused("pull image", ref)
 }
 
-func (Engine) ContainerRestart(context.Context, string, container.StopOptions) error {
-	return refuse("restart a container")
+func (reader) ImagePush(_ context.Context, ref string, _ image.PushOptions, _ engine.Progress) error {
+	return refused("push image", ref)
 }
 
-func (Engine) ContainerKill(context.Context, string, string) error {
-	return refuse("kill a container")
+func (reader) ImageLoad(context.Context, io.Reader, engine.Progress) ([]string, error) {
+	return nil, refused("load images", "")
 }
 
-func (Engine) ContainerPause(context.Context, string) error {
-	return refuse("pause a container")
+func (reader) ImageImport(_ context.Context, _ io.Reader, ref string, _ image.ImportOptions) (string, error) {
+	return "", refused("import image", ref)
 }
 
-func (Engine) ContainerUnpause(context.Context, string) error {
-	return refuse("unpause a container")
+func (reader) ImageTag(_ context.Context, source, _ string) error {
+	return refused("tag image", source)
 }
 
-func (Engine) ContainerRename(context.Context, string, string) error {
-	return refuse("rename a container")
+func (reader) ImageRemove(_ context.Context, ref string, _ image.RemoveOptions) ([]image.DeleteResponse, error) {
+	return nil, refused("remove image", ref)
 }
 
-func (Engine) ContainerRemove(context.Context, string, container.RemoveOptions) error {
-	return refuse("remove a container")
+func (reader) ImageBuild(context.Context, io.Reader, build.ImageBuildOptions, engine.Progress) (string, error) {
+	return "", refused("build an image", "")
 }
 
-func (Engine) ContainerAttach(context.Context, string, engine.AttachOptions) error {
-	return refuse("attach to a container")
+func (reader) NetworkCreate(_ context.Context, name string, _ network.CreateOptions) (string, error) {
+	return "", refused("create network", name)
 }
 
-func (Engine) ContainerResize(context.Context, string, container.ResizeOptions) error {
-	return refuse("resize a container's terminal")
+func (reader) NetworkRemove(_ context.Context, ref string) error {
+	return refused("remove network", ref)
 }
 
-func (Engine) ContainerUpdate(context.Context, string, container.UpdateConfig) (container.UpdateResponse, error) {
-	return container.UpdateResponse{}, refuse("update a container")
+func (reader) NetworkConnect(_ context.Context, ref, _ string, _ *network.EndpointSettings) error {
+	return refused("connect to network", ref)
 }
 
-func (Engine) ExecCreate(context.Context, string, container.ExecOptions) (string, error) {
-	return "", refuse("create an exec")
+func (reader) NetworkDisconnect(_ context.Context, ref, _ string, _ bool) error {
+	return refused("disconnect from network", ref)
 }
 
-func (Engine) ExecStart(context.Context, string, bool, engine.AttachOptions) error {
-	return refuse("start an exec")
+func (reader) VolumeCreate(_ context.Context, opts volume.CreateOptions) (volume.Volume, error) {
+	return volume.Volume{}, refused("create volume", opts.Name)
 }
 
-func (Engine) ExecResize(context.Context, string, container.ResizeOptions) error {
-	return refuse("resize an exec's terminal")
-}
-
-func (Engine) CopyTo(context.Context, string, string, io.Reader, container.CopyToContainerOptions) error {
-	return refuse("copy into a container")
+func (reader) VolumeRemove(_ context.Context, name string, _ bool) error {
+	return refused("remove volume", name)
 }
