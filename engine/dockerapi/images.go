@@ -104,7 +104,11 @@ func (i images) create(ctx context.Context, w http.ResponseWriter, r *http.Reque
 }
 
 func (i images) importFrom(ctx context.Context, r *http.Request, out *stream) error {
-	if source := r.Form.Get("fromSrc"); source != "-" {
+	switch source := r.Form.Get("fromSrc"); source {
+	case "-":
+	case "":
+		return engine.Errorf(engine.ErrInvalid, "cannot create an image: neither fromImage nor fromSrc says from what")
+	default:
 		return unsupported("import an image from " + source)
 	}
 	id, err := i.engine.ImageImport(ctx, r.Body, named(r.Form.Get("repo"), r.Form.Get("tag")), image.ImportOptions{
