@@ -121,6 +121,14 @@ func (e *stepExecutor) spec(ctx context.Context, id string, meta executor.Meta, 
 	}
 	cleanup.add(func() error { release(); return nil })
 	spec.Process.Terminal = meta.Tty
+	if meta.CgroupParent == "" {
+		spec.Linux.CgroupsPath = "" // the runner's choice
+	}
+	if networkOf(meta.NetMode) == NetworkHost {
+		spec.Linux.Namespaces = slices.DeleteFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool {
+			return n.Type == specs.NetworkNamespace
+		})
+	}
 	for _, m := range mounts {
 		converted, err := stepMount(ctx, m, cleanup)
 		if err != nil {

@@ -30,7 +30,7 @@ const (
 type Step struct {
 	ID      string
 	Rootfs  Rootfs
-	Spec    *specs.Spec // process, mounts (resolv.conf and hosts among them), namespaces; the root, the user and the network namespace's path are up to the runner
+	Spec    *specs.Spec // without root, user and, unless the build names a parent, cgroup; the network namespace has no path, and on the host's network there is none
 	User    string      // as in Docker's Config.User, to be resolved against the root file system
 	Network Network
 	Stdin   io.Reader // may be nil
