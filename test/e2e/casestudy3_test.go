@@ -14,8 +14,11 @@ func TestCasestudy3(t *testing.T) {
 	dir := h.example("casestudy3")
 	port := freePort(t)
 	setEnv(t, dir, map[string]string{"SERVER_PORT": port, "COMPOSE_PROJECT_NAME": "e2ecase3"})
+	t.Cleanup(func() {
+		h.t = t
+		h.stack(dir, "down", "-v", "-t", "2")
+	})
 	h.stack(dir, "up", "-d", "--build", "--wait")
-	t.Cleanup(func() { h.stack(dir, "down", "-v", "-t", "2") })
 
 	logs := h.command(dir, "logs", "-f", "logger")
 	out, err := logs.StdoutPipe()

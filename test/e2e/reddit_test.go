@@ -20,8 +20,11 @@ func TestReddit(t *testing.T) {
 	}
 	port := freePort(t)
 	setEnv(t, dir, map[string]string{"UI_PORT": port, "COMPOSE_PROJECT_NAME": "e2ereddit"})
+	t.Cleanup(func() {
+		h.t = t
+		h.stack(dir, "down", "-v", "-t", "2")
+	})
 	h.stack(dir, "up", "-d", "--build", "--wait")
-	t.Cleanup(func() { h.stack(dir, "down", "-v", "-t", "2") })
 	r := &reddit{host: h, dir: dir, site: site{t, "http://127.0.0.1:" + port}}
 
 	for _, step := range []struct {
@@ -180,7 +183,7 @@ func (r *reddit) dockerCLI(t *testing.T) {
 // engineKilled: the site goes on, and what happened meanwhile is known as soon as there is an engine again.
 func (r *reddit) engineKilled(t *testing.T) {
 	victim := r.inspect(t, "comment")
-	lines := strings.Count(r.stack(r.dir, "logs", "--no-log-prefix", "ui"), "\n")
+	lines := strings.Count(r.stack(r.dir, "logs", "--no-log-prefix", "post"), "\n")
 	if err := syscall.Kill(r.status().Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -207,11 +210,11 @@ func (r *reddit) engineKilled(t *testing.T) {
 	if out := r.docker("events", "--since", "1h", "--until", "0s", "--filter", "event=die", "--filter", "container="+victim.ID, "--format", "{{index .Actor.Attributes \"exitCode\"}}"); !strings.Contains(out, "137") {
 		t.Errorf("the exit code of what died meanwhile is %q, want 137", out)
 	}
-	if code, _ := r.site.get("/healthcheck"); code != 200 {
-		t.Errorf("/healthcheck answers %d afterwards", code)
+	if code, body := r.site.get("/healthcheck"); code != 200 {
+		t.Errorf("/healthcheck answers %d afterwards: %s", code, body)
 	}
-	if now := strings.Count(r.stack(r.dir, "logs", "--no-log-prefix", "ui"), "\n"); now <= lines {
-		t.Errorf("ui has %d lines of log, had %d: the requests made without the engine are missing", now, lines)
+	if now := strings.Count(r.stack(r.dir, "logs", "--no-log-prefix", "post"), "\n"); now <= lines {
+		t.Errorf("post has %d lines of log, had %d: the requests made without the engine are missing", now, lines)
 	}
 }
 
