@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -27,6 +28,11 @@ func (b *containerBackend) ContainerCreate(ctx context.Context, cfg backend.Cont
 	})
 	if made.Warnings == nil {
 		made.Warnings = []string{} // clients expect a list
+	}
+	if errors.Is(err, engine.ErrNotFound) { // the image, or something else that the configuration names
+		if _, missing := b.engine.ImageInspect(ctx, cfg.Config.Image); missing != nil {
+			err = noImage(cfg.Config.Image, missing)
+		}
 	}
 	return made, err
 }

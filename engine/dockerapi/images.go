@@ -2,6 +2,7 @@ package dockerapi
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -75,7 +76,7 @@ func (i images) list(ctx context.Context, w http.ResponseWriter, r *http.Request
 func (i images) inspect(ctx context.Context, w http.ResponseWriter, _ *http.Request, vars map[string]string) error {
 	img, err := i.engine.ImageInspect(ctx, vars["name"])
 	if err != nil {
-		return err
+		return noImage(vars["name"], err)
 	}
 	if versions.LessThan(httputils.VersionFromContext(ctx), "1.44") {
 		img.VirtualSize = img.Size //nolint:staticcheck // old clients read it
@@ -86,7 +87,7 @@ func (i images) inspect(ctx context.Context, w http.ResponseWriter, _ *http.Requ
 func (i images) history(ctx context.Context, w http.ResponseWriter, _ *http.Request, vars map[string]string) error {
 	list, err := i.engine.ImageHistory(ctx, vars["name"])
 	if err != nil {
-		return err
+		return noImage(vars["name"], err)
 	}
 	return httputils.WriteJSON(w, http.StatusOK, list)
 }
@@ -198,9 +199,17 @@ func (i images) remove(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		Force: httputils.BoolValue(r, "force"), PruneChildren: !httputils.BoolValue(r, "noprune"),
 	})
 	if err != nil {
-		return err
+		return noImage(vars["name"], err)
 	}
 	return httputils.WriteJSON(w, http.StatusOK, list)
+}
+
+// noImage says that an image is not there in Docker's words: client libraries look for them.
+func noImage(ref string, err error) error {
+	if errors.Is(err, engine.ErrNotFound) {
+		return engine.Errorf(engine.ErrNotFound, "No such image: %s", ref)
+	}
+	return err
 }
 
 // prune removes images that no container uses: those without a name or, with the filter dangling=false, all.

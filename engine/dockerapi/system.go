@@ -23,7 +23,13 @@ type systemBackend struct{ engine engine.Engine }
 
 func (b systemBackend) SystemInfo(ctx context.Context) (*system.Info, error) {
 	info, err := b.engine.Info(ctx)
-	return &info, err
+	if err != nil {
+		return nil, err
+	}
+	if info.RegistryConfig == nil { // the router adds to it for old clients
+		info.RegistryConfig = &registry.ServiceConfig{}
+	}
+	return &info, nil
 }
 
 // SystemVersion tells the versions of the API that this server speaks, whatever the engine behind it would.
@@ -54,13 +60,32 @@ func (b systemBackend) SystemDiskUsage(ctx context.Context, opts backend.DiskUsa
 		}
 	}
 	if opts.Volumes {
-		list, _, err := volumeBackend{b.engine}.List(ctx, filters.Args{})
+		list, err := b.volumesInUse(ctx)
 		if err != nil {
 			return nil, err
 		}
 		out.Volumes = &volume.DiskUsage{Items: list}
 	}
 	return out, nil
+}
+
+// volumesInUse lists the volumes with the number of containers that use them. Their sizes are not known.
+func (b systemBackend) volumesInUse(ctx context.Context) ([]*volume.Volume, error) {
+	containers, err := b.engine.ContainerList(ctx, container.ListOptions{All: true})
+	if err != nil {
+		return nil, err
+	}
+	users := map[string]int64{}
+	for _, c := range containers {
+		for _, m := range c.Mounts {
+			users[m.Name]++
+		}
+	}
+	list, _, err := volumeBackend{b.engine}.List(ctx, filters.Args{})
+	for _, v := range list {
+		v.UsageData = &volume.UsageData{Size: -1, RefCount: users[v.Name]}
+	}
+	return list, err
 }
 
 // SubscribeToEvents is not reached: events have a route of their own.
