@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"strings"
 
@@ -71,19 +70,27 @@ func reasonOf(err error) (string, error) {
 	if errors.As(err, &own) {
 		return own.Text, own.Kind
 	}
-	reason := innermost(err)
 	var network *net.OpError
 	var dns *net.DNSError
-	switch {
-	case errors.As(err, &network), errors.As(err, &dns):
-		return reason, engine.ErrUnavailable
-	case errors.Is(err, fs.ErrNotExist): // a file, not an image
-		return reason, engine.ErrInvalid
-	case errdefs.IsNotFound(err):
-		return reason, engine.ErrNotFound
+	silent := errors.As(err, &network) || errors.As(err, &dns)
+	if strings.Contains(err.Error(), resolvingBase) {
+		switch {
+		case silent && network != nil:
+			return "it is not here, and its registry does not answer: " + network.Error(), engine.ErrUnavailable
+		case silent:
+			return "it is not here, and its registry does not answer: " + dns.Error(), engine.ErrUnavailable
+		case errdefs.IsNotFound(err):
+			return "no such image here, and its registry has none either", engine.ErrNotFound
+		}
 	}
-	return reason, engine.ErrInvalid
+	if silent {
+		return innermost(err), engine.ErrUnavailable
+	}
+	return innermost(err), engine.ErrInvalid
 }
+
+// resolvingBase is in the message of an error about an image that a Dockerfile names.
+const resolvingBase = "failed to resolve source metadata for "
 
 // noise is what BuildKit's layers put in front of a message without telling the user anything.
 var noise = []string{"failed to solve: ", "failed to compute cache key: ", "failed to load cache key: ", "dockerfile parse error on line "}
