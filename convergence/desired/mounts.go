@@ -1,7 +1,7 @@
 package desired
 
 import (
-	"os"
+	"io/fs"
 	"strconv"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -53,7 +53,7 @@ func (s *serviceBuilder) mount(v types.ServiceVolumeConfig, i int) mount.Mount {
 	case types.VolumeTypeTmpfs:
 		m.Source = ""
 		if v.Tmpfs != nil {
-			m.TmpfsOptions = &mount.TmpfsOptions{SizeBytes: int64(v.Tmpfs.Size), Mode: os.FileMode(v.Tmpfs.Mode)}
+			m.TmpfsOptions = &mount.TmpfsOptions{SizeBytes: int64(v.Tmpfs.Size), Mode: fs.FileMode(v.Tmpfs.Mode)}
 		}
 	case types.VolumeTypeImage:
 		if v.Image != nil && v.Image.SubPath != "" {

@@ -41,6 +41,8 @@ type fake struct {
 	before func(call string) error
 	// exits says with which code a service's containers exit at once; those that are missing go on running.
 	exits map[string]int
+	// slow are the services whose health check has no outcome yet.
+	slow map[string]bool
 	// sick are the services whose health check fails.
 	sick  map[string]bool
 	calls []string
@@ -59,7 +61,7 @@ type record struct {
 func newFake() *fake {
 	return &fake{
 		containers: map[string]*record{}, networks: map[string]*network.Inspect{}, volumes: map[string]*volume.Volume{},
-		images: map[string]string{}, exits: map[string]int{}, sick: map[string]bool{},
+		images: map[string]string{}, exits: map[string]int{}, sick: map[string]bool{}, slow: map[string]bool{},
 	}
 }
 
@@ -181,6 +183,18 @@ func (r *record) wants(port uint16) bool {
 		}
 	}
 	return false
+}
+
+// recover gives the service's slow health check an outcome, and tells.
+func (f *fake) recover(service string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.slow, service)
+	for _, r := range f.containers {
+		if r.service() == service {
+			f.tell(r, events.ActionHealthStatusHealthy)
+		}
+	}
 }
 
 func (r *record) service() string { return r.cfg.Config.Labels["com.docker.compose.service"] }
@@ -310,6 +324,9 @@ func (f *fake) ContainerInspect(_ context.Context, ref string) (container.Inspec
 	s := &container.State{Status: r.status, Running: r.status == container.StateRunning, ExitCode: r.exit}
 	if r.cfg.Config.Healthcheck != nil {
 		s.Health = &container.Health{Status: container.Healthy}
+		if f.slow[r.service()] {
+			s.Health = &container.Health{Status: container.Starting}
+		}
 		if f.sick[r.service()] {
 			s.Health = &container.Health{Status: container.Unhealthy, Log: []*container.HealthcheckResult{{Output: "connection refused"}}}
 		}

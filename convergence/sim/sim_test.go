@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"stackrun.dev/stack/convergence"
 	"stackrun.dev/stack/convergence/desired"
@@ -145,6 +146,45 @@ func TestAFailureSkipsOnlyItsDependents(t *testing.T) {
 	}
 	if other, _ := f.find("x-other-1"); other == nil || other.status != "running" {
 		t.Error("other should run")
+	}
+}
+
+// The wait ends with the event, and not before.
+func TestDependentsStartWhenTheEventComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, d := newFake(), want(t, web)
+		f.slow["db"] = true
+		done := make(chan error)
+		go func() {
+			_, err := convergence.Run(t.Context(), f, d, convergence.Options{}, nil)
+			done <- err
+		}()
+		synctest.Wait()
+		if calls := strings.Join(f.calls, "\n"); strings.Contains(calls, "start x-web-1") || !strings.Contains(calls, "start x-db-1") {
+			t.Errorf("before the event:\n%s", calls)
+		}
+		f.recover("db")
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if last := f.calls[len(f.calls)-1]; last != "start x-web-1" {
+			t.Errorf("after the event: %s", last)
+		}
+	})
+}
+
+func TestAWaitEndsWithItsContext(t *testing.T) {
+	f, d := newFake(), want(t, web)
+	f.slow["db"] = true
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("the user has had enough")
+	_, err := convergence.Run(ctx, f, d, convergence.Options{}, func(e execute.Event) {
+		if _, ok := e.Operation.(*plan.WaitHealthy); ok {
+			cancel(enough)
+		}
+	})
+	if !errors.Is(err, enough) {
+		t.Errorf("error: %v", err)
 	}
 }
 
