@@ -52,6 +52,7 @@ type attachment struct {
 	id      string
 	opts    attachOptions
 	tty     bool // the container has a terminal
+	keys    *keyWatch
 	stdin   bool // the container reads
 	start   func(context.Context) error
 	startup error
@@ -65,7 +66,11 @@ func (s *session) attach(ctx context.Context, id string, o attachOptions, start 
 	if err != nil {
 		return err
 	}
-	t := &attachment{session: s, id: id, opts: o, start: start, stop: func() {}}
+	keys, err := watchKeys(s.in, o.detachKeys)
+	if err != nil {
+		return err
+	}
+	t := &attachment{session: s, id: id, opts: o, keys: keys, start: start, stop: func() {}}
 	t.tty, t.stdin = state.Config.Tty, state.Config.OpenStdin && !o.noStdin
 	// Signals are passed on, so the streams stay until the process has ended.
 	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -83,7 +88,7 @@ func (t *attachment) connect(ctx, alive context.Context) error {
 	defer abort()
 	streams := engine.AttachOptions{Stdout: t.out, Stderr: t.err, DetachKeys: t.opts.detachKeys}
 	if t.stdin {
-		streams.Stdin = t.in
+		streams.Stdin = t.keys
 	}
 	terminal := t.terminalOf()
 	if !t.tty {
@@ -126,9 +131,10 @@ func (t *attachment) attached(ctx context.Context, abort func(), terminal *termi
 
 // exitCode waits for the exit code of a container whose output has ended. One that still runs was detached from.
 func (t *attachment) exitCode(ctx context.Context, done <-chan container.WaitResponse, failed <-chan error) error {
-	state, err := t.ContainerInspect(ctx, t.id)
-	if err == nil && state.State.Running && t.tty {
-		return nil
+	if t.tty && t.keys.pressed() {
+		if state, err := t.ContainerInspect(ctx, t.id); err == nil && state.State.Running {
+			return nil
+		}
 	}
 	select {
 	case r := <-done:

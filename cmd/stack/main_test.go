@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -171,5 +172,23 @@ func TestShellQuote(t *testing.T) {
 		if got := shellQuote(word); got != want {
 			t.Errorf("shellQuote(%q) = %s, want %s", word, got, want)
 		}
+	}
+}
+
+func TestKeyWatch(t *testing.T) {
+	for input, want := range map[string]bool{"ls\n\x10\x11": true, "\x10\x11ls": false, "\x11": false, "": false} {
+		k, err := watchKeys(iotest.OneByteReader(strings.NewReader(input)), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, k); err != nil {
+			t.Fatal(err)
+		}
+		if got := k.pressed(); got != want {
+			t.Errorf("after %q: %v, want %v", input, got, want)
+		}
+	}
+	if _, err := watchKeys(nil, "ctrl-nonsense"); err == nil {
+		t.Error("nonsense is a key")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"stackrun.dev/stack/cmd/stack/internal/launch"
@@ -29,8 +30,8 @@ func openMemory(_ context.Context, _ launch.Target, busy func(running int)) (htt
 		return nil, nil, fmt.Errorf("%s", reason)
 	}
 	e := memory.New()
-	e.AddImage("busybox")
-	e.AddImage("nginx:1.29")
+	e.AddImage("busybox", container.Config{Cmd: []string{"sh"}})
+	e.AddImage("nginx:1.29", container.Config{Cmd: []string{"sleep", "1000"}})
 	return dockerapi.New(e, dockerapi.Options{Version: version}), e, nil
 }
 

@@ -9,6 +9,7 @@ import (
 // what happens and sets a timer; it never looks by itself.
 type idler struct {
 	grace time.Duration // 0: never leave
+	first time.Duration // instead of grace until somebody has connected
 	leave func()        // called once, on a goroutine of its own
 
 	mu          sync.Mutex
@@ -20,8 +21,9 @@ type idler struct {
 	armed       int         // how often the timer was set: tells a timer that fired late from the current one
 }
 
-func newIdler(grace time.Duration, leave func()) *idler {
-	i := &idler{grace: grace, leave: leave}
+// newIdler gives whoever started the engine the time first to connect, if that is longer than the grace time.
+func newIdler(grace, first time.Duration, leave func()) *idler {
+	i := &idler{grace: grace, first: max(grace, first), leave: leave}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.consider()
@@ -44,6 +46,7 @@ func (i *idler) connected() bool {
 		return false
 	}
 	i.connections++
+	i.first = i.grace
 	i.consider()
 	return true
 }
@@ -80,7 +83,7 @@ func (i *idler) consider() {
 	case idle && i.timer == nil:
 		i.armed++
 		armed := i.armed
-		i.timer = time.AfterFunc(i.grace, func() { i.expired(armed) })
+		i.timer = time.AfterFunc(i.first, func() { i.expired(armed) })
 	}
 }
 

@@ -59,7 +59,7 @@ func TestIdlerLeavesAfterGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		left := make(chan time.Duration, 1)
-		i := newIdler(10*time.Second, func() { left <- time.Since(start) })
+		i := newIdler(10*time.Second, 0, func() { left <- time.Since(start) })
 		time.Sleep(9 * time.Second)
 		if !i.connected() {
 			t.Fatal("refused a connection while serving")
@@ -79,11 +79,25 @@ func TestIdlerLeavesAfterGrace(t *testing.T) {
 	})
 }
 
+func TestIdlerWaitsForItsStarter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		left := make(chan time.Duration, 1)
+		i := newIdler(time.Millisecond, time.Minute, func() { left <- time.Since(start) })
+		time.Sleep(time.Second)
+		i.connected()
+		i.disconnected()
+		if got, want := <-left, time.Second+time.Millisecond; got != want {
+			t.Errorf("left after %v, want %v", got, want)
+		}
+	})
+}
+
 func TestIdlerStays(t *testing.T) {
 	for name, prepare := range map[string]func() *idler{
-		"grace 0": func() *idler { return newIdler(0, func() { panic("left") }) },
+		"grace 0": func() *idler { return newIdler(0, 0, func() { panic("left") }) },
 		"held": func() *idler {
-			i := newIdler(time.Second, func() { panic("left") })
+			i := newIdler(time.Second, 0, func() { panic("left") })
 			i.hold()
 			return i
 		},

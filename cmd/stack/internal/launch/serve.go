@@ -66,7 +66,7 @@ func Serve(ctx context.Context, t Target, o ServeOptions) (err error) {
 	defer cancel()
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 
-	idle := newIdler(o.Idle, cancel)
+	idle := newIdler(o.Idle, firstCall(o), cancel)
 	defer idle.stop()
 	handler, engine, err := o.Open(ctx, t, idle.setRunning)
 	if err != nil {
@@ -74,6 +74,14 @@ func Serve(ctx context.Context, t Target, o ServeOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
 	return serve(ctx, t, idle, mux(t, o, idle, handler), func() { ready.tell(t, nil) })
+}
+
+// firstCall is how long an engine waits for the one who started it.
+func firstCall(o ServeOptions) time.Duration {
+	if o.Detach {
+		return DefaultIdle
+	}
+	return 0
 }
 
 func redirect(t Target, o ServeOptions) (func() error, error) {
