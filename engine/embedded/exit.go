@@ -79,6 +79,7 @@ func (e *Engine) finish(ctx context.Context, c *container.Container, status runt
 	record := c.Record()
 	e.containerEvent(&record, events.ActionDie, "exitCode", strconv.Itoa(status.Code),
 		"execDuration", strconv.Itoa(int(after.FinishedAt.Sub(after.StartedAt)/time.Second)))
+	e.endpointEvents(&record, events.ActionDisconnect)
 	e.busy.note(c.ID, after)
 	return errors.Join(err, c.Save(), e.act(ctx, c, actions))
 }

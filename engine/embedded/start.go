@@ -54,9 +54,10 @@ func (e *Engine) launch(ctx context.Context, c *container.Container) error {
 		return e.launchFailed(ctx, c, err)
 	}
 	c.Change(beginHealth)
-	_, state, _ := c.Apply(lifecycle.Started{Pid: pid, At: time.Now().UTC()})
+	_, state, _ := c.Apply(lifecycle.Started{Pid: pid, At: a.startedAt})
 	e.busy.note(c.ID, state)
 	record := c.Record()
+	e.endpointEvents(&record, events.ActionConnect)
 	e.containerEvent(&record, events.ActionStart)
 	e.startMonitor(c)
 	return c.Save()
@@ -92,6 +93,8 @@ type attempt struct {
 	sandbox *network.Sandbox
 	netns   *os.File // of another container, when its network is shared
 	undos   []func() error
+
+	startedAt time.Time // just before the command was executed: its end is later, however short it runs
 }
 
 // onFailure adds a step to undo, in reverse order, if a later one fails.
@@ -145,6 +148,7 @@ func (a *attempt) run(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	e.attachWaiting(r.ID)
+	a.startedAt = time.Now().UTC()
 	if err := e.runtime.Start(ctx, r.ID); err != nil {
 		return 0, err
 	}

@@ -3,6 +3,7 @@ package embedded
 import (
 	"errors"
 	"maps"
+	"slices"
 
 	"github.com/docker/docker/api/types/events"
 	"golang.org/x/sys/unix"
@@ -18,8 +19,21 @@ func (e *Engine) containerEvent(r *container.Record, action events.Action, more 
 
 func (e *Engine) networkEvent(id, name string, action events.Action, more map[string]string) {
 	attributes := map[string]string{"name": name, "type": "bridge"}
+	switch name {
+	case "host":
+		attributes["type"] = "host"
+	case "none":
+		attributes["type"] = "null"
+	}
 	maps.Copy(attributes, more)
 	e.bus.Publish(events.Message{Type: events.NetworkEventType, Action: action, Actor: events.Actor{ID: id, Attributes: attributes}})
+}
+
+// endpointEvents tells that a container came to, or left, its networks.
+func (e *Engine) endpointEvents(r *container.Record, action events.Action) {
+	for _, name := range slices.Sorted(maps.Keys(r.Endpoints)) {
+		e.networkEvent(r.Endpoints[name].NetworkID, name, action, map[string]string{"container": r.ID})
+	}
 }
 
 func (e *Engine) volumeEvent(name string, action events.Action) {
