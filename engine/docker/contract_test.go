@@ -26,3 +26,5 @@ func onDockerd(t testing.TB) enginetest.Subject {
 		Lacks:  enginetest.Lacks{UnendedLines: true},
 	}
 }
+
+func BenchmarkDockerd(b *testing.B) { enginetest.Benchmark(b, onDockerd) }

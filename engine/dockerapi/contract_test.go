@@ -40,3 +40,12 @@ func TestContractOverASocket(t *testing.T) {
 		return enginetest.Subject{Engine: e, Image: enginetest.ImportImage(t, e), Dial: behind.Dial}
 	})
 }
+
+func BenchmarkOverASocket(b *testing.B) {
+	enginetest.Benchmark(b, func(t testing.TB) enginetest.Subject {
+		behind := memory.New()
+		t.Cleanup(func() { _ = behind.Close() })
+		e := serve(t, behind)
+		return enginetest.Subject{Engine: e, Image: enginetest.ImportImage(t, e), Dial: behind.Dial}
+	})
+}

@@ -14,3 +14,11 @@ func TestContract(t *testing.T) {
 		return enginetest.Subject{Engine: e, Image: enginetest.ImportImage(t, e), Dial: e.Dial}
 	})
 }
+
+func BenchmarkMemory(b *testing.B) {
+	enginetest.Benchmark(b, func(t testing.TB) enginetest.Subject {
+		e := memory.New()
+		t.Cleanup(func() { _ = e.Close() })
+		return enginetest.Subject{Engine: e, Image: enginetest.ImportImage(t, e), Dial: e.Dial}
+	})
+}
