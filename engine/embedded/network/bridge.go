@@ -129,14 +129,55 @@ func (m *Manager) raise(n *segment) error {
 		m.want(n, false)
 		return fail(errors.Join(err, m.firewall.change(nft.Change{Remove: n.rules()})))
 	}
+	if err := m.admit(n.link()); err != nil {
+		return errors.Join(fail(err), m.lower(n))
+	}
 	return nil
+}
+
+// admit makes the host's own rules let the bridges' packets pass, and forget about those of these bridges that are not
+// wanted any more.
+func (m *Manager) admit(bridges ...string) error {
+	m.admission.Lock()
+	defer m.admission.Unlock()
+	m.departed = append(m.departed, bridges...)
+	m.mu.Lock()
+	var wanted []string
+	unwanted := slices.Clone(m.departed)
+	for _, n := range m.networks {
+		switch {
+		case n.driver != driverBridge:
+		case n.wanted:
+			wanted = append(wanted, n.link())
+		default:
+			unwanted = append(unwanted, n.link())
+		}
+	}
+	m.mu.Unlock()
+	unwanted = slices.DeleteFunc(unwanted, func(b string) bool { return slices.Contains(wanted, b) })
+	if err := m.firewall.table.Admit(wanted, unwanted); err != nil {
+		return err
+	}
+	m.departed = nil
+	return nil
+}
+
+// admitDeparted tries again what could not be taken out before.
+func (m *Manager) admitDeparted() error {
+	m.admission.Lock()
+	pending := len(m.departed) > 0
+	m.admission.Unlock()
+	if !pending {
+		return nil
+	}
+	return m.admit()
 }
 
 // lower takes the address off the bridge at once and leaves deleting it, for which the kernel needs its time, to the
 // sweeper.
 func (m *Manager) lower(n *segment) error {
 	m.want(n, false)
-	err := errors.Join(m.links.Silence(n.link()), m.firewall.change(nft.Change{Remove: n.rules()}))
+	err := errors.Join(m.links.Silence(n.link()), m.firewall.change(nft.Change{Remove: n.rules()}), m.admit(n.link()))
 	m.sweeper.later()
 	if err != nil {
 		return engine.Errorf(engine.ErrInternal, "cannot remove the bridge of network %s: %w", n.Name, err)

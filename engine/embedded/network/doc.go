@@ -16,6 +16,15 @@
 // instance. Records say what ought to be there; Open makes the kernel agree with them, whatever happened in between.
 //
 // Several engines and a Docker share a host as long as each has its own instance: pools that overlap what the host
-// routes already are passed over, and nothing outside the own table and the own links is changed, except that
-// net.ipv4.ip_forward is switched on when the first bridge needs it (as Docker does) and left on.
+// routes already are passed over, and outside the own table and the own links two things are changed only.
+// net.ipv4.ip_forward is switched on when the first bridge needs it, and stays on, as with Docker: others may rely on it
+// by then. And where iptables drops what is forwarded, as Docker and ufw set it, two rules per bridge at the end of its
+// chain FORWARD keep our containers out of that; they go with the bridge.
+//
+// # Cost
+//
+// A sandbox with one network takes about 1.5 ms of processor time, most of it the kernel's: the namespace (0.35 ms), the
+// pair of links (0.35 ms) and the table that leads to the resolver (0.4 ms). Deleting a link takes the kernel tens of
+// milliseconds of waiting, so nothing that somebody waits for deletes one: links go down with their namespace, bridges
+// lose their address at once, and a sweeper removes what is left a moment later.
 package network

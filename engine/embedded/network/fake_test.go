@@ -219,9 +219,26 @@ type fakeTable struct {
 	there    bool
 	networks map[string]nft.Network
 	ports    map[nft.Port]nft.Port
+	admitted map[string]bool
 }
 
 func (t *fakeTable) Exists() (bool, error) { return t.there, nil }
+
+// Admit ends with exactly the wanted ones admitted, of those that it was told about.
+func (t *fakeTable) Admit(wanted, unwanted []string) error {
+	if err := t.hit(); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, b := range unwanted {
+		delete(t.admitted, b)
+	}
+	for _, b := range wanted {
+		t.admitted[b] = true
+	}
+	return nil
+}
 
 func (t *fakeTable) Apply(c nft.Change) error {
 	if err := t.hit(); err != nil {

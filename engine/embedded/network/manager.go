@@ -59,6 +59,7 @@ type table interface {
 	Apply(nft.Change) error
 	Replace(nft.Elements) error
 	Delete() error
+	Admit(wanted, unwanted []string) error
 }
 
 // Manager keeps the networks of one engine. Its methods may be called from several goroutines.
@@ -68,6 +69,9 @@ type Manager struct {
 	links    links
 	firewall *firewall
 	sweeper  sweeper
+
+	admission sync.Mutex // held while the host's own rules are brought up to date
+	departed  []string   // bridges that those may still mention; guarded by admission
 
 	mu         sync.Mutex // guards what follows and what hangs on it
 	networks   map[string]*segment
@@ -168,6 +172,7 @@ func (m *Manager) Repair() error {
 	for _, n := range busy {
 		errs = append(errs, m.repair(n))
 	}
+	errs = append(errs, m.admit())
 	for c, netns := range m.astray() {
 		errs = append(errs, m.reroute(c, netns))
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/docker/docker/api/types/network"
@@ -32,7 +33,7 @@ func newHost(t *testing.T, seed uint64) *host {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 0))
 	f := &faults{r: rand.New(rand.NewPCG(seed, 1))}
-	h := &host{t: t, r: r, faults: f, kernel: newFakeKernel(f), table: &fakeTable{faults: f},
+	h := &host{t: t, r: r, faults: f, kernel: newFakeKernel(f), table: &fakeTable{faults: f, admitted: map[string]bool{}},
 		store: &fakeStore{faults: f, records: map[string][]byte{}}, running: map[string]*Sandbox{}}
 	h.boot()
 	return h
@@ -232,6 +233,9 @@ func (h *host) check() error {
 		if _, ok := h.table.networks[name]; !ok {
 			report("bridge %s has no rules", name)
 		}
+		if !h.table.admitted[name] {
+			report("bridge %s is not admitted", name)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -267,6 +271,43 @@ func TestManagerProperties(t *testing.T) {
 	}
 }
 
+// Containers of several networks come and go at the same time, with ports, names and faults.
+func TestConcurrentUse(t *testing.T) {
+	for _, rate := range []float64{0, 0.1} {
+		seed := rand.Uint64()
+		h := newHost(t, seed)
+		create(t, h, "front", "")
+		create(t, h, "back", "10.0.1.0/24")
+		h.faults.rate = rate
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				id := fmt.Sprintf("%064d", i)
+				for range 20 {
+					s, err := h.NewSandbox(id, []Attachment{{Network: "front"}, {Network: "back"}},
+						[]Port{{Container: 80, Proto: "tcp"}}, SandboxOptions{Name: id[60:]})
+					if err == nil {
+						h.Names()
+						h.List()
+						_ = h.Detach(id, path(id), "back")
+						err = errors.Join(s.Close(), h.Release(id))
+					}
+					if err != nil && rate == 0 {
+						t.Errorf("seed %d: %v", seed, err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		h.faults.mu.Lock()
+		h.faults.rate = 0
+		h.faults.mu.Unlock()
+		if err := errors.Join(h.Repair(), h.end()); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+	}
+}
+
 func (h *host) faultless(round int) bool { return round%3 == 0 }
 
 // end stops and removes everything, and returns what is left.
@@ -290,6 +331,9 @@ func (h *host) end() error {
 		if key != networkKey+derivedID("01234567", nameBridge) {
 			errs = append(errs, fmt.Errorf("record %s is left", key))
 		}
+	}
+	if len(h.table.admitted) > 0 {
+		errs = append(errs, fmt.Errorf("admitted: %v", h.table.admitted))
 	}
 	if len(h.ports.held) > 0 {
 		errs = append(errs, fmt.Errorf("ports are held: %v", h.ports.held))

@@ -68,7 +68,7 @@ func (s *sweeper) close() error {
 // sweep deletes the links that no record stands for, the firewall table if it is empty, and settles records that
 // could not be written before. The links are listed first: one that is made meanwhile has its record already.
 func (m *Manager) sweep() error {
-	return errors.Join(m.sweepLinks(), m.firewall.trim(), m.settleRecords())
+	return errors.Join(m.sweepLinks(), m.firewall.trim(), m.admitDeparted(), m.settleRecords())
 }
 
 func (m *Manager) sweepLinks() error {
