@@ -10,7 +10,6 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/docker/docker/api/types/build"
 	dockerimage "github.com/docker/docker/api/types/image"
-	"github.com/moby/buildkit/client"
 	"golang.org/x/sys/unix"
 )
 
@@ -45,8 +44,8 @@ func TestNothingIsLeft(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if err := b.builder.kit.prune(ctx, client.PruneInfo{All: true}); err != nil {
-		t.Fatal(err)
+	if freed, err := b.builder.Prune(ctx); err != nil || freed == 0 {
+		t.Fatalf("%d bytes freed, %v", freed, err)
 	}
 	snapshotsOf()
 	v := b.view(id)

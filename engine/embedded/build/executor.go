@@ -132,11 +132,19 @@ func (e *stepExecutor) spec(ctx context.Context, id string, meta executor.Meta, 
 	for _, m := range mounts {
 		converted, err := stepMount(ctx, m, cleanup)
 		if err != nil {
-			return nil, fmt.Errorf("cannot mount %s: %w", m.Dest, err)
+			return nil, engine.Errorf(kindOf(err), "cannot mount %s: %w", m.Dest, err)
 		}
 		spec.Mounts = replaceMount(spec.Mounts, converted)
 	}
 	return spec, nil
+}
+
+func kindOf(err error) error {
+	var own *engine.Error
+	if errors.As(err, &own) {
+		return own.Kind
+	}
+	return engine.ErrInternal
 }
 
 // replaceMount adds the mount in place of one at the same destination.

@@ -78,6 +78,12 @@ func TestFailures(t *testing.T) {
 			want:  []string{`network "mine"`},
 		},
 		{
+			name:  "a path inside a cache mount",
+			files: map[string]string{"Dockerfile": "FROM busybox\nRUN --mount=type=cache,target=/c,source=/x true\n"},
+			kind:  engine.ErrUnsupported,
+			want:  []string{"Dockerfile:2: RUN --mount=type=cache,target=/c,source=/x true: ", "cannot mount /c: a source path inside a mount that steps write to"},
+		},
+		{
 			name:  "a bad tag",
 			files: map[string]string{"Dockerfile": "FROM busybox\n"},
 			opts:  build.ImageBuildOptions{Tags: []string{"Not Good"}},

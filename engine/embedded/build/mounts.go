@@ -21,9 +21,13 @@ import (
 // stepMount turns what RUN --mount asked for into a mount that needs nothing mounted on the host: a directory, a file,
 // or an overlay of directories. A source path inside several layers is looked up in them as overlayfs would.
 func stepMount(ctx context.Context, m executor.Mount, cleanup *cleanups) (specs.Mount, error) {
-	mounts, err := rawMounts(ctx, m, cleanup)
+	mounts, shared, err := rawMountsShared(ctx, m, cleanup)
 	if err != nil {
 		return specs.Mount{}, err
+	}
+	if shared && path.Join("/", m.Selector) != "/" {
+		// Another step could exchange the path for a symbolic link to the host's files before it is mounted.
+		return specs.Mount{}, engine.Errorf(engine.ErrUnsupported, "a source path inside a mount that steps write to")
 	}
 	if len(mounts) != 1 {
 		return specs.Mount{}, engine.Errorf(engine.ErrInternal, "%d mounts where one was expected", len(mounts))

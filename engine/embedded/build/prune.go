@@ -8,6 +8,8 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/util/imageutil"
 	"golang.org/x/sys/unix"
+
+	"stackrun.dev/stack/engine"
 )
 
 const (
@@ -42,7 +44,7 @@ func (p *pruner) poke() {
 	p.running.Go(func() {
 		defer stop()
 		// What cannot be pruned now is looked at again later.
-		_ = p.kit.prune(ctx, policy(p.kit.snapshots.Root())...)
+		_, _ = p.kit.prune(ctx, policy(p.kit.snapshots.Root())...)
 	})
 }
 
@@ -68,18 +70,33 @@ func policy(dir string) []client.PruneInfo {
 	return rules
 }
 
-// prune removes cache records by the rules.
-func (k *kit) prune(ctx context.Context, rules ...client.PruneInfo) error {
+// Prune empties the build cache and returns how many bytes were freed. What images and running builds use stays.
+func (b *Builder) Prune(ctx context.Context) (freed int64, err error) {
+	k, done, err := b.begin()
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	freed, err = k.prune(ctx, client.PruneInfo{All: true})
+	if err != nil {
+		return freed, engine.Errorf(engine.ErrInternal, "cannot empty the build cache: %w", err)
+	}
+	return freed, nil
+}
+
+// prune removes cache records by the rules and adds up their sizes.
+func (k *kit) prune(ctx context.Context, rules ...client.PruneInfo) (freed int64, err error) {
 	imageutil.CancelCacheLeases()
 	records := make(chan client.UsageInfo)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for range records {
+		for r := range records {
+			freed += r.Size
 		}
 	}()
-	err := k.worker.Prune(ctx, records, rules...)
+	err = k.worker.Prune(ctx, records, rules...)
 	close(records)
 	<-done
-	return err
+	return freed, err
 }

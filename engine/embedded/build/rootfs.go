@@ -29,7 +29,7 @@ func prepareRootfs(ctx context.Context, root executor.Mount, cleanup *cleanups) 
 	case m.Type == "bind":
 		return Rootfs{Upper: m.Source, ReadOnly: m.ReadOnly()}, mounts, nil
 	case m.Type == "overlay":
-		if m.ReadOnly() || option(m, "upperdir") == "" {
+		if root.Readonly || m.ReadOnly() || option(m, "upperdir") == "" {
 			return Rootfs{Lower: layersOf(m), ReadOnly: true}, mounts, nil
 		}
 		return Rootfs{Lower: strings.Split(option(m, "lowerdir"), ":"), Upper: option(m, "upperdir"), Work: option(m, "workdir")}, mounts, nil
@@ -39,35 +39,50 @@ func prepareRootfs(ctx context.Context, root executor.Mount, cleanup *cleanups) 
 
 // rawMounts returns what a mount is made of.
 func rawMounts(ctx context.Context, m executor.Mount, cleanup *cleanups) ([]mount.Mount, error) {
+	mounts, _, err := rawMountsShared(ctx, m, cleanup)
+	return mounts, err
+}
+
+// rawMountsShared also says whether somebody else may write there at the same time.
+func rawMountsShared(ctx context.Context, m executor.Mount, cleanup *cleanups) (mounts []mount.Mount, shared bool, err error) {
 	if m.Src == nil {
-		return nil, errors.New("it has no source")
+		return nil, false, errors.New("it has no source")
 	}
 	ref, err := m.Src.Mount(ctx, m.Readonly)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	mounts, release, err := unshared(ref).Mount()
+	ref, shared = unshared(ref)
+	mounts, release, err := ref.Mount()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	cleanup.add(release)
-	return mounts, nil
+	return mounts, shared, nil
 }
 
 // unshared looks behind the wrapper that BuildKit puts around writable layers. The wrapper mounts an overlay in this
 // process's mount namespace and hands out a bind mount of it, so that several users of one layer can share it. The
 // root of a step has one user, and its mount must not be seen on the host: the runner may live in another mount
-// namespace and mounts it itself. The wrapper is not exported, but what it wraps is an exported field.
-func unshared(ref executor.MountableRef) executor.MountableRef {
-	v := reflect.ValueOf(ref)
-	if v.Kind() == reflect.Pointer && v.Elem().Kind() == reflect.Struct {
-		if field := v.Elem().FieldByName("Mountable"); field.IsValid() && field.CanInterface() {
-			if inner, ok := field.Interface().(executor.MountableRef); ok {
-				return unshared(inner)
-			}
+// namespace and mounts it itself. The wrapper is not exported, but what it wraps is an exported field. A wrapper that
+// makes read-only is lifted as well; the caller knows from executor.Mount.
+func unshared(ref executor.MountableRef) (inner executor.MountableRef, shared bool) {
+	for {
+		v := reflect.ValueOf(ref)
+		if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+			return ref, shared
 		}
+		field := v.Elem().FieldByName("Mountable")
+		if !field.IsValid() || !field.CanInterface() {
+			return ref, shared
+		}
+		next, ok := field.Interface().(executor.MountableRef)
+		if !ok {
+			return ref, shared
+		}
+		shared = shared || v.Elem().Type().Name() == "sharableMountable"
+		ref = next
 	}
-	return ref
 }
 
 // layersOf are the directories of an overlay that is only read, the topmost first. The upper directory of a layer that
