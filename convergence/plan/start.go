@@ -76,7 +76,9 @@ func (u *up) settled(s *service, m *member) bool {
 	if m.start != "" {
 		return u.finite[s.Name]
 	}
-	return m.now != nil && (m.now.Health == state.Healthy || m.now.Health == state.NoHealth || m.now.Status == state.Exited)
+	// What restarts shows no health: it will have one again when it runs.
+	return m.now != nil && m.now.Status != state.Restarting &&
+		(m.now.Health == state.Healthy || m.now.Health == state.NoHealth || m.now.Status == state.Exited)
 }
 
 // await adds what must be so before the service's containers start.
