@@ -38,12 +38,25 @@ func (e *Error) Error() string {
 	}
 	b.WriteString(e.Problem)
 	if e.Snippet != "" {
-		fmt.Fprintf(&b, "\n  %s\n  %s^", e.Snippet, indentTo(e.Snippet, e.Col))
+		line, col := window(e.Snippet, e.Col)
+		fmt.Fprintf(&b, "\n  %s\n  %s^", line, indentTo(line, col))
 	}
 	if e.Fix != "" {
 		b.WriteString("\n  " + e.Fix)
 	}
 	return b.String()
+}
+
+// longestLine is how much of a line is quoted.
+const longestLine = 160
+
+// window cuts a long line around the column, and says where the column is in the rest.
+func window(line string, col int) (string, int) {
+	if len(line) <= longestLine {
+		return line, col
+	}
+	start := max(0, min(col-1-longestLine/2, len(line)-longestLine))
+	return strings.ToValidUTF8(line[start:min(start+longestLine, len(line))], ""), col - start
 }
 
 // indentTo is white space as wide as what stands before the column; tabs stay tabs.

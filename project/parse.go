@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,6 +39,9 @@ func parse(f *found) ([]*source, error) {
 	if err := p.errors.Sorted(); err != nil {
 		return nil, err
 	}
+	if !slices.ContainsFunc(p.sources, func(s *source) bool { return s.root != nil }) {
+		return nil, Errors{{Position: Position{File: f.files[0]}, Problem: "the file is empty", Fix: "begin with services:"}}
+	}
 	return p.sources, nil
 }
 
@@ -53,7 +57,10 @@ func (p *parser) add(file string, content []byte, env map[string]string) {
 		return
 	}
 	if s.root != nil {
-		p.errors = append(p.errors, s.duplicates(s.root)...)
+		if errs := s.checkStructure(); len(errs) > 0 {
+			p.errors = append(p.errors, errs...)
+			return
+		}
 		p.follow(s)
 	}
 	p.sources = append(p.sources, s)
@@ -202,24 +209,4 @@ func (s *source) tab() (place, bool) {
 		}
 	}
 	return place{}, false
-}
-
-// duplicates reports each key that a mapping has twice.
-func (s *source) duplicates(n *yaml.Node) Errors {
-	var out Errors
-	if n.Kind == yaml.MappingNode {
-		seen := make(map[string]*yaml.Node, len(n.Content)/2)
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			key := n.Content[i]
-			first, twice := seen[key.Value]
-			if twice && key.Tag != "!!merge" {
-				out = append(out, s.atNode(key, fmt.Sprintf("%s is already set in line %d", key.Value, first.Line), "remove one of the two"))
-			}
-			seen[key.Value] = key
-		}
-	}
-	for _, c := range n.Content {
-		out = append(out, s.duplicates(c)...)
-	}
-	return out
 }

@@ -1,0 +1,60 @@
+package project
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// Whatever is in the file, there is an answer and no panic.
+func TestStrangeFiles(t *testing.T) {
+	bomb := "a: &a [x, x, x, x, x, x, x, x, x]\n"
+	for i := 'b'; i < 'k'; i++ {
+		bomb += fmt.Sprintf("%c: &%c [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c, ", i-1), 9), ", "))
+	}
+	for name, text := range map[string]string{
+		"empty":              "",
+		"comment":            "# nothing\n",
+		"null":               "null\n",
+		"no services":        "networks: {}\n",
+		"null services":      "services:\n",
+		"list of services":   "services: []\n",
+		"null service":       "services: {web: }\n",
+		"own alias":          "services: &s\n  web: *s\n",
+		"alias in list":      "x-a: &a [*a]\nservices: {web: {image: a, command: *a}}\n",
+		"merge of a scalar":  "services: {web: {<<: 3, image: a}}\n",
+		"merge of itself":    "services: {web: &w {<<: *w, image: a}}\n",
+		"key that is a list": "services: {web: {? [a] : b, image: a}}\n",
+		"number as a key":    "services: {web: {image: a, environment: {1: b}}}\n",
+		"number as a name":   "services: {1: {image: a}}\n",
+		"binary":             "\x00\x01\x02",
+		"invalid UTF-8":      "services: {web: {image: \"\xff\"}}\n",
+		"bomb":               bomb + "services: {web: {image: a, command: *j}}\n",
+		"deep":               strings.Repeat("{a: ", 5000) + strings.Repeat("}", 5000),
+		"time":               "services: {web: {image: a, environment: {D: 2001-01-01}}}\n",
+		"several documents":  "services: {web: {image: a}}\n---\nservices: {db: {image: b}}\n",
+		"null list":          "services: {web: {image: a, ports: , volumes: , environment: , networks: , depends_on: }}\n",
+		"includes itself":    "include: [compose.yaml]\nservices: {web: {image: a}}\n",
+		"extends itself":     "services: {web: {image: a, extends: web}}\n",
+		"brace":              "services: {web: {image: '${'}}\n",
+		"nested variables":   "services: {web: {image: '" + strings.Repeat("${A:-", 200) + "x" + strings.Repeat("}", 200) + "'}}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := writeAll(dir, map[string]string{"compose.yaml": text}); err != nil {
+				t.Fatal(err)
+			}
+			p, _, err := Load(t.Context(), Options{WorkDir: dir, ProjectName: "x"})
+			if err == nil && p == nil {
+				t.Fatal("neither a project nor an error")
+			}
+			if _, ok := errors.AsType[*Error](err); err != nil && !ok {
+				t.Errorf("not the user's mistake: %v", err)
+			}
+			if err != nil && len(err.Error()) > 5000 {
+				t.Errorf("a message of %d bytes", len(err.Error()))
+			}
+		})
+	}
+}
