@@ -77,11 +77,16 @@ func (e *Engine) finish(ctx context.Context, c *container.Container, status runt
 	})
 	_, after, actions := c.Apply(lifecycle.ExitSeen{Code: status.Code, OOM: status.OOMKilled, At: status.At.UTC()})
 	record := c.Record()
-	e.containerEvent(&record, events.ActionDie, "exitCode", strconv.Itoa(status.Code),
-		"execDuration", strconv.Itoa(int(after.FinishedAt.Sub(after.StartedAt)/time.Second)))
+	e.dieEvent(c, status.Code, after)
 	e.endpointEvents(&record, events.ActionDisconnect)
 	e.busy.note(c.ID, after)
 	return errors.Join(err, c.Save(), e.act(ctx, c, actions))
+}
+
+func (e *Engine) dieEvent(c *container.Container, code int, ended lifecycle.State) {
+	record := c.Record()
+	e.containerEvent(&record, events.ActionDie, "exitCode", strconv.Itoa(code),
+		"execDuration", strconv.Itoa(int(ended.FinishedAt.Sub(ended.StartedAt)/time.Second)))
 }
 
 // giveBack returns what a process needed beyond its files.

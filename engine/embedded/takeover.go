@@ -91,13 +91,13 @@ func (e *Engine) reconcile(c *container.Container, there map[string]runtime.Stat
 			// It was started and ended between two writes of the record.
 			c.Apply(lifecycle.Started{At: s.StartedAt.UTC()})
 		}
-		missedEnd(c, s.Exit)
+		e.missedEnd(c, s.Exit)
 		return true
 	case known: // made and never started: the engine died in between
-		missedEnd(c, unseen)
+		e.missedEnd(c, unseen)
 		return true
 	case recorded.Active():
-		missedEnd(c, unseen)
+		e.missedEnd(c, unseen)
 		return true
 	}
 	return false
@@ -131,9 +131,10 @@ func adopt(c *container.Container, recorded lifecycle.State, s runtime.State) bo
 	return changed
 }
 
-// missedEnd records an end that happened while no engine was there, unless it is recorded already. What the rules ask
-// for is done by resumeContainer.
-func missedEnd(c *container.Container, status runtime.ExitStatus) {
+// missedEnd records an end that happened while no engine was there, unless it is recorded already, and tells it. What the
+// rules ask for is done by resumeContainer.
+func (e *Engine) missedEnd(c *container.Container, status runtime.ExitStatus) {
+	before := c.State()
 	at := status.At
 	if at.IsZero() {
 		at = time.Now()
@@ -142,7 +143,10 @@ func missedEnd(c *container.Container, status runtime.ExitStatus) {
 		clearRuntime(r)
 		endHealth(r)
 	})
-	c.Apply(lifecycle.ExitSeen{Code: status.Code, OOM: status.OOMKilled, At: at.UTC()})
+	_, after, _ := c.Apply(lifecycle.ExitSeen{Code: status.Code, OOM: status.OOMKilled, At: at.UTC()})
+	if before.Active() {
+		e.dieEvent(c, status.Code, after)
+	}
 }
 
 // resumeWork does, for all containers side by side, what the last engine would have done next.
