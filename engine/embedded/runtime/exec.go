@@ -128,7 +128,7 @@ func (e *execution) take(reply protocol.ExecReply, files []*os.File, p *pumps, s
 	}
 	console := byRole[protocol.FileConsole]
 	if console != nil {
-		copied, err := dup(console)
+		copied, err := protocol.Duplicate(console)
 		if err != nil {
 			protocol.CloseAll(files)
 			return err

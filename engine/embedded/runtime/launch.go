@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,6 +65,11 @@ func (r *Runtime) launch(group string) (*protocol.Conn, error) {
 		return nil, err
 	}
 	defer socket.Close()
+	// Whatever was open when the engine was started must not stay open as long as the containers run.
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil && !errors.Is(err, unix.ENOSYS) {
+		conn.Close()
+		return nil, os.NewSyscallError("close_range", err)
+	}
 	cmd := &exec.Cmd{
 		Path: "/proc/self/fd/4", // the second of the files, which keep their order
 		Args: []string{

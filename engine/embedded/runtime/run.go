@@ -3,10 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
-	"os"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/shim/protocol"
@@ -74,18 +71,4 @@ func (c *container) exitStatus() ExitStatus {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state.Exit
-}
-
-// dup makes another descriptor of the same file.
-func dup(f *os.File) (*os.File, error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var fd int
-	cerr := raw.Control(func(d uintptr) { fd, err = unix.FcntlInt(d, unix.F_DUPFD_CLOEXEC, 3) })
-	if err := errors.Join(cerr, err); err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), f.Name()), nil
 }

@@ -207,20 +207,12 @@ func (c *container) startInit(r *protocol.CreateRequest, root string, netns *os.
 	if c.init, err = libcontainer.Create(c.shim.cfg.Dir.States(), c.id, plan.config); err != nil {
 		return fmt.Errorf("cannot create container %s: %w", c.id, err)
 	}
-	if err := c.shim.startProcess(c.init, process); err != nil {
-		return errors.Join(startError(r.Spec.Process.Args, err), c.init.Destroy())
+	c.shim.starts.RLock()
+	defer c.shim.starts.RUnlock()
+	if err := process.start(c.init); err != nil {
+		return errors.Join(err, c.init.Destroy())
 	}
 	return c.watchInit(r, process)
-}
-
-// startProcess has libcontainer start a process. Meanwhile nobody reaps the helpers that it starts.
-func (s *Shim) startProcess(lc *libcontainer.Container, p *process) error {
-	s.starts.RLock()
-	defer s.starts.RUnlock()
-	err := lc.Start(&p.Process)
-	p.executedChild.Close()
-	p.executedChild = nil
-	return err
 }
 
 // watchInit takes the new process into care: its exit, its streams, its number.

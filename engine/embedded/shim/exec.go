@@ -61,7 +61,36 @@ func (c *container) startExec(r *protocol.ExecRequest, p *process, files map[pro
 		defer child.close()
 		p.Stdin, p.Stdout, p.Stderr = child.stdin, child.stdout, child.stderr
 	}
-	if err := c.shim.startProcess(c.init, p); err != nil {
+	process, err := c.startSetns(r, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := startError(r.Args, stub.Wait(p.executed)); err != nil {
+		c.mu.Lock()
+		delete(c.execs, r.Exec)
+		c.mu.Unlock()
+		_, _ = process.Wait() // it exits by itself; the error says how
+		process.Close()
+		return nil, err
+	}
+	if r.Tty {
+		console, err := p.console()
+		if err != nil {
+			return nil, err
+		}
+		out.add(protocol.FileConsole, console)
+		console.Close()
+	}
+	out.add(protocol.FilePidfd, process.File())
+	go c.watchExec(r.Exec, process)
+	return protocol.ExecReply{Pid: process.Pid, Files: out.roles}, nil
+}
+
+// startSetns starts the process and makes it one that is waited for.
+func (c *container) startSetns(r *protocol.ExecRequest, p *process) (*pidfd.Process, error) {
+	c.shim.starts.RLock()
+	defer c.shim.starts.RUnlock()
+	if err := p.start(c.init); err != nil {
 		if len(p.ExtraFiles) == 0 {
 			err = explainSetns(r.Args, err)
 		}
@@ -75,25 +104,10 @@ func (c *container) startExec(r *protocol.ExecRequest, p *process, files map[pro
 	if err != nil {
 		return nil, err
 	}
-	if err := startError(r.Args, stub.Wait(p.executed)); err != nil {
-		_, _ = process.Wait() // it exits by itself; the error says how
-		process.Close()
-		return nil, err
-	}
-	if r.Tty {
-		console, err := p.console()
-		if err != nil {
-			return nil, err
-		}
-		out.add(protocol.FileConsole, console)
-		out.close = append(out.close, console)
-	}
-	out.add(protocol.FilePidfd, process.File())
 	c.mu.Lock()
 	c.execs[r.Exec] = process
 	c.mu.Unlock()
-	go c.watchExec(r.Exec, process)
-	return protocol.ExecReply{Pid: pid, Files: out.roles}, nil
+	return process, nil
 }
 
 // explainSetns finds in libcontainer's words what Docker has exit codes for; the stub would have told.

@@ -31,6 +31,15 @@ func (p *process) close() {
 	protocol.CloseAll([]*os.File{p.stubConfig, p.executed, p.executedChild, p.consoleParent, p.ConsoleSocket})
 }
 
+// start has libcontainer start the process. The caller holds Shim.starts until the process is known as one that is
+// waited for.
+func (p *process) start(lc *libcontainer.Container) error {
+	err := lc.Start(&p.Process)
+	p.executedChild.Close()
+	p.executedChild = nil
+	return err
+}
+
 // takeExecuted hands over the file that tells whether the command was executed.
 func (p *process) takeExecuted() *os.File {
 	f := p.executed

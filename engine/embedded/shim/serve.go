@@ -68,16 +68,20 @@ func (s *Shim) receive(c *conn) {
 
 func (s *Shim) answer(c *conn, m protocol.Message, files []*os.File) {
 	reply, out, err := s.call(c, m, files)
-	defer out.done()
+	defer func() { protocol.CloseAll(out.files) }()
 	answer := protocol.Message{Number: m.Number}
 	if err == nil {
 		answer.Body, err = protocol.Encode(reply)
 	}
 	if err != nil {
 		answer.Error = wireError(err)
+		protocol.CloseAll(out.files)
 		out.files = nil
 	}
-	_ = c.Send(answer, out.files...) // a dead connection is noticed by its reader
+	if err := c.Send(answer, out.files...); err != nil {
+		// Either the connection is dead, which its reader notices, or the answer cannot be sent.
+		_ = c.Send(protocol.Message{Number: m.Number, Error: wireError(err)})
+	}
 }
 
 func wireError(err error) *protocol.Error {
@@ -88,21 +92,22 @@ func wireError(err error) *protocol.Error {
 	return &protocol.Error{Kind: protocol.Internal, Text: err.Error()}
 }
 
-// attached are the files of a reply.
+// attached are the files of a reply, copies of the shim's own: those may be closed at any moment.
 type attached struct {
 	roles []protocol.FileRole
 	files []*os.File
-	close []*os.File // when the reply was sent
 }
 
+// add attaches a file, unless it is nil or was closed.
 func (a *attached) add(role protocol.FileRole, f *os.File) {
-	if f != nil {
+	if f == nil {
+		return
+	}
+	if copied, err := protocol.Duplicate(f); err == nil {
 		a.roles = append(a.roles, role)
-		a.files = append(a.files, f)
+		a.files = append(a.files, copied)
 	}
 }
-
-func (a *attached) done() { protocol.CloseAll(a.close) }
 
 // call carries out one request. It owns the files.
 func (s *Shim) call(c *conn, m protocol.Message, files []*os.File) (reply any, out attached, err error) {

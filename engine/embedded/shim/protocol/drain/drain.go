@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stackrun.dev/stack/engine/embedded/shim/protocol"
 )
 
 // Pipe is one that is read.
@@ -21,23 +23,18 @@ type Pipe struct {
 // New reads from a file that does not block and that the network poller knows. Nobody else may read from it.
 func New(file *os.File) *Pipe { return &Pipe{file: file} }
 
-// File makes one from a descriptor of any kind, which it owns.
+// File makes one that New takes of any open file, which it owns.
 func File(f *os.File) (*os.File, error) {
+	defer f.Close()
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	var fd int
-	cerr := raw.Control(func(d uintptr) { fd, err = unix.FcntlInt(d, unix.F_DUPFD_CLOEXEC, 3) })
-	f.Close()
-	if err = errors.Join(cerr, err); err != nil {
+	cerr := raw.Control(func(fd uintptr) { err = unix.SetNonblock(int(fd), true) })
+	if err := errors.Join(cerr, err); err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		unix.Close(fd)
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	return os.NewFile(uintptr(fd), f.Name()), nil
+	return protocol.Duplicate(f) // the copy is made known to the poller because it does not block
 }
 
 // buffers are shared by all pipes: one that has nothing to read needs none.
