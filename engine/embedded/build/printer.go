@@ -51,7 +51,10 @@ func (p *printer) update(s *client.SolveStatus) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, v := range s.Vertexes {
-		p.begin(v)
+		e := p.note(v)
+		if v.Started != nil && v.Completed == nil {
+			p.announce(e)
+		}
 	}
 	for _, st := range s.Statuses {
 		p.status(st)
@@ -67,17 +70,14 @@ func (p *printer) update(s *client.SolveStatus) {
 	}
 }
 
-// begin prints that a step begins. One that only waits is not printed.
-func (p *printer) begin(v *client.Vertex) {
+// note remembers what a step is called and since when it runs. One that only waits is not printed.
+func (p *printer) note(v *client.Vertex) *vertex {
 	e := p.entry(v.Digest)
 	e.name = v.Name
-	if v.Started == nil && v.Completed == nil {
-		return
-	}
-	p.announce(e)
 	if v.Started != nil && e.started.IsZero() {
 		e.started = *v.Started
 	}
+	return e
 }
 
 // end prints how a step has ended, once.
@@ -87,6 +87,7 @@ func (p *printer) end(v *client.Vertex) {
 		return
 	}
 	e.done = true
+	p.announce(e)
 	p.flush(e, *v.Completed)
 	switch {
 	case v.Error != "":
@@ -177,21 +178,6 @@ func (p *printer) line(e *vertex, text string) {
 
 func (p *printer) send(text string) {
 	p.report.Report(jsonmessage.JSONMessage{Stream: text})
-}
-
-// step prints work of the engine's own like a step of the build.
-func (p *printer) step(name string, work func() error) error {
-	dgst := digest.FromString(name)
-	start := time.Now()
-	p.update(&client.SolveStatus{Vertexes: []*client.Vertex{{Digest: dgst, Name: name, Started: &start}}})
-	err := work()
-	end := time.Now()
-	v := &client.Vertex{Digest: dgst, Name: name, Started: &start, Completed: &end}
-	if err != nil {
-		v.Error = err.Error()
-	}
-	p.update(&client.SolveStatus{Vertexes: []*client.Vertex{v}})
-	return err
 }
 
 // tail returns the last lines that a step printed.

@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/moby/buildkit/cache"
 	"github.com/moby/buildkit/client"
@@ -10,7 +11,9 @@ import (
 	"github.com/moby/buildkit/identity"
 	"github.com/moby/buildkit/solver"
 	"github.com/moby/buildkit/util/entitlements"
+	"github.com/moby/buildkit/util/progress"
 	"github.com/moby/buildkit/worker"
+	"github.com/opencontainers/go-digest"
 
 	"stackrun.dev/stack/engine"
 )
@@ -19,14 +22,14 @@ import (
 const entitlementsKey = "llb.entitlements"
 
 // build carries a request out and returns the image's ID.
-func (k *kit) build(ctx context.Context, req request, files *contextFiles, progress engine.Progress) (string, error) {
+func (k *kit) build(ctx context.Context, req request, files *contextFiles, report engine.Progress) (string, error) {
 	defer k.pruner.poke()
 	job, end, err := k.newJob(ctx, req, files)
 	if err != nil {
 		return "", engine.Errorf(engine.ErrInternal, "cannot build: %w", err)
 	}
 	defer end()
-	out := newPrinter(progress, req.quiet)
+	out := newPrinter(report, req.quiet)
 	printed := make(chan struct{})
 	status := make(chan *client.SolveStatus)
 	go func() {
@@ -38,7 +41,7 @@ func (k *kit) build(ctx context.Context, req request, files *contextFiles, progr
 	// The status ends with the job's progress, not with the context: what was printed before a failure is wanted.
 	go func() { _ = job.Status(context.WithoutCancel(ctx), status) }()
 
-	id, err := k.solveAndExport(ctx, job, req, out)
+	id, err := k.solveAndExport(ctx, job, req)
 	job.CloseProgress()
 	<-printed
 	if err != nil {
@@ -72,7 +75,7 @@ func (k *kit) newJob(ctx context.Context, req request, files *contextFiles) (*so
 	}, nil
 }
 
-func (k *kit) solveAndExport(ctx context.Context, job *solver.Job, req request, out *printer) (string, error) {
+func (k *kit) solveAndExport(ctx context.Context, job *solver.Job, req request) (string, error) {
 	bridges, err := k.newBridges()
 	if err != nil {
 		return "", err
@@ -89,12 +92,30 @@ func (k *kit) solveAndExport(ctx context.Context, job *solver.Job, req request, 
 	}
 	var id string
 	err = job.InContext(ctx, func(ctx context.Context, jobCtx solver.JobContext) error {
-		return out.step("exporting to image", func() error {
+		return asStep(ctx, "exporting to image", func() error {
 			id, err = k.export(ctx, jobCtx.Session(), job.SessionID, ref, res.Metadata, req.tags)
 			return err
 		})
 	})
 	return id, err
+}
+
+// asStep lets work appear among the steps of the job that ctx is of.
+func asStep(ctx context.Context, name string, work func() error) error {
+	id := identity.NewID()
+	start := time.Now()
+	v := client.Vertex{Digest: digest.FromString(id), Name: name, Started: &start}
+	w, _, _ := progress.NewFromContext(ctx, progress.WithMetadata("vertex", v.Digest))
+	defer w.Close()
+	_ = w.Write(id, v) // it cannot fail while it is open
+	err := work()
+	end := time.Now()
+	v.Completed = &end
+	if err != nil {
+		v.Error = err.Error()
+	}
+	_ = w.Write(id, v)
+	return err
 }
 
 func releaseAll(ctx context.Context, res *frontend.Result) {
