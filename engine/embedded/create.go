@@ -49,7 +49,7 @@ func (e *Engine) ContainerCreate(ctx context.Context, name string, cfg engine.Cr
 	if record.Name, err = e.containers.Reserve(name, record.ID); err != nil {
 		return none, err
 	}
-	if err := e.store(ctx, record); err != nil {
+	if err := e.storeNew(ctx, record); err != nil {
 		e.containers.Free(record.Name, record.ID)
 		return none, err
 	}
@@ -211,12 +211,12 @@ func (e *Engine) addEndpoint(r *container.Record, ref string, settings *dockerne
 	return nil
 }
 
-// store makes the container's directory, record and volumes. On an error nothing of it is left.
-func (e *Engine) store(ctx context.Context, record container.Record) (err error) {
+// storeNew makes the container's directory, record and volumes. On an error nothing of it is left.
+func (e *Engine) storeNew(ctx context.Context, record container.Record) (err error) {
 	if _, err := e.layers(ctx, &record); err != nil {
 		return err
 	}
-	c := container.New(record, e.records.Bucket("containers"))
+	c := container.New(record, e.store)
 	defer func() {
 		if err != nil {
 			e.pins.release(record.ID)

@@ -57,6 +57,7 @@ type Engine struct {
 	opts Options
 
 	records    *metadata.DB
+	store      container.Store // of the containers' records
 	containers *container.Registry
 	bus        *events.Bus
 	runtime    processes
@@ -110,9 +111,10 @@ func (e *Engine) openParts(ctx context.Context) error {
 	if e.records, err = metadata.Open(filepath.Join(e.opts.Root, "records.db")); err != nil {
 		return err
 	}
+	e.store = e.records.Bucket("containers")
 	var group errgroup.Group
 	group.Go(func() (err error) {
-		e.containers, err = container.OpenRegistry(e.records.Bucket("containers"))
+		e.containers, err = container.OpenRegistry(e.store)
 		return err
 	})
 	group.Go(func() (err error) {

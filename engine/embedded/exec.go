@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -160,10 +161,14 @@ func (e *Engine) ExecStart(ctx context.Context, id string, detach bool, opts eng
 	if err := checkRuns(&record, "run a command in"); err != nil {
 		return err
 	}
+	keys, err := detachKeys(cmp.Or(opts.DetachKeys, x.options.DetachKeys))
+	if err != nil {
+		return err
+	}
 	if err := x.begin(); err != nil {
 		return err
 	}
-	status, err := e.runtime.Exec(ctx, x.container, x.config(detach), x.streams(opts, detach), func(pid int) {
+	status, err := e.runtime.Exec(ctx, x.container, x.config(detach, keys), x.streams(opts, detach), func(pid int) {
 		x.mu.Lock()
 		x.pid = pid
 		x.mu.Unlock()
@@ -197,9 +202,12 @@ func (x *execution) begin() error {
 	return nil
 }
 
-func (x *execution) config(detach bool) runtime.ExecConfig {
+func (x *execution) config(detach bool, keys []byte) runtime.ExecConfig {
 	o := x.options
 	cfg := runtime.ExecConfig{ExecID: x.id, Args: o.Cmd, Env: o.Env, Cwd: o.WorkingDir, User: o.User, Tty: o.Tty, Privileged: o.Privileged, Detach: detach}
+	if o.Tty {
+		cfg.DetachKeys = keys
+	}
 	if o.ConsoleSize != nil {
 		cfg.Size = *o.ConsoleSize
 	}
