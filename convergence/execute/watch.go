@@ -120,11 +120,13 @@ func (x *executor) waitHealthy(ctx context.Context, op *plan.WaitHealthy) error 
 	return x.waitFor(ctx, op.Container, func(c container.InspectResponse) error {
 		s := c.State
 		switch {
+		case s.Restarting: // Running too, in Docker's terms, with the health of its last life
+			return errNotYet
 		case s.Running && (s.Health == nil || s.Health.Status == container.NoHealthcheck || s.Health.Status == container.Healthy):
 			return nil
 		case s.Running && s.Health.Status == container.Unhealthy:
 			return fmt.Errorf("container %s is unhealthy", op.Subject.Name)
-		case s.Running, s.Restarting, s.Status == container.StateCreated:
+		case s.Running, s.Status == container.StateCreated:
 			return errNotYet
 		case op.OrExited && s.ExitCode == 0:
 			return nil
