@@ -21,6 +21,7 @@
 //   - What an engine acknowledges it has stored: it survives kill -9 of the engine's process.
 //   - Starting what runs and stopping what has stopped is not an error. Removing or changing what is not there is an
 //     error of kind not found, so that the caller decides.
+//   - What a method returns belongs to the caller, who may change it. What a method is given it copies or leaves alone.
 //   - Slices come back sorted by name, maps may be nil when empty, times are RFC 3339 with nanoseconds in UTC.
 //
 // # Errors

@@ -2,8 +2,9 @@
 // line, Compose, Testcontainers, client libraries) can use the engine.
 //
 // The wire format of containers, execs, volumes and the system comes from Docker's own routers, over backends that
-// adapt them to the contract. Networks, images, builds and events are routed here: Docker's routers for them bring its
-// whole network library, do not compile beside BuildKit, or answer an event stream before they subscribe.
+// adapt them to the contract. Networks, images, builds, events and logs are routed here: Docker's routers for them bring
+// its whole network library, do not compile beside BuildKit, answer an event stream before they subscribe, or flush the
+// connection for every line of a log.
 package dockerapi
 
 import (
@@ -60,6 +61,7 @@ func New(e engine.Engine, opts Options) http.Handler {
 	s.add(networkRoutes(e))
 	s.add(imageRoutes(e))
 	s.add(buildRoutes(e))
+	s.add(logRoutes(e))
 	s.add(containerrouter.NewRouter(&containerBackend{e}, decoder{}, opts.CgroupV2).Routes())
 	s.add(volumerouter.NewRouter(volumeBackend{e}, noSwarm{}).Routes())
 	s.add(systemrouter.NewRouter(systemBackend{e}, nil, noBuildCache{}, features).Routes())

@@ -13,25 +13,9 @@ import (
 	"stackrun.dev/stack/engine"
 )
 
-// ContainerLogs implements the router's backend. An error before the first entry is the answer's status.
-func (b *containerBackend) ContainerLogs(ctx context.Context, name string, opts *container.LogsOptions) (<-chan *backend.LogMessage, bool, error) {
-	c, err := b.engine.ContainerInspect(ctx, name)
-	if err != nil {
-		return nil, false, err
-	}
-	messages := make(chan *backend.LogMessage, 64)
-	go func() {
-		defer close(messages)
-		for entry, err := range b.engine.ContainerLogs(ctx, name, *opts) {
-			m := &backend.LogMessage{Line: entry.Line, Source: entry.Stream, Timestamp: entry.Time, Err: err}
-			select {
-			case messages <- m:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return messages, c.Config.Tty, nil
+// ContainerLogs is not reached: logs have a route of their own.
+func (b *containerBackend) ContainerLogs(context.Context, string, *container.LogsOptions) (<-chan *backend.LogMessage, bool, error) {
+	return nil, false, unsupported("read logs")
 }
 
 // ContainerAttach connects the client's connection when the engine has connected the container's streams. Until then an

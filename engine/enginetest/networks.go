@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
@@ -204,8 +207,8 @@ var portCases = []testCase{
 		}
 	}},
 	{"a port is taken once and free again afterwards", func(f *fixture) {
-		id := f.run(publish("8080/tcp", "127.0.0.1", ""))
-		port := f.inspect(id).NetworkSettings.Ports["8080/tcp"][0].HostPort
+		port := f.freePort()
+		id := f.run(publish("8080/tcp", "127.0.0.1", port))
 		second := f.create(publish("8080/tcp", "127.0.0.1", port))
 		f.wantKind("start", f.ContainerStart(f.ctx, second), engine.ErrConflict)
 		if f.inspect(second).State.Running {
@@ -228,6 +231,20 @@ var portCases = []testCase{
 			}
 		}
 	}},
+}
+
+// freePort finds a port of this host that nobody uses, below those that engines and kernels choose by themselves.
+func (f *fixture) freePort() string {
+	f.Helper()
+	for {
+		port := strconv.Itoa(20000 + rand.IntN(10000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			f.must(l.Close())
+			return port
+		}
+		f.must(f.ctx.Err())
+	}
 }
 
 // get asks a published port.

@@ -357,8 +357,8 @@ func (e *Engine) ImageRemove(ctx context.Context, ref string, opts image.RemoveO
 				return engine.Errorf(engine.ErrConflict, "cannot remove image %s: container %s uses it", ref, c.name)
 			}
 		}
-		for tag, id := range e.tags {
-			if id == i.id && (tag == name || name == "") {
+		for _, tag := range slices.Sorted(maps.Keys(e.tags)) {
+			if e.tags[tag] == i.id && (tag == name || name == "") {
 				delete(e.tags, tag)
 				removed = append(removed, image.DeleteResponse{Untagged: familiar(tag)})
 				e.imageEvent(events.ActionUnTag, i.id, familiar(tag))

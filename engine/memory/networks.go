@@ -40,8 +40,9 @@ type endpoint struct {
 }
 
 func (e *Engine) addStandardNetworks() {
-	for name, driver := range map[string]string{"bridge": "bridge", "host": "host", "none": "null"} {
-		n := &nw{id: e.newID("network " + name), name: name, driver: driver, created: now(), standard: true, used: map[netip.Addr]*ctr{}}
+	for _, standard := range [][2]string{{"bridge", "bridge"}, {"host", "host"}, {"none", "null"}} {
+		name, driver := standard[0], standard[1]
+		n := &nw{id: e.newID("network"), name: name, driver: driver, created: now(), standard: true, used: map[netip.Addr]*ctr{}}
 		if driver == "bridge" {
 			n.subnet = netip.MustParsePrefix("172.17.0.0/16")
 			n.gateway = n.subnet.Addr().Next()

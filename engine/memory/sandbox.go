@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -143,8 +144,8 @@ type hostPort struct {
 // publish takes the host ports of a container that is started.
 func (e *Engine) publish(c *ctr) error {
 	c.published = nat.PortMap{}
-	for port, bindings := range c.host.PortBindings {
-		for _, b := range bindings {
+	for _, port := range slices.Sorted(maps.Keys(c.host.PortBindings)) {
+		for _, b := range c.host.PortBindings[port] {
 			taken, err := e.takePort(c, port, b)
 			if err != nil {
 				return err
