@@ -146,7 +146,7 @@ func TestHash(t *testing.T) {
 
 // This value is what running containers carry. If it changes, hashVersion must.
 func TestHashIsStable(t *testing.T) {
-	const want = "1:be35515cbad80db1c8527ed3adbdc31b774541060369dac60b83d35f7e02da14"
+	const want = "1:b366bdafd32bf3d7a983d3abdfbd6ce4959b4ad263e7f7e08b602f6899d84117"
 	if got := from(t, base).Services[0].Containers[0].Hash; got != want {
 		t.Errorf("hash %s", got)
 	}
@@ -161,6 +161,20 @@ func TestSettingsSurviveTheLabel(t *testing.T) {
 	for _, bad := range []string{"", "!", "AAAA", "eJwDAA=="} {
 		if s, ok := Unpack(bad); ok && len(s) > 0 {
 			t.Errorf("%q was read as %v", bad, s)
+		}
+	}
+}
+
+func TestTheLabelHasNoSecrets(t *testing.T) {
+	text := strings.Replace(base, `A: "1"`, "A: hunter2-hunter2", 1)
+	text = strings.Replace(text, "image: w", "image: w\n    configs: [c]", 1) + "configs: {c: {content: hunter2-hunter2}}\n"
+	d, _, err := FromProject(load(t, text), Input{Contents: project.Contents{"configs/c": []byte("hunter2-hunter2")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range d.Services[0].Containers[0].Settings {
+		if strings.Contains(s.Value, "hunter2") {
+			t.Errorf("%s shows it", s.Name)
 		}
 	}
 }

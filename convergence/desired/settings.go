@@ -240,10 +240,11 @@ var containerSpecial = flatteners{
 	"Env": func(f *flattener, name string, v reflect.Value) {
 		for i := range v.Len() {
 			key, value, set := strings.Cut(v.Index(i).String(), "=")
-			if !set {
-				key += " (unset)"
+			if set {
+				f.add(name+"."+key, fingerprint(value))
+			} else {
+				f.add(name+"."+key+" (unset)", "")
 			}
-			f.add(name+"."+key, value)
 		}
 	},
 	"PortBindings": func(f *flattener, _ string, v reflect.Value) {
@@ -265,6 +266,12 @@ var containerSpecial = flatteners{
 			f.add("Mounts."+target, joinNonEmpty(" ", source, mode))
 		}
 	},
+}
+
+// fingerprint stands for a value that may be a secret: labels are shown in more places than environments are.
+func fingerprint(value string) string {
+	sum := sha256.Sum256([]byte(value))
+	return hex.EncodeToString(sum[:8])
 }
 
 // describeMount is the mount in one line: what is mounted, then its options.
