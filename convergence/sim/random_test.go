@@ -20,7 +20,7 @@ import (
 )
 
 // runs is how many random histories are played; STACK_SIM_RUNS overrides it, and STACK_SIM_SEED plays one again.
-const runs = 300
+const runs = 150
 
 // TestRandomHistories takes a project through random changes, with faults and cancellations at random calls, and checks
 // after each that a further run brings it to the state that a fresh start would have.
