@@ -58,6 +58,7 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 	b.close() // the pins of the views go with the process that took them
 	b.open()
+	b.sn.Settle()
 	if after := snapshotsOf(); len(after) != len(snapshotsBefore) {
 		t.Errorf("snapshots %v, before %v", after, snapshotsBefore)
 	}

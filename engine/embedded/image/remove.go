@@ -28,9 +28,11 @@ func (s *Store) Tag(ctx context.Context, source, target string) error {
 
 // Remove implements engine.Images. inUse says which containers were made from the image with that ID; nil stands for
 // none. An image that a running container uses is never removed, one that a stopped one uses only with opts.Force. What
-// containers use of it stays on the disk as long as they do.
+// containers use of it stays on the disk as long as they do: before the first call after a restart, snapshot.Store.Lower
+// must have been called for all of them.
 func (s *Store) Remove(ctx context.Context, ref string, opts image.RemoveOptions, inUse func(id string) []Use) ([]image.DeleteResponse, error) {
 	ctx = s.context(ctx)
+	s.snapshots.Settle()
 	s.naming.Lock()
 	defer s.naming.Unlock()
 	e, name, err := s.find(ctx, ref)

@@ -22,8 +22,9 @@ const (
 // lowers are the snapshots that were given out. Each is pinned by a view, which is durable: a container that runs while
 // the engine restarts keeps its layers.
 type lowers struct {
-	mu   sync.Mutex
-	dirs map[string]*lower // by key; with the users gone an entry stays as a cache until the next collection
+	mu      sync.Mutex
+	dirs    map[string]*lower // by key; with the users gone an entry stays as a cache until the next collection
+	settled bool              // no view is here that only an earlier process knows the users of
 }
 
 type lower struct {
@@ -32,9 +33,8 @@ type lower struct {
 }
 
 // Lower returns the directories of the snapshot key, the topmost first, as overlayfs wants them in lowerdir. They stay
-// as they are until release is called, even if the image is removed meanwhile. After a restart Lower must be called
-// again for everything that still uses the directories, before the first image is removed. ErrNotFound: no such
-// snapshot.
+// as they are until release is called, even if the image is removed meanwhile. They also stay over a restart, until
+// Settle. ErrNotFound: no such snapshot.
 func (s *Store) Lower(ctx context.Context, key string) (dirs []string, release func(), err error) {
 	s.lowers.mu.Lock()
 	defer s.lowers.mu.Unlock()
@@ -75,18 +75,42 @@ func (s *Store) unpin(l *lower) {
 	l.users--
 }
 
+// Settle says that Lower was called again for everything that has used snapshots since before the store was opened. From
+// then on what nobody uses can be collected.
+func (s *Store) Settle() {
+	s.lowers.mu.Lock()
+	defer s.lowers.mu.Unlock()
+	s.lowers.settled = true
+}
+
+// inherit looks for views of an earlier process.
+func (s *Store) inherit() error {
+	s.lowers.settled = true
+	return s.eachView(s.Context(context.Background()), func(string) { s.lowers.settled = false })
+}
+
+func (s *Store) eachView(ctx context.Context, do func(key string)) error {
+	return s.snapshots.Walk(ctx, func(_ context.Context, info snapshots.Info) error {
+		if key, ours := strings.CutPrefix(info.Name, lowerPrefix); ours {
+			do(key)
+		}
+		return nil
+	}, "kind==view")
+}
+
 // dropIdleLowers removes the views that nobody uses, so that a collection can take the snapshots under them.
 func (s *Store) dropIdleLowers(ctx context.Context) error {
 	s.lowers.mu.Lock()
 	defer s.lowers.mu.Unlock()
+	if !s.lowers.settled {
+		return nil
+	}
 	var idle []string
-	err := s.snapshots.Walk(ctx, func(_ context.Context, info snapshots.Info) error {
-		key, ours := strings.CutPrefix(info.Name, lowerPrefix)
-		if l := s.lowers.dirs[key]; ours && (l == nil || l.users == 0) {
+	err := s.eachView(ctx, func(key string) {
+		if l := s.lowers.dirs[key]; l == nil || l.users == 0 {
 			idle = append(idle, key)
 		}
-		return nil
-	}, "kind==view")
+	})
 	if err != nil {
 		return err
 	}

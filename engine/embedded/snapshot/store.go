@@ -113,7 +113,7 @@ func wire(root string, db *bolt.DB) (*Store, error) {
 	if err := mdb.Init(context.Background()); err != nil {
 		return nil, errors.Join(err, driver.Close())
 	}
-	if err := s.dropStaleLeases(); err != nil {
+	if err := errors.Join(s.inherit(), s.dropStaleLeases()); err != nil {
 		return nil, errors.Join(err, driver.Close())
 	}
 	return s, nil

@@ -222,8 +222,9 @@ func TestLowerPins(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(reopened, dirs) {
 		t.Fatalf("after opening again: %v, %v", reopened, err)
 	}
-	there("after opening again", true)
 	third()
+	there("while others of an earlier process may use it", true)
+	s.Settle()
 	there("without users", false)
 	second() // of the store that was closed
 	if left := keys(t, s); len(left) > 0 {
