@@ -130,19 +130,29 @@ func (m *merger) serviceNames() []string {
 func (m *merger) part(ctx context.Context, names []string) (*types.Project, error) {
 	details := m.details
 	details.Environment = maps.Clone(details.Environment)
+	var aside map[string]map[string]any
 	for _, s := range m.sources {
 		config := make(map[string]any)
 		if err := s.only(names).Decode(&config); err != nil {
 			return nil, err
 		}
+		if len(m.sources) == 1 {
+			aside = setAside(config)
+		}
 		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{Filename: s.file, Config: config})
 	}
-	return loader.LoadWithContext(ctx, details, m.options, func(lo *loader.Options) {
+	options := []func(*loader.Options){m.options, func(lo *loader.Options) {
 		lo.Interpolate = &interpolation.Options{ // phases 3 and 4 have replaced variables and cast values
 			Substitute:  func(text string, _ template.Mapping) (string, error) { return text, nil },
 			LookupValue: details.LookupEnv,
 		}
-	})
+	}}
+	model, err := loader.LoadModelWithContext(ctx, details, options...)
+	if err != nil {
+		return nil, err
+	}
+	putBack(model, aside)
+	return loader.ModelToProject(model, loader.ToOptions(&details, options), details)
 }
 
 // only is the file's root without other services than the named ones.
