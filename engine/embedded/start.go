@@ -167,11 +167,6 @@ func (a *attempt) publish() {
 	})
 }
 
-// create makes the process. A port that the engine chose and somebody else has meanwhile is chosen again.
-func (a *attempt) create(ctx context.Context, c runtime.Container) (int, error) {
-	return a.engine.runtime.Create(ctx, c)
-}
-
 // process says to the runtime what to run.
 func (a *attempt) process(s *specs.Spec) runtime.Container {
 	r := &a.record
@@ -187,9 +182,6 @@ func (a *attempt) process(s *specs.Spec) runtime.Container {
 		return c
 	}
 	c.NetNS = a.sandbox.File()
-	for _, p := range a.sandbox.Reservations() {
-		c.Ports = append(c.Ports, runtime.PortReservation{HostIP: p.HostIP, Port: p.Port, Proto: p.Proto})
-	}
 	if port := a.sandbox.ResolverPort(); port != 0 {
 		dns := a.engine.dnsOf(r)
 		c.Resolver = &runtime.Resolver{Port: port, Servers: dns.servers, Search: dns.search, Options: dns.options,
