@@ -56,7 +56,7 @@ test: build test-packages demo-packages $(BASE) examples/reddit/post_db/post_db
 
 .PHONY: bench
 bench: build test-packages
-	STACK_TEST_BINARY=$(STACK) go test -count=1 -timeout 60m -run TestBudget ./bench -measure $(BENCH)
+	STACK_TEST_BINARY=$(STACK) go test -count=1 -timeout 60m -v -run TestBudget ./bench -measure $(BENCH)
 
 .PHONY: clean
 clean:
