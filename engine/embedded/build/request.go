@@ -15,6 +15,7 @@ import (
 	"github.com/docker/go-units"
 
 	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/engine/embedded/image"
 )
 
 // request is what a build asks for, in the terms of the Dockerfile frontend.
@@ -33,6 +34,11 @@ type request struct {
 func newRequest(opts build.ImageBuildOptions) (request, error) {
 	if err := refuseUnsupported(opts); err != nil {
 		return request{}, err
+	}
+	for _, tag := range opts.Tags {
+		if err := image.CheckName(tag); err != nil {
+			return request{}, err
+		}
 	}
 	dockerfile := opts.Dockerfile
 	if dockerfile == "" {

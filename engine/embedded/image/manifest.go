@@ -9,7 +9,6 @@ import (
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
-	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	"github.com/opencontainers/go-digest"
@@ -258,13 +257,4 @@ func (p parts) gcLabels() map[string]string {
 		labels[fmt.Sprintf("containerd.io/gc.ref.content.l.%d", i)] = l.Digest.String()
 	}
 	return labels
-}
-
-// missing says whether the blob is not in the content store.
-func (s *Store) missing(ctx context.Context, desc ocispec.Descriptor) (bool, error) {
-	_, err := s.snapshots.Content().Info(ctx, desc.Digest)
-	if errdefs.IsNotFound(err) {
-		return true, nil
-	}
-	return false, err
 }

@@ -44,6 +44,12 @@ func parseTag(ref string) (reference.Named, error) {
 	return named, nil
 }
 
+// CheckName says whether an image can be given the name. ErrInvalid: it cannot.
+func CheckName(name string) error {
+	_, err := parseTag(name)
+	return err
+}
+
 func tagOf(named reference.Named) string {
 	if tagged, ok := named.(reference.Tagged); ok {
 		return tagged.Tag()

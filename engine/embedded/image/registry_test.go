@@ -264,3 +264,39 @@ func requireBasicAuth(t *testing.T, backend string) string {
 	t.Cleanup(func() { server.Close() })
 	return listener.Addr().String()
 }
+
+func TestTheSamePullAtOnce(t *testing.T) {
+	addr := startRegistry(t, "")
+	ctx := context.Background()
+	here, _ := open(t)
+	name := addr + "/app:1"
+	twoLayers(t, here, name)
+	if err := here.Push(ctx, name, image.PushOptions{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	there, sn := open(t)
+	var all sync.WaitGroup
+	for range 6 {
+		all.Go(func() {
+			if err := there.Pull(ctx, name, image.PullOptions{}, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if err := sn.CollectNow(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if files := filesOf(t, there, sn, name); files["srv/page"] == "" {
+		t.Errorf("the files are %v", files)
+	}
+	if _, err := there.Remove(ctx, name, image.RemoveOptions{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := sn.CollectNow(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if left := inventory(t, sn); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}

@@ -43,11 +43,7 @@ func (s *Store) Unpack(ctx context.Context, layers []Layer, hooks UnpackHooks) (
 	return u.run(ctx)
 }
 
-// ChainID is the key under which Unpack stores the layers.
-func ChainID(diffIDs []digest.Digest) string {
-	return identity.ChainID(diffIDs).String()
-}
-
+// chainIDs are the keys under which the layers are stored.
 func chainIDs(layers []Layer) []string {
 	ids := make([]digest.Digest, len(layers))
 	for i, l := range layers {
