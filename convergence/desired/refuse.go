@@ -72,6 +72,9 @@ func (r *refuser) entries(attribute string, path []string, v reflect.Value, cove
 func (r *refuser) fields(attribute string, path []string, v reflect.Value, covered bool) {
 	t := v.Type()
 	for i := range t.NumField() {
+		if v.Field(i).IsZero() {
+			continue
+		}
 		tag, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
 		switch {
 		case tag == "-" || strings.HasPrefix(tag, "#"):
