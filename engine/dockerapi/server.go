@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/containerd/log"
 	"github.com/docker/docker/api"
@@ -56,7 +58,7 @@ func New(e engine.Engine, opts Options) http.Handler {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &server{versions: versions, log: opts.Log, mux: mux.NewRouter()}
+	s := &server{versions: versions, log: opts.Log, routers: map[string]*mux.Router{}}
 	s.add(eventRoutes(e))
 	s.add(networkRoutes(e))
 	s.add(imageRoutes(e))
@@ -65,8 +67,6 @@ func New(e engine.Engine, opts Options) http.Handler {
 	s.add(containerrouter.NewRouter(&containerBackend{e}, decoder{}, opts.CgroupV2).Routes())
 	s.add(volumerouter.NewRouter(volumeBackend{e}, noSwarm{}).Routes())
 	s.add(systemrouter.NewRouter(systemBackend{e}, nil, noBuildCache{}, features).Routes())
-	s.mux.NotFoundHandler = http.HandlerFunc(notFound)
-	s.mux.MethodNotAllowedHandler = http.HandlerFunc(notFound)
 	return s
 }
 
@@ -76,32 +76,59 @@ func features() map[string]bool { return map[string]bool{"buildkit": false} }
 type server struct {
 	versions *middleware.VersionMiddleware
 	log      *slog.Logger
-	mux      *mux.Router
+	routers  map[string]*mux.Router // by method: a router tries one route after the other
 }
-
-// ServeHTTP implements http.Handler.
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 func (s *server) add(routes []router.Route) {
 	for _, r := range routes {
-		handler := s.handler(s.versions.WrapHandler(r.Handler()))
-		s.mux.Path("/v{version:[0-9.]+}" + r.Path()).Methods(r.Method()).Handler(handler)
-		s.mux.Path(r.Path()).Methods(r.Method()).Handler(handler)
+		if s.routers[r.Method()] == nil {
+			s.routers[r.Method()] = mux.NewRouter()
+		}
+		s.routers[r.Method()].Path(r.Path()).Handler(endpoint{s, s.versions.WrapHandler(r.Handler())})
 	}
 }
 
-// handler answers errors. Docker's routers log through the context; what they would say is in the answer too.
-func (s *server) handler(serve httputils.APIFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := log.WithLogger(r.Context(), silent)
-		vars := mux.Vars(r)
-		if vars == nil {
-			vars = map[string]string{}
-		}
-		if err := serve(ctx, w, r.WithContext(ctx), vars); err != nil {
-			s.fail(ctx, w, r, err)
-		}
-	})
+// ServeHTTP implements http.Handler.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	routes := s.routers[r.Method]
+	version, path := splitVersion(r.URL.Path)
+	var match mux.RouteMatch
+	if routes == nil || !routes.Match(&http.Request{Method: r.Method, URL: &url.URL{Path: path}}, &match) {
+		_ = httputils.WriteJSON(w, http.StatusNotFound, &types.ErrorResponse{Message: "page not found"})
+		return
+	}
+	if version != "" {
+		match.Vars["version"] = version
+	}
+	match.Handler.(endpoint).serve(w, r, match.Vars)
+}
+
+// splitVersion splits "/v1.41/containers/json".
+func splitVersion(path string) (version, rest string) {
+	first, rest, ok := strings.Cut(strings.TrimPrefix(path, "/v"), "/")
+	if !ok || !strings.HasPrefix(path, "/v") || first == "" || strings.Trim(first, "0123456789.") != "" {
+		return "", path
+	}
+	return first, "/" + rest
+}
+
+// endpoint is what a route leads to.
+type endpoint struct {
+	server *server
+	call   httputils.APIFunc
+}
+
+// ServeHTTP makes it the handler of a route; the server calls serve instead.
+func (e endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e.serve(w, r, map[string]string{})
+}
+
+// serve answers errors. Docker's routers log through the context; what they would say is in the answer too.
+func (e endpoint) serve(w http.ResponseWriter, r *http.Request, vars map[string]string) {
+	ctx := log.WithLogger(r.Context(), silent)
+	if err := e.call(ctx, w, r.WithContext(ctx), vars); err != nil {
+		e.server.fail(ctx, w, r, err)
+	}
 }
 
 func (s *server) fail(ctx context.Context, w http.ResponseWriter, r *http.Request, err error) {
@@ -118,10 +145,6 @@ func quiet() *logrus.Logger {
 	l := logrus.New()
 	l.SetLevel(logrus.PanicLevel)
 	return l
-}
-
-func notFound(w http.ResponseWriter, _ *http.Request) {
-	_ = httputils.WriteJSON(w, http.StatusNotFound, &types.ErrorResponse{Message: "page not found"})
 }
 
 // unsupported says which operation of the API the engine does not have.
