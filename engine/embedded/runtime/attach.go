@@ -66,12 +66,13 @@ func (a *attachment) connect() (*pumps, error) {
 	c.mu.Lock()
 	c.cut[a.name] = a.cut
 	c.mu.Unlock()
-	if a.client, err = c.group.acquire(); err == nil {
-		defer c.group.release()
-		_, err = a.client.call(protocol.MethodAttach, protocol.AttachRequest{
+	err = c.group.with(func(client *client) error {
+		a.client = client
+		_, err := client.call(protocol.MethodAttach, protocol.AttachRequest{
 			Ref: protocol.Ref{ID: c.id, Exec: a.name}, Lossless: a.streams.Lossless, Files: p.roles,
 		}, nil, p.theirs...)
-	}
+		return err
+	})
 	p.sent()
 	if err != nil {
 		p.close()
@@ -99,6 +100,8 @@ func (a *attachment) wait(ctx context.Context, p *pumps) (again bool, err error)
 	select {
 	case <-ctx.Done():
 		err = ctx.Err()
+	case <-c.group.runtime.closing:
+		err = errClosed
 	case <-a.detached:
 		err = ErrDetached
 	case <-a.cut:
@@ -120,6 +123,8 @@ func (a *attachment) afterEnd(ctx context.Context, c *container) (again bool, er
 	select {
 	case <-ctx.Done():
 		return false, ctx.Err()
+	case <-c.group.runtime.closing:
+		return false, errClosed
 	case <-a.detached:
 		return false, ErrDetached
 	case <-a.cut:
@@ -128,10 +133,10 @@ func (a *attachment) afterEnd(ctx context.Context, c *container) (again bool, er
 		return false, nil
 	case <-a.client.lost:
 	}
-	if _, err := c.group.acquire(); err != nil { // when this returns, a successor has the container
+	// When this returns, a successor has the container.
+	if err := c.group.with(func(*client) error { return nil }); err != nil {
 		return false, err
 	}
-	c.group.release()
 	return c.status() != Stopped, nil
 }
 

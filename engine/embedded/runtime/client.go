@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/shim/protocol"
@@ -13,6 +16,9 @@ import (
 
 // errLost says that a shim died, or replaced its engine, before it answered.
 var errLost = engine.Errorf(engine.ErrUnavailable, "the shim does not answer")
+
+// errUnsent says that the shim was dead before it got the request, which can be sent to its successor.
+var errUnsent = fmt.Errorf("%w: it has just died", errLost)
 
 // client speaks to one shim.
 type client struct {
@@ -77,7 +83,7 @@ func (c *client) call(method protocol.Method, body, answer any, send ...*os.File
 		c.mu.Lock()
 		delete(c.waiting, number)
 		c.mu.Unlock()
-		return nil, fmt.Errorf("%w: %w", errLost, err)
+		return nil, c.unsent(err)
 	}
 	var r reply
 	select {
@@ -100,6 +106,14 @@ func (c *client) call(method protocol.Method, body, answer any, send ...*os.File
 		}
 	}
 	return r.files, nil
+}
+
+// unsent explains why a request could not be sent: because the shim is dead, or because of the request.
+func (c *client) unsent(err error) error {
+	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed) {
+		return errUnsent
+	}
+	return fmt.Errorf("cannot ask the shim: %w", err)
 }
 
 var kinds = map[protocol.ErrorKind]error{

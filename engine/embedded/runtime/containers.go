@@ -167,22 +167,21 @@ func (r *Runtime) create(c Container, request protocol.CreateRequest, files []*o
 }
 
 func (c *container) create(request protocol.CreateRequest, netns *os.File, files []*os.File) error {
-	client, err := c.group.acquire()
-	if err != nil {
-		return err
-	}
-	defer c.group.release()
-	if request.Resolver != nil {
-		if err := c.group.push(client, request.Resolver.Networks); err != nil {
-			return err
-		}
-	}
 	if netns != nil {
 		request.Files = append(request.Files, protocol.FileNetNS)
 		files = append(files, netns)
 	}
 	var reply protocol.CreateReply
-	kept, err := client.call(protocol.MethodCreate, request, &reply, files...)
+	var kept []*os.File
+	err := c.group.with(func(client *client) (err error) {
+		if request.Resolver != nil {
+			if err := c.group.push(client, request.Resolver.Networks); err != nil {
+				return err
+			}
+		}
+		kept, err = client.call(protocol.MethodCreate, request, &reply, files...)
+		return err
+	})
 	if isLost(err) {
 		c.group.undo(c.id)
 	}

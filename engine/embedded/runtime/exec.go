@@ -177,6 +177,8 @@ func (e *execution) wait(ctx context.Context, p *pumps, detached <-chan struct{}
 		return exit, nil
 	case <-ctx.Done():
 		err = ctx.Err()
+	case <-e.container.group.runtime.closing:
+		err = errClosed
 	case <-detached:
 		err = ErrDetached
 	}

@@ -214,14 +214,30 @@ func (g *group) disconnect() {
 	}
 }
 
-// call sends a request to the group's shim.
-func (g *group) call(method protocol.Method, body, answer any, send ...*os.File) ([]*os.File, error) {
-	c, err := g.acquire()
-	if err != nil {
-		return nil, err
+// with lets do speak to the group's shim. If the shim turns out to be dead before it got anything, do is called again
+// with its successor.
+func (g *group) with(do func(*client) error) error {
+	for {
+		c, err := g.acquire()
+		if err != nil {
+			return err
+		}
+		err = do(c)
+		g.release()
+		if !errors.Is(err, errUnsent) || g.runtime.isClosed() {
+			return err
+		}
+		<-c.lost
 	}
-	defer g.release()
-	return c.call(method, body, answer, send...)
+}
+
+// call sends a request to the group's shim.
+func (g *group) call(method protocol.Method, body, answer any, send ...*os.File) (files []*os.File, err error) {
+	err = g.with(func(c *client) error {
+		files, err = c.call(method, body, answer, send...)
+		return err
+	})
+	return files, err
 }
 
 // push sends the tables of networks that the shim may not know yet.

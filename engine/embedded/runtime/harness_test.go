@@ -57,7 +57,11 @@ type world struct {
 	mu     sync.Mutex
 	events []Event
 	news   chan struct{}
+	ready  chan struct{}
 }
+
+// attached is a channel that a test closes when it is attached.
+func (w *world) attached() chan struct{} { return w.ready }
 
 var defaultCaps = []string{
 	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID",
@@ -66,7 +70,7 @@ var defaultCaps = []string{
 
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
-	w := &world{tb: tb, lower: busybox(tb), dir: tb.TempDir(), news: make(chan struct{}, 1)}
+	w := &world{tb: tb, lower: busybox(tb), dir: tb.TempDir(), news: make(chan struct{}, 1), ready: make(chan struct{})}
 	if _, err := binary.ReadFile("binary/stack-shim"); err != nil {
 		tb.Skip("needs the shim: make build")
 	}

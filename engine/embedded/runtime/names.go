@@ -58,15 +58,13 @@ func (r *Runtime) SetNetworks(ctx context.Context, id string, networks []string)
 	if err != nil {
 		return err
 	}
-	client, err := c.group.acquire()
-	if err != nil {
+	err = c.group.with(func(client *client) error {
+		if err := c.group.push(client, networks); err != nil {
+			return err
+		}
+		_, err := client.call(protocol.MethodSetNetworks, protocol.NetworksRequest{ID: id, Networks: networks}, nil)
 		return err
-	}
-	defer c.group.release()
-	if err := c.group.push(client, networks); err != nil {
-		return err
-	}
-	_, err = client.call(protocol.MethodSetNetworks, protocol.NetworksRequest{ID: id, Networks: networks}, nil)
+	})
 	if err != nil {
 		return err
 	}

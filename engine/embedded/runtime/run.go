@@ -33,7 +33,11 @@ func (r *Runtime) Run(ctx context.Context, c Container, s Streams) (exit ExitSta
 	if err != nil {
 		return exit, err
 	}
-	defer func() { err = errors.Join(err, r.Delete(context.WithoutCancel(ctx), c.ID)) }()
+	defer func() {
+		if !r.isClosed() {
+			err = errors.Join(err, r.Delete(context.WithoutCancel(ctx), c.ID))
+		}
+	}()
 	p.start()
 	if s.Attached != nil {
 		s.Attached()
@@ -47,6 +51,8 @@ func (r *Runtime) Run(ctx context.Context, c Container, s Streams) (exit ExitSta
 	}
 	select {
 	case <-ct.exited:
+	case <-r.closing: // the shim notices too
+		return exit, errClosed
 	case <-ctx.Done():
 		err = errors.Join(ctx.Err(), r.end(ctx, ct))
 	}

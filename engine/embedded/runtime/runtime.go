@@ -23,6 +23,7 @@ type Runtime struct {
 	opts    Options
 	program func() (*os.File, error) // the shim's, loaded when it is needed
 	events  *queue
+	closing chan struct{} // closed by Close
 
 	mu         sync.Mutex
 	closed     bool
@@ -42,6 +43,7 @@ func Open(ctx context.Context, opts Options) (*Runtime, error) {
 	r := &Runtime{
 		opts: opts, program: sync.OnceValues(sealedProgram), events: newQueue(opts.OnEvent),
 		groups: map[string]*group{}, containers: map[string]*container{}, names: protocol.Names{},
+		closing: make(chan struct{}),
 	}
 	dirs, err := protocol.GroupDirs(opts.RunDir)
 	if err != nil {
@@ -78,10 +80,18 @@ func (r *Runtime) find(ctx context.Context, dir protocol.Dir) error {
 	return nil
 }
 
-// Close leaves the containers and their shims alone. Shims without running containers end.
+// errClosed is what calls get that are under way when the runtime is closed.
+var errClosed = engine.Errorf(engine.ErrUnavailable, "the engine is about to end")
+
+// Close leaves the containers and their shims alone. Shims without running containers end. Calls that wait return.
 func (r *Runtime) Close() error {
 	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil
+	}
 	r.closed = true
+	close(r.closing)
 	groups, containers := r.groups, r.containers
 	r.groups, r.containers = map[string]*group{}, map[string]*container{}
 	r.mu.Unlock()

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"sync"
@@ -127,51 +128,50 @@ func feed(w io.Writer, in io.Reader, done func()) {
 type keyReader struct {
 	in       io.Reader
 	keys     []byte
-	matched  int
+	held     []byte // the beginning of the keys, typed, of which it is not clear yet whether the rest follows
+	pending  []byte // to be read
+	end      error
 	detached chan struct{}
-	pending  []byte
 }
 
 func newKeyReader(in io.Reader, keys []byte) *keyReader {
 	return &keyReader{in: in, keys: keys, detached: make(chan struct{})}
 }
 
-// Read holds back the beginning of the keys until it is clear that they are not typed.
 func (k *keyReader) Read(p []byte) (int, error) {
-	for {
-		if len(k.pending) > 0 {
-			n := copy(p, k.pending)
-			k.pending = k.pending[n:]
-			return n, nil
+	buf := make([]byte, len(p))
+	for len(k.pending) == 0 {
+		if k.end != nil {
+			return 0, k.end
 		}
-		buf := make([]byte, len(p))
 		n, err := k.in.Read(buf)
 		for _, b := range buf[:n] {
-			if k.match(b) {
+			if k.take(b) {
 				close(k.detached)
-				return 0, io.EOF
+				err = io.EOF
+				break
 			}
 		}
-		if err != nil && len(k.pending) == 0 {
-			return 0, err
+		if err != nil {
+			k.pending = append(k.pending, k.held...)
+			k.end = err
 		}
 	}
+	n := copy(p, k.pending)
+	k.pending = k.pending[n:]
+	return n, nil
 }
 
-// match takes one byte. It returns true when the keys are complete.
-func (k *keyReader) match(b byte) bool {
-	if len(k.keys) == 0 {
-		k.pending = append(k.pending, b)
+// take takes one byte. It returns true when the keys are complete.
+func (k *keyReader) take(b byte) bool {
+	k.held = append(k.held, b)
+	for !bytes.HasPrefix(k.keys, k.held) {
+		k.pending = append(k.pending, k.held[0])
+		k.held = k.held[1:]
+	}
+	if len(k.keys) == 0 || len(k.held) < len(k.keys) {
 		return false
 	}
-	if b != k.keys[k.matched] && k.matched > 0 {
-		k.pending = append(k.pending, k.keys[:k.matched]...)
-		k.matched = 0
-	}
-	if b != k.keys[k.matched] {
-		k.pending = append(k.pending, b)
-		return false
-	}
-	k.matched++
-	return k.matched == len(k.keys)
+	k.held = nil
+	return true
 }

@@ -115,7 +115,7 @@ type ExecConfig struct {
 	User       string   // as Container.User; "": the container's
 	Tty        bool
 	Size       [2]uint // of the terminal: height, width
-	Privileged bool    // all capabilities, no seccomp filter
+	Privileged bool    // all capabilities; the seccomp filter stays
 	Detach     bool    // Exec returns when the command was executed; its output is dropped
 	DetachKeys []byte  // with Tty: typed, they make Exec return ErrDetached
 }

@@ -3,7 +3,6 @@ package shim
 import (
 	"errors"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -130,6 +129,7 @@ func (c *container) execPlan(r *protocol.ExecRequest) (*plan, identity, error) {
 	}
 	spec := rec.Request.Spec
 	process := spec.Process
+	remounts := mayRemount(spec)
 	process.Args = r.Args
 	process.Env = append(process.Env, r.Env...)
 	if r.Cwd != "" {
@@ -137,7 +137,6 @@ func (c *container) execPlan(r *protocol.ExecRequest) (*plan, identity, error) {
 	}
 	if r.Privileged {
 		process.Capabilities, process.NoNewPrivileges, process.ApparmorProfile = allCapabilities(), false, ""
-		spec.Linux.Seccomp = nil
 	}
 	user := rec.User
 	if r.User != "" {
@@ -146,19 +145,13 @@ func (c *container) execPlan(r *protocol.ExecRequest) (*plan, identity, error) {
 		}
 	}
 	p := &plan{process: process}
-	if mayRemount(spec) {
+	if remounts {
 		// The stub is executed through the container's /proc. Who can replace that gets no stub.
 		p.caps = configCapabilities(process.Capabilities)
 		return p, user, nil
 	}
-	p.stub, p.caps, err = c.shim.stubFor(spec, process.Capabilities, false)
+	p.stub, p.caps, err = c.shim.stubFor(spec, spec.Linux.Seccomp, false)
 	return p, user, err
-}
-
-// mayRemount tells whether the container's own processes can mount.
-func mayRemount(spec *specs.Spec) bool {
-	caps := spec.Process.Capabilities
-	return spec.Linux.Seccomp != nil && caps != nil && slices.Contains(caps.Bounding, "CAP_SYS_ADMIN")
 }
 
 // lookUp resolves a user in the running container's root.

@@ -3,8 +3,10 @@ package shim
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/moby/sys/capability"
 	"github.com/opencontainers/runc/libcontainer/configs"
@@ -40,10 +42,14 @@ func (s *Shim) plan(r *protocol.CreateRequest, root string, netns *os.File) (*pl
 	spec.Process = &process
 	p := &plan{process: &process}
 	var err error
-	if p.stub, p.caps, err = s.stubFor(&spec, process.Capabilities, r.Init); err != nil {
+	profile := linux.Seccomp
+	if mayRemount(&spec) {
+		profile = nil // left to libcontainer
+	}
+	if p.stub, p.caps, err = s.stubFor(&spec, profile, r.Init); err != nil {
 		return nil, err
 	}
-	if p.stub != nil {
+	if p.stub != nil && profile != nil {
 		linux.Seccomp = nil
 	}
 	p.config, err = specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: r.ID, Spec: &spec})
@@ -63,10 +69,10 @@ func joinNetwork(all []specs.LinuxNamespace, path string) []specs.LinuxNamespace
 // extra are the capabilities that loading a filter wants.
 var extra = []string{"CAP_SYS_ADMIN", "CAP_SETPCAP"}
 
-// stubFor plans the last step before the command, and which capabilities libcontainer has to leave to it. The stub is
-// executed through /proc, so there is none without it.
-func (s *Shim) stubFor(spec *specs.Spec, caps *specs.LinuxCapabilities, init bool) (*stub.Config, *configs.Capabilities, error) {
-	given := configCapabilities(caps)
+// stubFor plans the last step before the command, which may include loading a filter, and which capabilities
+// libcontainer has to leave to it. The stub is executed through /proc, so there is none without it.
+func (s *Shim) stubFor(spec *specs.Spec, profile *specs.LinuxSeccomp, init bool) (*stub.Config, *configs.Capabilities, error) {
+	given := configCapabilities(spec.Process.Capabilities)
 	if !hasProc(spec) {
 		if init {
 			return nil, nil, protocol.Errorf(protocol.Invalid, "a container with init needs /proc")
@@ -74,7 +80,6 @@ func (s *Shim) stubFor(spec *specs.Spec, caps *specs.LinuxCapabilities, init boo
 		return nil, given, nil
 	}
 	config := &stub.Config{Init: init}
-	profile := spec.Linux.Seccomp
 	if profile == nil {
 		return config, given, nil
 	}
@@ -95,13 +100,20 @@ func (s *Shim) stubFor(spec *specs.Spec, caps *specs.LinuxCapabilities, init boo
 		Inheritable: bits(given.Inheritable), Ambient: bits(given.Ambient),
 	}
 	return config, &configs.Capabilities{
-		Bounding: with2(given.Bounding), Effective: with2(given.Effective), Permitted: with2(given.Permitted),
-		Inheritable: with2(given.Inheritable), Ambient: with2(given.Ambient),
+		Bounding: withExtra(given.Bounding), Effective: withExtra(given.Effective), Permitted: withExtra(given.Permitted),
+		Inheritable: withExtra(given.Inheritable), Ambient: withExtra(given.Ambient),
 	}, nil
 }
 
-// with2 adds the extra capabilities.
-func with2(caps []string) []string {
+// mayRemount tells whether the container's own processes can mount. They could put a program of theirs in the place of
+// the stub of a further process, which would have no filter. So libcontainer loads the filters of such containers.
+func mayRemount(spec *specs.Spec) bool {
+	caps := spec.Process.Capabilities
+	return caps != nil && slices.Contains(caps.Bounding, "CAP_SYS_ADMIN")
+}
+
+// withExtra adds the extra capabilities.
+func withExtra(caps []string) []string {
 	out := slices.Concat(caps, extra)
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -112,10 +124,33 @@ func configCapabilities(c *specs.LinuxCapabilities) *configs.Capabilities {
 		return &configs.Capabilities{}
 	}
 	return &configs.Capabilities{
-		Bounding: c.Bounding, Effective: c.Effective, Permitted: c.Permitted,
-		Inheritable: c.Inheritable, Ambient: c.Ambient,
+		Bounding: available(c.Bounding), Effective: available(c.Effective), Permitted: available(c.Permitted),
+		Inheritable: available(c.Inheritable), Ambient: available(c.Ambient),
 	}
 }
+
+// available leaves out the capabilities that the shim, being confined itself, cannot give.
+func available(names []string) []string {
+	own := ownCapabilities()
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		bit, known := capabilityBits[name]
+		return known && own&bit == 0
+	})
+}
+
+var ownCapabilities = sync.OnceValue(func() uint64 {
+	caps, err := capability.NewPid2(0)
+	if err != nil || caps.Load() != nil {
+		return math.MaxUint64
+	}
+	var own uint64
+	for _, c := range capability.ListKnown() {
+		if caps.Get(capability.PERMITTED, c) && caps.Get(capability.BOUNDING, c) {
+			own |= 1 << uint(c)
+		}
+	}
+	return own
+})
 
 func hasProc(spec *specs.Spec) bool {
 	return slices.ContainsFunc(spec.Mounts, func(m specs.Mount) bool {

@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -146,11 +145,8 @@ func rlimits(limits []specs.POSIXRlimit) ([]configs.Rlimit, error) {
 // itself is confined (no CAP_SYS_RESOURCE) a lower one is better than no container.
 var mostFiles = sync.OnceValue(func() uint64 {
 	var own unix.Rlimit
-	caps, err := capability.NewPid2(0)
-	if err == nil {
-		err = errors.Join(caps.Load(), unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &own))
-	}
-	if err != nil || caps.Get(capability.EFFECTIVE, capability.CAP_SYS_RESOURCE) {
+	err := unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &own)
+	if err != nil || ownCapabilities()&capabilityBits["CAP_SYS_RESOURCE"] != 0 {
 		return math.MaxUint64
 	}
 	return own.Max

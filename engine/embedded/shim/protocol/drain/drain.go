@@ -18,6 +18,7 @@ import (
 type Pipe struct {
 	file  *os.File
 	ended atomic.Bool
+	last  atomic.Bool // what is there after the end was looked for
 }
 
 // New reads from a file that does not block and that the network poller knows. Nobody else may read from it.
@@ -41,45 +42,51 @@ func File(f *os.File) (*os.File, error) {
 var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 
 // Copy hands on what is read, until the last writer has closed the pipe or, after End, until it is empty. Whenever it
-// is empty, idle is called. The chunk is valid during the call only.
+// has become empty, idle is called. The chunk is valid during the call only.
 func (p *Pipe) Copy(handle func(chunk []byte), idle func()) {
 	raw, err := p.file.SyscallConn()
 	if err != nil {
 		return
 	}
-	for more := true; more && !p.ended.Load(); {
-		more = p.pass(raw.Read, handle)
-		idle()
-	}
-	if p.ended.Load() {
-		p.pass(func(f func(uintptr) bool) error {
-			return raw.Control(func(fd uintptr) { f(fd) })
-		}, handle)
-		idle()
+	wait := raw.Read
+	for {
+		buf, n, more := p.read(wait, idle)
+		if n > 0 {
+			handle((*buf)[:n])
+			buffers.Put(buf)
+		}
+		switch {
+		case more:
+		case p.ended.Load() && n == 0 && !p.last.Swap(true): // perhaps woken by End: look once more
+			wait = func(f func(uintptr) bool) error { return raw.Control(func(fd uintptr) { f(fd) }) }
+		default:
+			idle()
+			return
+		}
 	}
 }
 
-// pass hands on what there is, waiting for it the way that wait does. It returns false at the end of the stream.
-func (p *Pipe) pass(wait func(func(fd uintptr) bool) error, handle func([]byte)) (more bool) {
+// read reads one chunk, waiting for it the way that wait does. more is false at the end of the stream.
+func (p *Pipe) read(wait func(func(fd uintptr) bool) error, idle func()) (buf *[]byte, n int, more bool) {
 	err := wait(func(fd uintptr) bool {
-		buf := buffers.Get().(*[]byte)
-		defer buffers.Put(buf)
-		for got := false; ; got = true {
-			n, err := unix.Read(int(fd), *buf)
-			switch {
-			case errors.Is(err, unix.EINTR):
-				continue
-			case errors.Is(err, unix.EAGAIN):
-				more = true
-				return got || p.ended.Load()
-			case err != nil || n == 0: // a terminal says EIO when its other side is closed
-				more = false
-				return true
-			}
-			handle((*buf)[:n])
+		b := buffers.Get().(*[]byte)
+		got, err := unix.Read(int(fd), *b)
+		if err == nil && got > 0 {
+			buf, n, more = b, got, true
+			return true
 		}
+		buffers.Put(b)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			more = true
+			return true
+		case errors.Is(err, unix.EAGAIN):
+			idle()
+			return p.ended.Load()
+		}
+		return true // the end; a terminal says EIO when its other side is closed
 	})
-	return more && err == nil
+	return buf, n, more && err == nil
 }
 
 // End makes Copy stop when the pipe is empty, although others may have it open.
