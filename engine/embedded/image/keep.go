@@ -57,13 +57,12 @@ func (s *Store) keep(ctx context.Context, p parts, key string, recordNames []str
 
 // name gives the image the names; s.naming is held. An image that loses its last name this way stays, without a name.
 func (s *Store) name(ctx context.Context, e entry, recordNames []string) error {
-	filter := `labels."` + labelID + `"=="` + e.id + `"`
-	before, err := s.entries(ctx, filter)
-	if err != nil {
-		return err
-	}
 	if len(recordNames) == 0 {
-		if len(before) > 0 {
+		c, err := s.catalog(ctx)
+		if err != nil {
+			return err
+		}
+		if _, ok := c.withID(e.id); ok {
 			return nil
 		}
 		return s.put(ctx, untaggedPrefix+e.id, e)
@@ -82,15 +81,15 @@ func (s *Store) name(ctx context.Context, e entry, recordNames []string) error {
 // strand prepares the image that has the name for losing it to the image id: if it is its last tag, the image gets a
 // record without a name.
 func (s *Store) strand(ctx context.Context, name, id string) error {
-	r, err := s.records.Get(ctx, name)
-	if err != nil || r.Labels[labelID] == "" || r.Labels[labelID] == id {
-		return nil // nobody loses it; if it cannot be read, it cannot be written either, which tells the cause
-	}
-	owner, err := s.entries(ctx, `labels."`+labelID+`"=="`+r.Labels[labelID]+`"`)
-	if err != nil || len(owner) == 0 || len(owner[0].names) > 1 {
+	c, err := s.catalog(ctx)
+	if err != nil {
 		return err
 	}
-	return s.put(ctx, untaggedPrefix+owner[0].id, owner[0])
+	owner, ok := c.named(name)
+	if !ok || owner.id == id || len(owner.names) > 1 {
+		return nil
+	}
+	return s.put(ctx, untaggedPrefix+owner.id, owner)
 }
 
 // usage adds up what the snapshot and those below it take on the disk.

@@ -28,12 +28,12 @@ func (s *Store) List(ctx context.Context, opts image.ListOptions) ([]image.Summa
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.entries(ctx)
+	all, err := s.catalog(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := []image.Summary{}
-	for _, e := range all {
+	for _, e := range all.entries {
 		cfg, err := s.config(ctx, e.id)
 		if err != nil {
 			return nil, err

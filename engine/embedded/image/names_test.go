@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -124,5 +125,17 @@ func TestRemove(t *testing.T) {
 				t.Errorf("left after the removal: %v", left)
 			}
 		})
+	}
+}
+
+func BenchmarkResolve(b *testing.B) {
+	s, _ := open(b)
+	for i := range 20 {
+		importSmall(b, s, fmt.Sprintf("app%d", i), fmt.Sprintf("CMD %d", i))
+	}
+	for b.Loop() {
+		if _, err := s.Resolve(context.Background(), "app7"); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

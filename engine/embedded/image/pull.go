@@ -126,9 +126,12 @@ func pulledNames(named reference.Named, dgst digest.Digest) ([]string, error) {
 
 // hasAll says whether all the names lead to the manifest already.
 func (s *Store) hasAll(ctx context.Context, names []string, manifest digest.Digest) bool {
+	c, err := s.catalog(ctx)
+	if err != nil {
+		return false
+	}
 	for _, name := range names {
-		r, err := s.records.Get(ctx, name)
-		if err != nil || r.Target.Digest != manifest || r.Labels[labelID] == "" {
+		if e, ok := c.named(name); !ok || e.manifest.Digest != manifest {
 			return false
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
@@ -45,12 +46,16 @@ func (s *Store) Push(ctx context.Context, ref string, opts image.PushOptions, pr
 		release()
 		s.snapshots.Collect() // layers that were replaced by their compressed form
 	}()
-	r, err := s.records.Get(ctx, named.String())
-	if err != nil || r.Labels[labelID] == "" {
+	c, err := s.catalog(ctx)
+	if err != nil {
+		return err
+	}
+	e, ok := c.named(named.String())
+	if !ok {
 		return engine.Errorf(engine.ErrNotFound, "cannot push %s: no such image", ref)
 	}
 	p := &push{store: s, hub: h, teller: &teller{report: progress}}
-	if err := p.run(ctx, *newEntry(r)); err != nil {
+	if err := p.run(ctx, e); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -225,12 +230,16 @@ func (p *push) remember(ctx context.Context, e entry, sent ocispec.Descriptor) e
 	s := p.store
 	s.naming.Lock()
 	defer s.naming.Unlock()
-	now, err := s.findID(ctx, e.id, e.id[len("sha256:"):])
+	c, err := s.catalog(ctx)
 	if err != nil {
+		return err
+	}
+	now, ok := c.withID(e.id)
+	if !ok {
 		return nil // it was removed meanwhile
 	}
 	e.manifest = sent
-	for _, name := range append(now.names, byDigest) {
+	for _, name := range append(slices.Clone(now.names), byDigest) {
 		if err := s.put(ctx, name, e); err != nil {
 			return err
 		}

@@ -2,9 +2,12 @@ package image
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/images"
@@ -46,13 +49,62 @@ func (e entry) pick(digested bool) []string {
 	return out
 }
 
-// entries reads the records that match the filter ("" for all) and groups them by image, ordered by ID.
-func (s *Store) entries(ctx context.Context, filter ...string) ([]entry, error) {
-	records, err := s.records.List(ctx, filter...)
+func newEntry(r images.Image) *entry {
+	size, _ := strconv.ParseInt(r.Labels[labelSize], 10, 64)
+	return &entry{id: r.Labels[labelID], manifest: r.Target, snapshot: r.Labels[snapshot.RefLabel], size: size}
+}
+
+// catalog is what the records say, read once and again after a change. It is not changed itself.
+type catalog struct {
+	entries []entry // ordered by ID
+	byName  map[string]target
+}
+
+// target is what a record name leads to: an image, by its index, in the form of this manifest. Registries and archives
+// may pack the same image in different manifests.
+type target struct {
+	entry    int
+	manifest ocispec.Descriptor
+}
+
+// catalogCache holds the catalog until a record changes.
+type catalogCache struct {
+	mu      sync.Mutex
+	current *catalog
+	changes int // so that a catalog which was read before a change is not kept after it
+}
+
+func (c *catalogCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current = nil
+	c.changes++
+}
+
+func (s *Store) catalog(ctx context.Context) (*catalog, error) {
+	s.cache.mu.Lock()
+	current, changes := s.cache.current, s.cache.changes
+	s.cache.mu.Unlock()
+	if current != nil {
+		return current, nil
+	}
+	records, err := s.records.List(ctx)
 	if err != nil {
 		return nil, engine.Errorf(engine.ErrInternal, "cannot read the images: %w", err)
 	}
+	current = newCatalog(records)
+	s.cache.mu.Lock()
+	defer s.cache.mu.Unlock()
+	if s.cache.changes == changes {
+		s.cache.current = current
+	}
+	return current, nil
+}
+
+// newCatalog groups the records by image.
+func newCatalog(records []images.Image) *catalog {
 	byID := map[string]*entry{}
+	manifests := map[string]ocispec.Descriptor{}
 	for _, r := range records {
 		id := r.Labels[labelID]
 		if id == "" {
@@ -64,32 +116,52 @@ func (s *Store) entries(ctx context.Context, filter ...string) ([]entry, error) 
 			byID[id] = e
 		}
 		e.names = append(e.names, r.Name)
+		manifests[r.Name] = r.Target
 		if r.UpdatedAt.After(e.tagged) {
 			e.tagged = r.UpdatedAt
 		}
 	}
-	out := make([]entry, 0, len(byID))
-	for _, e := range byID {
+	c := &catalog{byName: map[string]target{}}
+	for _, id := range slices.Sorted(maps.Keys(byID)) {
+		e := byID[id]
 		sort.Strings(e.names)
-		out = append(out, *e)
+		for _, name := range e.names {
+			c.byName[name] = target{entry: len(c.entries), manifest: manifests[name]}
+		}
+		c.entries = append(c.entries, *e)
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].id < out[j].id })
-	return out, nil
+	return c
 }
 
-func newEntry(r images.Image) *entry {
-	size, _ := strconv.ParseInt(r.Labels[labelSize], 10, 64)
-	return &entry{id: r.Labels[labelID], manifest: r.Target, snapshot: r.Labels[snapshot.RefLabel], size: size}
+// named returns the image that the record name leads to.
+func (c *catalog) named(name string) (entry, bool) {
+	t, ok := c.byName[name]
+	if !ok {
+		return entry{}, false
+	}
+	e := c.entries[t.entry]
+	e.manifest = t.manifest
+	return e, true
+}
+
+// withID returns the image of that ID.
+func (c *catalog) withID(id string) (entry, bool) {
+	i, ok := slices.BinarySearchFunc(c.entries, id, func(e entry, id string) int { return strings.Compare(e.id, id) })
+	if !ok {
+		return entry{}, false
+	}
+	return c.entries[i], true
 }
 
 // find resolves a reference to an image. The name that was matched is "" if it was found by its ID.
 func (s *Store) find(ctx context.Context, ref string) (e entry, name string, err error) {
-	if hex, ok := strings.CutPrefix(ref, "sha256:"); ok && idPattern.MatchString(hex) {
-		e, err = s.findID(ctx, ref, hex)
-		return e, "", err
+	c, err := s.catalog(ctx)
+	if err != nil {
+		return entry{}, "", err
 	}
-	if hex, ok := idPrefix(ref); ok && len(hex) == 64 { // the reference grammar has no such names
-		e, err = s.findID(ctx, ref, hex)
+	hex, isID := idPrefix(ref)
+	if isID && (strings.HasPrefix(ref, "sha256:") || len(hex) == 64) { // the reference grammar has no such names
+		e, err = c.find(ref, hex)
 		return e, "", err
 	}
 	named, err := parseName(ref)
@@ -97,36 +169,31 @@ func (s *Store) find(ctx context.Context, ref string) (e entry, name string, err
 		return entry{}, "", err
 	}
 	name = recordName(named)
-	r, err := s.records.Get(ctx, name)
-	if err == nil && r.Labels[labelID] != "" {
-		e, err = s.findID(ctx, ref, strings.TrimPrefix(r.Labels[labelID], "sha256:"))
-		return e, name, err
+	if e, ok := c.named(name); ok {
+		return e, name, nil
 	}
-	if err != nil && !errdefs.IsNotFound(err) {
-		return entry{}, "", engine.Errorf(engine.ErrInternal, "cannot read image %s: %w", ref, err)
-	}
-	if hex, ok := idPrefix(ref); ok {
-		e, err = s.findID(ctx, ref, hex)
+	if isID {
+		e, err = c.find(ref, hex)
 		return e, "", err
 	}
 	return entry{}, "", noSuchImage(ref)
 }
 
-func (s *Store) findID(ctx context.Context, ref, hex string) (entry, error) {
-	filter := `labels."` + labelID + `"~="^sha256:` + hex + `"`
-	if len(hex) == 64 {
-		filter = `labels."` + labelID + `"=="sha256:` + hex + `"`
+// find returns the only image whose ID begins with the digits.
+func (c *catalog) find(ref, hex string) (entry, error) {
+	prefix := "sha256:" + hex
+	first := sort.Search(len(c.entries), func(i int) bool { return c.entries[i].id >= prefix })
+	last := first
+	for last < len(c.entries) && strings.HasPrefix(c.entries[last].id, prefix) {
+		last++
 	}
-	found, err := s.entries(ctx, filter)
-	switch {
-	case err != nil:
-		return entry{}, err
-	case len(found) == 0:
+	switch last - first {
+	case 0:
 		return entry{}, noSuchImage(ref)
-	case len(found) > 1:
-		return entry{}, engine.Errorf(engine.ErrInvalid, "%s is the beginning of the IDs of %d images", ref, len(found))
+	case 1:
+		return c.entries[first], nil
 	}
-	return found[0], nil
+	return entry{}, engine.Errorf(engine.ErrInvalid, "%s is the beginning of the IDs of %d images", ref, last-first)
 }
 
 func noSuchImage(ref string) error {
@@ -143,6 +210,7 @@ func (s *Store) put(ctx context.Context, name string, e entry) error {
 	if e.snapshot != "" {
 		r.Labels[snapshot.RefLabel] = e.snapshot
 	}
+	defer s.cache.forget()
 	_, err := s.records.Create(ctx, r)
 	if errdefs.IsAlreadyExists(err) {
 		_, err = s.records.Update(ctx, r)
@@ -154,6 +222,7 @@ func (s *Store) put(ctx context.Context, name string, e entry) error {
 }
 
 func (s *Store) drop(ctx context.Context, name string) error {
+	defer s.cache.forget()
 	if err := s.records.Delete(ctx, name); err != nil && !errdefs.IsNotFound(err) {
 		return engine.Errorf(engine.ErrInternal, "cannot remove image %s: %w", name, err)
 	}

@@ -38,6 +38,7 @@ type Store struct {
 	records   images.Store
 
 	naming  sync.Mutex // held while names are given and taken, which is several steps
+	cache   catalogCache
 	configs configCache
 }
 

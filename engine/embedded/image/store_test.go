@@ -15,7 +15,7 @@ import (
 )
 
 // open returns stores in a directory of the test's own.
-func open(t *testing.T) (*Store, *snapshot.Store) {
+func open(t testing.TB) (*Store, *snapshot.Store) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
@@ -41,7 +41,7 @@ type file struct {
 	xattrs           map[string]string
 }
 
-func tarOf(t *testing.T, files ...file) []byte {
+func tarOf(t testing.TB, files ...file) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
@@ -79,11 +79,11 @@ func tarOf(t *testing.T, files ...file) []byte {
 }
 
 // small is the archive of a root file system with two files.
-func small(t *testing.T) []byte {
+func small(t testing.TB) []byte {
 	return tarOf(t, file{name: "etc/"}, file{name: "etc/hostname", body: "small\n", mode: 0o644}, file{name: "bin/"}, file{name: "bin/sh", body: "#!\n"})
 }
 
-func importSmall(t *testing.T, s *Store, ref string, changes ...string) string {
+func importSmall(t testing.TB, s *Store, ref string, changes ...string) string {
 	t.Helper()
 	id, err := s.Import(context.Background(), bytes.NewReader(small(t)), ref, image.ImportOptions{Changes: changes})
 	if err != nil {
