@@ -1,0 +1,205 @@
+package resolver
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"stackrun.dev/stack/engine/embedded/shim/protocol"
+)
+
+func addrs(all ...string) (out []netip.Addr) {
+	for _, a := range all {
+		out = append(out, netip.MustParseAddr(a))
+	}
+	return out
+}
+
+var names = protocol.Names{
+	"front": {
+		Hosts:   map[string][]netip.Addr{"web": addrs("10.0.1.2"), "both": addrs("10.0.1.9"), "many": addrs("10.0.1.3", "10.0.1.4", "10.0.1.5")},
+		Reverse: map[netip.Addr]string{netip.MustParseAddr("10.0.1.2"): "web.front"},
+	},
+	"back": {Hosts: map[string][]netip.Addr{"db": addrs("10.0.2.2"), "both": addrs("10.0.2.9"), "six": addrs("fd00::1")}},
+}
+
+func openTable(t *testing.T) *Table {
+	table, err := OpenTable(filepath.Join(t.TempDir(), "names"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Set(names); err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+func TestTable(t *testing.T) {
+	table := openTable(t)
+	for _, tc := range []struct {
+		networks []string
+		name     string
+		want     []netip.Addr
+	}{
+		{[]string{"front"}, "web", addrs("10.0.1.2")},
+		{[]string{"back"}, "web", nil},
+		{[]string{"front", "back"}, "both", addrs("10.0.1.9")},
+		{[]string{"back", "front"}, "both", addrs("10.0.2.9")},
+	} {
+		if got, ok := table.Addresses(tc.networks, tc.name); !reflect.DeepEqual(got, tc.want) || ok != (tc.want != nil) {
+			t.Errorf("%+v: got %v", tc, got)
+		}
+	}
+	first := map[netip.Addr]int{}
+	for range 30 {
+		got, _ := table.Addresses([]string{"front"}, "many")
+		first[got[0]]++
+	}
+	for a, n := range first {
+		if n != 10 {
+			t.Errorf("%s is first %d times of 30", a, n)
+		}
+	}
+	if err := table.Set(protocol.Names{"front": {}}); err != nil {
+		t.Fatal(err)
+	}
+	again, err := OpenTable(table.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := again.Addresses([]string{"front"}, "web"); ok {
+		t.Error("a forgotten network is still there")
+	}
+	if _, ok := again.Addresses([]string{"back"}, "db"); !ok {
+		t.Error("the other network was not stored")
+	}
+}
+
+// upstreamServer answers every question with 192.0.2.1, or a long text.
+func upstreamServer(t *testing.T) string {
+	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		a := new(dns.Msg).SetReply(q)
+		name := q.Question[0].Name
+		header := dns.RR_Header{Name: name, Rrtype: q.Question[0].Qtype, Class: dns.ClassINET, Ttl: 1}
+		switch {
+		case strings.HasPrefix(name, "missing"):
+			a.Rcode = dns.RcodeNameError
+		case q.Question[0].Qtype == dns.TypeTXT:
+			for range 20 {
+				a.Answer = append(a.Answer, &dns.TXT{Hdr: header, Txt: []string{strings.Repeat("x", 200)}})
+			}
+			if w.RemoteAddr().Network() == "udp" {
+				a.Truncate(dns.MinMsgSize)
+			}
+		case q.Question[0].Qtype == dns.TypeA:
+			a.Answer = []dns.RR{&dns.A{Hdr: header, A: net.IPv4(192, 0, 2, 1)}}
+		}
+		_ = w.WriteMsg(a)
+	})
+	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	udp, err := net.ListenPacket("udp4", tcp.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*dns.Server{{Listener: tcp, Handler: handler}, {PacketConn: udp, Handler: handler}} {
+		go func() { _ = s.ActivateAndServe() }()
+	}
+	t.Cleanup(func() { tcp.Close(); udp.Close() })
+	return tcp.Addr().String()
+}
+
+// startServer starts one in the test's own namespace.
+func startServer(t *testing.T, servers ...string) string {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	free, err := net.Listen("tcp4", "127.0.0.11:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := netip.MustParseAddrPort(free.Addr().String()).Port()
+	free.Close()
+	netns, err := os.Open("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer netns.Close()
+	s, err := Start(netns, openTable(t), &protocol.Resolver{Port: port, Servers: servers, Networks: []string{"front", "back"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return fmt.Sprintf("127.0.0.11:%d", port)
+}
+
+func TestServer(t *testing.T) {
+	dead, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.Close()
+	server := startServer(t, dead.LocalAddr().String(), upstreamServer(t))
+	for _, tc := range []struct {
+		net, name string
+		qtype     uint16
+		rcode     int
+		want      string
+		truncated bool
+	}{
+		{"udp", "web.", dns.TypeA, dns.RcodeSuccess, "10.0.1.2", false},
+		{"tcp", "WEB.", dns.TypeA, dns.RcodeSuccess, "10.0.1.2", false},
+		{"udp", "web.", dns.TypeAAAA, dns.RcodeSuccess, "", false},
+		{"udp", "web.", dns.TypeMX, dns.RcodeSuccess, "", false},
+		{"udp", "six.", dns.TypeAAAA, dns.RcodeSuccess, "fd00::1", false},
+		{"udp", "2.1.0.10.in-addr.arpa.", dns.TypePTR, dns.RcodeSuccess, "web.front.", false},
+		{"udp", "example.org.", dns.TypeA, dns.RcodeSuccess, "192.0.2.1", false},
+		{"tcp", "example.org.", dns.TypeA, dns.RcodeSuccess, "192.0.2.1", false},
+		{"udp", "missing.example.org.", dns.TypeA, dns.RcodeNameError, "", false},
+		{"udp", "long.example.org.", dns.TypeTXT, dns.RcodeSuccess, "", true},
+		{"tcp", "long.example.org.", dns.TypeTXT, dns.RcodeSuccess, strings.Repeat("x", 200), false},
+	} {
+		client := dns.Client{Net: tc.net}
+		a, _, err := client.Exchange(new(dns.Msg).SetQuestion(tc.name, tc.qtype), server)
+		if err != nil {
+			t.Errorf("%+v: %v", tc, err)
+			continue
+		}
+		got := ""
+		if len(a.Answer) > 0 {
+			got = dns.Field(a.Answer[0], 1)
+		}
+		if a.Rcode != tc.rcode || !tc.truncated && got != tc.want || a.Truncated != tc.truncated {
+			t.Errorf("%+v: got %v", tc, a)
+		}
+	}
+}
+
+func TestNoServer(t *testing.T) {
+	server := startServer(t)
+	a, err := dns.Exchange(new(dns.Msg).SetQuestion("example.org.", dns.TypeA), server)
+	if err != nil || a.Rcode != dns.RcodeServerFailure {
+		t.Errorf("got %v, %v", a, err)
+	}
+}
+
+func TestReverseAddr(t *testing.T) {
+	for name, want := range map[string]string{
+		"4.3.2.1.in-addr.arpa.": "1.2.3.4", "4.3.2.1.IN-ADDR.arpa.": "1.2.3.4",
+		"3.2.1.in-addr.arpa.": "", "x.3.2.1.in-addr.arpa.": "", "1.2.3.4.": "",
+	} {
+		got, ok := reverseAddr(name)
+		if ok != (want != "") || ok && got.String() != want {
+			t.Errorf("%s: got %v, %v", name, got, ok)
+		}
+	}
+}
