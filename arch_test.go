@@ -33,7 +33,7 @@ var rules = []rule{
 	{folder: "convergence", may: []string{"project/...", "engine", "convergence/...", "internal/dag"}},
 	{folder: "engine/embedded/build", may: []string{"engine", "engine/embedded/image", "engine/embedded/snapshot"}},
 	{folder: "engine/embedded/image", may: []string{"engine", "engine/embedded/snapshot"}},
-	{folder: "engine/embedded/runtime", may: []string{"engine", "engine/embedded/shim/protocol"}},
+	{folder: "engine/embedded/runtime", may: []string{"engine", "engine/embedded/shim/protocol/..."}},
 	{folder: "engine/embedded/shim/stack-shim", may: []string{"engine/embedded/shim/...", "engine/embedded/logs"}},
 	{folder: "engine/embedded/", may: []string{"engine", "engine/embedded/..."}},
 	{folder: "engine/embedded/*", may: []string{"engine"}},
