@@ -43,3 +43,16 @@ func BenchmarkCached(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkStep is what one step that is not cached costs beyond the process itself.
+func BenchmarkStep(b *testing.B) {
+	bench := newBench(b)
+	n := 0
+	for b.Loop() {
+		n++
+		files := map[string]string{"Dockerfile": fmt.Sprintf("FROM busybox\nRUN true %d\n", n)}
+		if _, out, err := bench.build(build.ImageBuildOptions{}, files); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
+	}
+}
