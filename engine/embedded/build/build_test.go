@@ -43,100 +43,102 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+var features = []struct {
+	name       string
+	dockerfile string
+	files      map[string]string
+	opts       build.ImageBuildOptions
+	want       map[string]string // path in the image: content, "-" for none
+}{
+	{
+		name:       "several stages",
+		dockerfile: "FROM busybox AS a\nRUN echo one > /one && mkdir /d && echo two > /d/two\nFROM busybox\nCOPY --from=a /one /d/two /got/\n",
+		want:       map[string]string{"/got/one": "one\n", "/got/two": "two\n", "/one": "-"},
+	},
+	{
+		name:       "a target",
+		dockerfile: "FROM busybox AS a\nRUN echo a > /a\nFROM a AS b\nRUN false\n",
+		opts:       build.ImageBuildOptions{Target: "a"},
+		want:       map[string]string{"/a": "a\n"},
+	},
+	{
+		name:       "heredocs",
+		dockerfile: "FROM busybox\nRUN <<EOF\necho 1 > /x\necho 2 >> /x\nEOF\nCOPY <<EOF /y\nhello\nEOF\n",
+		want:       map[string]string{"/x": "1\n2\n", "/y": "hello\n"},
+	},
+	{
+		name:       "a bind mount of a file and of a directory",
+		dockerfile: "FROM busybox\nRUN --mount=type=bind,source=in/f,target=/m/f --mount=type=bind,target=/ctx cat /m/f /ctx/g > /out\n",
+		files:      map[string]string{"in/f": "f\n", "g": "g\n"},
+		want:       map[string]string{"/out": "f\ng\n", "/m/f": "-", "/ctx": "-"},
+	},
+	{
+		name: "bind mounts of a stage with several layers",
+		dockerfile: "FROM busybox AS a\nRUN mkdir /d && echo 1 > /d/1 && ln -s d /link\nRUN echo 2 > /d/2 && rm /d/1 && echo 3 > /d/1\n" +
+			"FROM busybox\nRUN --mount=type=bind,from=a,source=/link,target=/m --mount=type=bind,from=a,source=/d/1,target=/one cat /m/1 /m/2 /one > /out\n",
+		want: map[string]string{"/out": "3\n2\n3\n"},
+	},
+	{
+		name:       "a tmpfs",
+		dockerfile: "FROM busybox\nRUN --mount=type=tmpfs,target=/scratch echo x > /scratch/x && cat /scratch/x > /out\n",
+		want:       map[string]string{"/out": "x\n", "/scratch/x": "-"},
+	},
+	{
+		name:       "ignored files",
+		dockerfile: "FROM busybox\nCOPY . /all\n",
+		files:      map[string]string{".dockerignore": "secret\n*.log\n!keep.log\n", "secret": "s", "a.log": "a", "keep.log": "k", "dir/b": "b"},
+		want:       map[string]string{"/all/secret": "-", "/all/a.log": "-", "/all/keep.log": "k", "/all/dir/b": "b"},
+	},
+	{
+		name:       "a Dockerfile elsewhere with its own ignore file",
+		dockerfile: "-",
+		opts:       build.ImageBuildOptions{Dockerfile: "docker/Dockerfile.prod"},
+		files:      map[string]string{"docker/Dockerfile.prod": "FROM busybox\nCOPY . /all\n", "docker/Dockerfile.prod.dockerignore": "x\n", "x": "x", "y": "y"},
+		want:       map[string]string{"/all/x": "-", "/all/y": "y"},
+	},
+	{
+		name:       "a symbolic link of the context that leads out of it",
+		dockerfile: "FROM busybox\nCOPY . /all\nCOPY --from=busybox /etc/passwd /p\n",
+		files:      map[string]string{"out -> /etc/hostname": "", "f": "f"},
+		want:       map[string]string{"/all/f": "f", "/p": "root:x:0:0:root:/root:/bin/sh\n"},
+	},
+	{
+		name:       "nothing to begin with",
+		dockerfile: "FROM scratch\nCOPY f /f\n",
+		files:      map[string]string{"f": "f"},
+		want:       map[string]string{"/f": "f"},
+	},
+	{
+		name:       "configuration only",
+		dockerfile: "FROM busybox\nENV A=b\n",
+		want:       map[string]string{"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n"},
+	},
+	{
+		name:       "the frontend's own directive",
+		dockerfile: "# syntax=docker/dockerfile:1\nFROM busybox\nRUN echo ok > /ok\n",
+		want:       map[string]string{"/ok": "ok\n"},
+	},
+	{
+		name:       "extra hosts and no network",
+		dockerfile: "FROM busybox\nRUN grep -c 10.1.2.3 /etc/hosts > /hosts\n",
+		opts:       build.ImageBuildOptions{ExtraHosts: []string{"db:10.1.2.3"}, NetworkMode: "none"},
+		want:       map[string]string{"/hosts": "1\n"},
+	},
+	{
+		name:       "a deleted file",
+		dockerfile: "FROM busybox\nRUN echo x > /x\nRUN rm /x /etc/passwd\n",
+		want:       map[string]string{"/x": "-", "/etc/passwd": "-"},
+	},
+	{
+		name:       "an optional secret that is not there",
+		dockerfile: "FROM busybox\nRUN --mount=type=secret,id=s test ! -e /run/secrets/s && echo none > /out\n",
+		want:       map[string]string{"/out": "none\n"},
+	},
+}
+
 func TestDockerfileFeatures(t *testing.T) {
 	b := newBench(t)
-	for _, tc := range []struct {
-		name       string
-		dockerfile string
-		files      map[string]string
-		opts       build.ImageBuildOptions
-		want       map[string]string // path in the image: content, "-" for none
-	}{
-		{
-			name:       "several stages",
-			dockerfile: "FROM busybox AS a\nRUN echo one > /one && mkdir /d && echo two > /d/two\nFROM busybox\nCOPY --from=a /one /d/two /got/\n",
-			want:       map[string]string{"/got/one": "one\n", "/got/two": "two\n", "/one": "-"},
-		},
-		{
-			name:       "a target",
-			dockerfile: "FROM busybox AS a\nRUN echo a > /a\nFROM a AS b\nRUN false\n",
-			opts:       build.ImageBuildOptions{Target: "a"},
-			want:       map[string]string{"/a": "a\n"},
-		},
-		{
-			name:       "heredocs",
-			dockerfile: "FROM busybox\nRUN <<EOF\necho 1 > /x\necho 2 >> /x\nEOF\nCOPY <<EOF /y\nhello\nEOF\n",
-			want:       map[string]string{"/x": "1\n2\n", "/y": "hello\n"},
-		},
-		{
-			name:       "a bind mount of a file and of a directory",
-			dockerfile: "FROM busybox\nRUN --mount=type=bind,source=in/f,target=/m/f --mount=type=bind,target=/ctx cat /m/f /ctx/g > /out\n",
-			files:      map[string]string{"in/f": "f\n", "g": "g\n"},
-			want:       map[string]string{"/out": "f\ng\n", "/m/f": "-", "/ctx": "-"},
-		},
-		{
-			name: "bind mounts of a stage with several layers",
-			dockerfile: "FROM busybox AS a\nRUN mkdir /d && echo 1 > /d/1 && ln -s d /link\nRUN echo 2 > /d/2 && rm /d/1 && echo 3 > /d/1\n" +
-				"FROM busybox\nRUN --mount=type=bind,from=a,source=/link,target=/m --mount=type=bind,from=a,source=/d/1,target=/one cat /m/1 /m/2 /one > /out\n",
-			want: map[string]string{"/out": "3\n2\n3\n"},
-		},
-		{
-			name:       "a tmpfs",
-			dockerfile: "FROM busybox\nRUN --mount=type=tmpfs,target=/scratch echo x > /scratch/x && cat /scratch/x > /out\n",
-			want:       map[string]string{"/out": "x\n", "/scratch/x": "-"},
-		},
-		{
-			name:       "ignored files",
-			dockerfile: "FROM busybox\nCOPY . /all\n",
-			files:      map[string]string{".dockerignore": "secret\n*.log\n!keep.log\n", "secret": "s", "a.log": "a", "keep.log": "k", "dir/b": "b"},
-			want:       map[string]string{"/all/secret": "-", "/all/a.log": "-", "/all/keep.log": "k", "/all/dir/b": "b"},
-		},
-		{
-			name:       "a Dockerfile elsewhere with its own ignore file",
-			dockerfile: "-",
-			opts:       build.ImageBuildOptions{Dockerfile: "docker/Dockerfile.prod"},
-			files:      map[string]string{"docker/Dockerfile.prod": "FROM busybox\nCOPY . /all\n", "docker/Dockerfile.prod.dockerignore": "x\n", "x": "x", "y": "y"},
-			want:       map[string]string{"/all/x": "-", "/all/y": "y"},
-		},
-		{
-			name:       "a symbolic link of the context that leads out of it",
-			dockerfile: "FROM busybox\nCOPY . /all\nCOPY --from=busybox /etc/passwd /p\n",
-			files:      map[string]string{"out -> /etc/hostname": "", "f": "f"},
-			want:       map[string]string{"/all/f": "f", "/p": "root:x:0:0:root:/root:/bin/sh\n"},
-		},
-		{
-			name:       "nothing to begin with",
-			dockerfile: "FROM scratch\nCOPY f /f\n",
-			files:      map[string]string{"f": "f"},
-			want:       map[string]string{"/f": "f"},
-		},
-		{
-			name:       "configuration only",
-			dockerfile: "FROM busybox\nENV A=b\n",
-			want:       map[string]string{"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n"},
-		},
-		{
-			name:       "the frontend's own directive",
-			dockerfile: "# syntax=docker/dockerfile:1\nFROM busybox\nRUN echo ok > /ok\n",
-			want:       map[string]string{"/ok": "ok\n"},
-		},
-		{
-			name:       "extra hosts and no network",
-			dockerfile: "FROM busybox\nRUN grep -c 10.1.2.3 /etc/hosts > /hosts\n",
-			opts:       build.ImageBuildOptions{ExtraHosts: []string{"db:10.1.2.3"}, NetworkMode: "none"},
-			want:       map[string]string{"/hosts": "1\n"},
-		},
-		{
-			name:       "a deleted file",
-			dockerfile: "FROM busybox\nRUN echo x > /x\nRUN rm /x /etc/passwd\n",
-			want:       map[string]string{"/x": "-", "/etc/passwd": "-"},
-		},
-		{
-			name:       "an optional secret that is not there",
-			dockerfile: "FROM busybox\nRUN --mount=type=secret,id=s test ! -e /run/secrets/s && echo none > /out\n",
-			want:       map[string]string{"/out": "none\n"},
-		},
-	} {
+	for _, tc := range features {
 		t.Run(tc.name, func(t *testing.T) {
 			b.t = t
 			files := map[string]string{}
