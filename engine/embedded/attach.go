@@ -46,9 +46,9 @@ func (e *Engine) ContainerAttach(ctx context.Context, ref string, opts engine.At
 	e.containerEvent(&record, events.ActionAttach)
 	if record.State.Active() {
 		c.Unlock()
-		return e.attached(&record, e.runtime.Attach(ctx, c.ID, streams(opts), keys))
+		return e.attached(&record, e.runtime.Attach(ctx, c.ID, attachStreams(opts), keys))
 	}
-	w := e.waiting.add(c.ID, ctx, streams(opts), keys)
+	w := e.waiting.add(c.ID, ctx, attachStreams(opts), keys)
 	if opts.Attached != nil {
 		opts.Attached()
 	}
@@ -87,6 +87,13 @@ func (e *Engine) replay(ctx context.Context, c *container.Container, opts engine
 
 func streams(opts engine.AttachOptions) runtime.Streams {
 	return runtime.Streams{Stdin: opts.Stdin, Stdout: opts.Stdout, Stderr: opts.Stderr, Attached: opts.Attached}
+}
+
+// attachStreams loses nothing: a container whose client does not read waits for it, as Docker's do.
+func attachStreams(opts engine.AttachOptions) runtime.Streams {
+	s := streams(opts)
+	s.Lossless = true
+	return s
 }
 
 func detachKeys(keys string) ([]byte, error) {

@@ -14,7 +14,6 @@ import (
 
 	dockernet "github.com/docker/docker/api/types/network"
 	"github.com/docker/go-connections/nat"
-	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/container"
@@ -41,6 +40,12 @@ func (f *faults) set(call string, err error) {
 		f.fail = map[string]error{}
 	}
 	f.fail[call] = err
+}
+
+func (f *faults) clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fail = nil
 }
 
 func (f *faults) check(call string) error {
@@ -200,8 +205,7 @@ func (f *fakeNetworks) Inspect(string) (dockernet.Inspect, error) { return docke
 func (f *fakeNetworks) Endpoints(string) (map[string]*dockernet.EndpointSettings, nat.PortMap) {
 	return nil, nil
 }
-func (f *fakeNetworks) Update(string, *specs.LinuxResources) error { return nil }
-func (f *fakeNetworks) Close() error                               { return nil }
+func (f *fakeNetworks) Close() error { return nil }
 
 func (f *fakeNetworks) count() int {
 	n := 0

@@ -70,7 +70,8 @@ func TestAFailedStartGivesEverythingBack(t *testing.T) {
 			if left := b.runtime.all(); len(left) != 0 || b.networks.count() != 0 {
 				t.Errorf("left: processes %v, %d sandboxes", left, b.networks.count())
 			}
-			b.runtime.fail, b.networks.fail = nil, nil
+			b.runtime.clear()
+			b.networks.clear()
 			if err := b.ContainerStart(t.Context(), "web"); err != nil {
 				t.Errorf("the next start: %v", err)
 			}
@@ -93,7 +94,7 @@ func TestAFullDiskLeavesNothingHalfCreated(t *testing.T) {
 	if err != nil || len(entries) != 0 || len(b.volumes.List()) != 0 || len(b.pins.all) != 0 || len(b.containers.All()) != 0 {
 		t.Errorf("left: %v, volumes %v, %d pins, %v", entries, b.volumes.List(), len(b.pins.all), err)
 	}
-	b.store.fail = nil
+	b.store.clear()
 	b.create(t, "web", nil) // the name is free
 }
 

@@ -19,12 +19,24 @@ import (
 
 // NetworkCreate implements engine.Networks.
 func (e *Engine) NetworkCreate(ctx context.Context, name string, opts dockernet.CreateOptions) (string, error) {
+	if err := checkDriver(name, opts.Driver); err != nil {
+		return "", err
+	}
 	id, err := e.networks.Create(name, opts)
 	if err != nil {
 		return "", fullDisk(err)
 	}
 	e.networkEvent(id, name, events.ActionCreate, nil)
 	return id, nil
+}
+
+// checkDriver tells a driver that nobody knows from one that only this engine does not have.
+func checkDriver(name, driver string) error {
+	known := []string{"", "default", "bridge", "host", "null", "macvlan", "ipvlan", "overlay"}
+	if !slices.Contains(known, driver) {
+		return engine.Errorf(engine.ErrInvalid, "cannot create network %s: there is no network driver %q", name, driver)
+	}
+	return nil
 }
 
 var networkFilters = map[string]bool{"dangling": true, "driver": true, "id": true, "label": true, "name": true, "scope": true, "type": true}

@@ -85,6 +85,7 @@ func (e *Engine) remove(ctx context.Context, c *container.Container, volumes boo
 	if volumes {
 		err = errors.Join(err, e.removeAnonymous(&record))
 	}
+	c.MarkRemoved()
 	e.containerEvent(&record, events.ActionDestroy)
 	if err != nil {
 		return fmt.Errorf("cannot remove everything of container %s: %w", record.Name, err)

@@ -31,8 +31,9 @@ type Container struct {
 	removed  bool
 	changed  chan struct{} // closed and replaced with every change
 
-	saving sync.Mutex // held while writing; guards saved
-	saved  uint64     // the version that is stored
+	saving    sync.Mutex // held while writing; guards what follows
+	saved     uint64     // the version that is stored
+	forgotten bool       // the stored record was deleted for good
 }
 
 // New returns a container with the record. Nothing is stored yet.
@@ -97,7 +98,7 @@ func (c *Container) Apply(e lifecycle.Event) (before, after lifecycle.State, act
 	return before, c.record.State, actions
 }
 
-// MarkRemoved wakes those who wait for the removal. The container is not stored again.
+// MarkRemoved wakes those who wait for the removal, which is complete.
 func (c *Container) MarkRemoved() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,7 +147,7 @@ func (c *Container) Save() error {
 	c.saving.Lock()
 	defer c.saving.Unlock()
 	c.mu.Lock()
-	if c.removed || c.saved == c.version {
+	if c.forgotten || c.saved == c.version {
 		c.mu.Unlock()
 		return nil
 	}
@@ -170,6 +171,6 @@ func (c *Container) Forget() error {
 	if err := c.store.Delete(c.ID); err != nil {
 		return err
 	}
-	c.MarkRemoved()
+	c.forgotten = true
 	return nil
 }
