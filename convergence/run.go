@@ -34,6 +34,9 @@ type Result struct {
 	Rounds  int      // plans that were carried out
 	Changed bool     // at least one operation was carried out
 	Notes   []string // of the last plan
+
+	// Restored says that after a failure containers were brought back that ran before.
+	Restored bool
 }
 
 // maxRounds bounds a run. Two rounds do it; a third is for images whose outcome decides about containers. More means that
@@ -67,11 +70,25 @@ func Run(ctx context.Context, e engine.Engine, d *desired.Project, o Options, si
 		out.Rounds++
 		out.Changed = true
 		if err := done.Err(); err != nil {
-			return out, err
+			back := plan.Restore(p, done.Done)
+			out.Restored = !back.Empty()
+			return out, errors.Join(err, o.restore(ctx, e, back, sink))
 		}
 		up.Fetched, up.Touched = merged(up.Fetched, done.Fetched), merged(up.Touched, done.Touched)
 	}
 	return out, errors.New("cannot converge: the project still differs after " + fmt.Sprint(maxRounds) + " rounds; something else is changing it")
+}
+
+// restore brings back what ran before, where nothing could take its place. A run that was cancelled ends as it is: the next
+// one goes on from there.
+func (o *Options) restore(ctx context.Context, e engine.Engine, p *plan.Plan, sink execute.Sink) error {
+	if p.Empty() || ctx.Err() != nil {
+		return nil
+	}
+	if o.OnPlan != nil {
+		o.OnPlan(p)
+	}
+	return execute.Run(ctx, e, p, o.Execute, sink).Err()
 }
 
 func merged(a, b map[string]bool) map[string]bool {

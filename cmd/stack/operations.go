@@ -97,7 +97,7 @@ func (n *narrator) describe(op plan.Operation) (id string, w words) {
 			return subject.String(), words{doing: "Recreate"}
 		}
 	case *plan.RenameContainer:
-		if n.replaced[op.Name] {
+		if n.replacing[op.Container] == op.Name {
 			return subject.String(), words{done: "Recreated"}
 		}
 	case *plan.RemoveContainer, *plan.StopContainer:
@@ -117,7 +117,7 @@ func (n *narrator) event(e execute.Event) {
 	case execute.Failed:
 		n.tell(view.Event{ID: id, Status: "Error", State: view.Failed, Detail: firstLine(e.Err)})
 	case execute.Skipped:
-		n.tell(view.Event{ID: id, Status: skippedWord(e.Err), State: view.Skipped, Detail: firstLine(e.Err)})
+		n.tell(view.Event{ID: id, Status: skippedWord(e.Err), State: view.Skipped, Detail: firstLine(e.Err), Minor: w.minor})
 	case execute.Progress:
 		if n.transfers[id] == nil {
 			n.transfers[id] = transfer(n.progress, id, w.doing)

@@ -44,6 +44,7 @@ const DefaultLimit = 64
 type Result struct {
 	Failures []Failure       // of operations that failed, in the plan's order
 	Skipped  []Skip          // what was left out for that reason or because of cancellation
+	Done     map[string]bool // IDs of the operations that succeeded
 	Fetched  map[string]bool // references of images that were pulled or built
 	Touched  map[string]bool // names of containers that were created, renamed or started
 }
@@ -78,6 +79,7 @@ func Run(ctx context.Context, e Engine, p *plan.Plan, o Options, sink Sink) *Res
 		err, failed := errs[op.Head().ID]
 		switch {
 		case !failed:
+			x.result.Done[op.Head().ID] = true
 		case x.begun[op.Head().ID]:
 			x.result.Failures = append(x.result.Failures, x.failure(op, err))
 		default:
@@ -106,7 +108,7 @@ func newExecutor(e Engine, p *plan.Plan, o Options, sink Sink) *executor {
 		options: o,
 		byID:    make(map[string]plan.Operation, len(p.Operations)),
 		watcher: newWatcher(e, p.Project),
-		result:  &Result{Fetched: map[string]bool{}, Touched: map[string]bool{}},
+		result:  &Result{Done: map[string]bool{}, Fetched: map[string]bool{}, Touched: map[string]bool{}},
 		sink:    sink,
 		begun:   make(map[string]bool, len(p.Operations)),
 		images:  make(map[string]string),

@@ -27,7 +27,7 @@ func (b *builder) note(format string, args ...any) {
 // its needs are.
 func (b *builder) add(verb string, op Operation, subject Subject, cause string, needs ...string) string {
 	h := op.Head()
-	h.ID = fmt.Sprintf("%s %s %s", verb, lower(subject.Kind), subject.Name)
+	h.ID = operationID(verb, subject.Kind, subject.Name)
 	h.Subject, h.Cause = subject, cause
 	h.Needs = append(h.Needs, slices.DeleteFunc(needs, func(id string) bool { return id == "" })...)
 	if twin, ok := b.ops[h.ID]; ok {
@@ -39,6 +39,10 @@ func (b *builder) add(verb string, op Operation, subject Subject, cause string, 
 	b.ops[h.ID] = op
 	b.plan.Operations = append(b.plan.Operations, op)
 	return h.ID
+}
+
+func operationID(verb string, kind Kind, name string) string {
+	return verb + " " + lower(kind) + " " + name
 }
 
 func lower(k Kind) string {

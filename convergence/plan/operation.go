@@ -47,6 +47,15 @@ const (
 	Image     Kind = "Image"
 )
 
+// Replaced is a container that the plan stops so that another one, or the same one anew, can start.
+type Replaced struct {
+	Container string `json:"container"`           // its ID
+	Name      string `json:"name"`                // what it was called
+	Running   bool   `json:"running"`             // it had a process
+	Temporary string `json:"temporary,omitempty"` // what the new one is called at first; empty if it is the same one
+	Final     string `json:"final"`               // what the new one is called in the end
+}
+
 // Containers are named by their name where the plan itself makes them, else by their ID, so that a plan that is carried
 // out late cannot hit another container of the same name.
 type (
@@ -139,6 +148,9 @@ type (
 	StartContainer struct {
 		Header
 		Container string `json:"container"`
+
+		// Replaces is what ran before in its place, if anything did. See Restore.
+		Replaces *Replaced `json:"replaces,omitempty"`
 	}
 
 	// StopContainer stops a container.

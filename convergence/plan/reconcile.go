@@ -110,30 +110,44 @@ func (u *up) sealed(s *service, m *member, config engine.CreateConfig) engine.Cr
 	return config
 }
 
-// replace makes the new container beside the old one, under another name, and only when that worked is the old one stopped
-// and removed. So a configuration that the engine refuses leaves what runs running.
+// replace makes the new container beside the old one, under another name; only when that worked is the old one stopped and
+// set aside, and only when the new one has started is it removed. So a configuration that the engine refuses leaves what
+// runs running, and what cannot be started gives way to what ran before; see Restore.
 func (u *up) replace(s *service, m *member) {
 	s.made = true
 	m.begin = true
 	cause := joinCauses(m.causes)
-	name := temporaryName(m.now.ID, m.Name)
 	config := m.Config
 	if !u.options.RenewVolumes {
 		config = inherit(config, m.now.Anonymous)
 	}
-	created := u.make(s, m, name, config, cause)
-	needs := []string{created}
-	if m.now.Status.Alive() {
-		m.stopped = u.stop(*m.now, u.options.Timeout, cause, created)
-		needs = []string{m.stopped}
+	m.before = &Replaced{
+		Container: m.now.ID, Name: m.now.Name, Running: m.now.Status.Alive(),
+		Temporary: temporaryName(m.now.ID, m.Name), Final: m.Name,
 	}
-	removed := u.remove(*m.now, u.options.RenewVolumes, cause, needs...)
-	rename := &RenameContainer{Header: header(s.Name), Container: name, Name: m.Name}
-	m.ready = []string{u.add("rename", rename, Subject{Container, m.Name}, "it takes the place of the old one", removed)}
+	last := u.make(s, m, m.before.Temporary, config, cause)
+	if m.before.Running {
+		m.stopped = u.stop(*m.now, u.options.Timeout, cause, last)
+		last = m.stopped
+	}
+	if m.now.Name == m.Name { // else it is out of the way
+		aside := &RenameContainer{Header: header(s.Name), Container: m.now.ID, Name: asideName(m.now.ID, m.Name)}
+		last = u.add(setAside, aside, Subject{Container, m.now.Name}, cause, last)
+	}
+	rename := &RenameContainer{Header: header(s.Name), Container: m.before.Temporary, Name: m.Name}
+	m.ready = []string{u.add("rename", rename, Subject{Container, m.Name}, "it takes the place of the old one", last)}
+	if u.options.NoStart {
+		u.remove(*m.now, u.options.RenewVolumes, cause, m.ready...)
+	}
 }
 
-// temporaryName is what the new container is called until the old one is gone.
-func temporaryName(id, name string) string { return id[:min(12, len(id))] + "_" + name }
+const setAside = "set aside"
+
+// temporaryName is what the new container is called until the old one has made place.
+func temporaryName(id, name string) string { return shortID(id) + "_" + name }
+
+// asideName is what the old container is called until the new one has started.
+func asideName(id, name string) string { return name + "_" + shortID(id) }
 
 // inherit mounts the old container's anonymous volumes where the new one mounts nothing of its own.
 func inherit(config engine.CreateConfig, volumes map[string]string) engine.CreateConfig {

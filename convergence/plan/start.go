@@ -20,6 +20,7 @@ func (u *up) restartAfterDependencies(s *service) {
 			if m.now != nil && len(m.causes) == 0 && !m.begin && m.now.Status.Alive() {
 				m.begin, m.why = true, dep.Service+" is recreated"
 				m.stopped = u.stop(*m.now, u.options.Timeout, m.why)
+				m.before = &Replaced{Container: m.now.ID, Name: m.now.Name, Running: true, Final: m.now.Name}
 				m.ready = append(m.ready, m.stopped)
 				u.stopBefore(other, m.stopped)
 			}
@@ -44,10 +45,13 @@ func (u *up) start(s *service) {
 	}
 	for _, m := range s.members {
 		if m.begin {
-			op := &StartContainer{Header: header(s.Name), Container: m.ref()}
+			op := &StartContainer{Header: header(s.Name), Container: m.ref(), Replaces: m.before}
 			u.await(s, &op.Header)
 			op.After = append(op.After, u.holders(m)...)
 			m.start = u.add("start", op, Subject{Container, m.Name}, m.why, m.ready...)
+			if len(m.causes) > 0 {
+				u.remove(*m.now, u.options.RenewVolumes, "the new one has started", m.start)
+			}
 		}
 		if u.options.Wait && !u.settled(s, m) {
 			u.ops[u.waitHealthy(s, m, "until everything is up")].(*WaitHealthy).OrExited = true

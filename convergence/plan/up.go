@@ -83,6 +83,7 @@ type member struct {
 	cleared []string         // operations that remove others that claim to be this one
 	ready   []string         // operations after which the container is there under its name
 	stopped string           // the operation that stops now, or ""
+	before  *Replaced        // what start replaces
 	start   string           // the operation that starts it, or ""
 	begin   bool             // it is to be started
 	why     string           // the cause of that

@@ -67,7 +67,7 @@ func newFake() *fake {
 
 func (f *fake) id() string {
 	f.next++
-	return fmt.Sprintf("%064x", f.next)
+	return fmt.Sprintf("%012x%052d", f.next, 0)
 }
 
 // write takes the lock, and gives the fault to be had.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -204,6 +205,64 @@ func TestARefusedReplacementLeavesTheOldOneRunning(t *testing.T) {
 		if r, err := f.find(name); err != nil || r.status != "running" {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// What cannot be started gives way to what ran before, and so does what waits for it.
+func TestAFailedStartBringsTheOldOnesBack(t *testing.T) {
+	for _, broken := range []string{"x-db-1", "x-web-1"} {
+		f, d := newFake(), want(t, web)
+		up(t, f, d, plan.UpOptions{})
+		db, _ := f.find("x-db-1")
+		front, _ := f.find("x-web-1")
+		failing := true
+		f.before = func(call string) error {
+			if failing && call == "start "+broken {
+				failing = false
+				return errInjected
+			}
+			return nil
+		}
+		force := convergence.Options{Up: plan.UpOptions{Recreate: plan.RecreateForce}}
+		if _, err := convergence.Run(t.Context(), f, d, force, nil); !errors.Is(err, errInjected) {
+			t.Errorf("error: %v", err)
+		}
+		if len(f.containers) != 2 || front.name != "x-web-1" || front.status != "running" {
+			t.Errorf("%s broken: %d containers, the old x-web-1 is called %s and is %s", broken, len(f.containers), front.name, front.status)
+		}
+		if broken == "x-db-1" && (db.name != "x-db-1" || db.status != "running") {
+			t.Errorf("the old x-db-1 is called %s and is %s", db.name, db.status)
+		}
+		up(t, f, d, plan.UpOptions{})
+	}
+}
+
+func TestPlanAsJSON(t *testing.T) {
+	p, err := convergence.Plan(t.Context(), newFake(), want(t, web), plan.UpOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back struct {
+		Project    string
+		Operations []struct {
+			Kind      string
+			Operation struct {
+				ID, Cause, Service string
+				Needs              []string
+				Subject            plan.Subject
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &back); err != nil || len(back.Operations) != len(p.Operations) || back.Project != "x" {
+		t.Fatalf("%v: %s", err, text)
+	}
+	last := back.Operations[len(back.Operations)-1]
+	if last.Kind != "StartContainer" || last.Operation.ID != "start container x-web-1" || len(last.Operation.Needs) != 2 || last.Operation.Subject.Name != "x-web-1" {
+		t.Errorf("the last: %+v", last)
 	}
 }
 
