@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -52,6 +53,9 @@ func newEngineRun(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if a.open == nil {
+				return replaceBy(t, engineProgram)
+			}
 			o := launch.ServeOptions{Open: a.open, Version: version, Idle: grace, Detach: detached, Log: logTo}
 			if readyFD > 0 {
 				o.Ready = os.NewFile(uintptr(readyFD), "ready")
@@ -67,6 +71,18 @@ func newEngineRun(a *app) *cobra.Command {
 		_ = f.MarkHidden(internal)
 	}
 	return cmd
+}
+
+// replaceBy goes on as the engine's own program, with the same arguments, environment and descriptors.
+func replaceBy(t launch.Target, program launch.Program) error {
+	path, err := program(t)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Exec(path, os.Args, os.Environ()); err != nil {
+		return fmt.Errorf("cannot run the engine's program %s: %w", path, err)
+	}
+	return nil
 }
 
 func idleTime(flag, env string) (time.Duration, error) {
@@ -137,7 +153,7 @@ func newEngineEnv(a *app) *cobra.Command {
 				return err
 			}
 			// Other tools cannot start an engine that has left because it was idle.
-			if err := launch.Hold(cmd.Context(), t); err != nil {
+			if err := launch.Hold(cmd.Context(), t, engineProgram); err != nil {
 				return err
 			}
 			fmt.Fprintf(a.out, "export DOCKER_HOST=%s\n", shellQuote(t.Host))

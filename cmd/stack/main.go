@@ -31,7 +31,7 @@ type app struct {
 	now     func() time.Time
 
 	global globalFlags
-	open   launch.Opener // how "engine run" opens the engine
+	open   launch.Opener // how "engine run" opens the engine; nil if another program has to
 }
 
 // process is the app of this process.

@@ -32,7 +32,7 @@ func (a *app) connect(ctx context.Context) (*session, error) {
 	}
 	s := &session{app: a, target: target}
 	if target.Embedded {
-		if s.lease, err = launch.Start(ctx, target); err != nil {
+		if s.lease, err = launch.Start(ctx, target, engineProgram); err != nil {
 			return nil, err
 		}
 	}

@@ -82,8 +82,11 @@ func (l *Lease) ask(method, path string) (Status, error) {
 	return s, json.NewDecoder(resp.Body).Decode(&s)
 }
 
+// Program finds the file to execute as the engine, with the arguments "engine run".
+type Program func(Target) (path string, err error)
+
 // Start connects to the embedded engine and starts it first if nobody listens.
-func Start(ctx context.Context, t Target) (*Lease, error) {
+func Start(ctx context.Context, t Target, program Program) (*Lease, error) {
 	lease, err := dial(ctx, t)
 	if !errors.Is(err, errAbsent) {
 		return lease, err
@@ -102,7 +105,7 @@ func Start(ctx context.Context, t Target) (*Lease, error) {
 	if lease, err = dial(ctx, t); !errors.Is(err, errAbsent) {
 		return lease, err
 	}
-	if err := spawn(ctx, t); err != nil {
+	if err := spawn(ctx, t, program); err != nil {
 		return nil, err
 	}
 	lease, err = dial(ctx, t)
@@ -119,14 +122,14 @@ var pastDeadline = time.Unix(1, 0)
 const readyFD = 3
 
 // spawn starts the engine in a session of its own and returns when it is ready.
-func spawn(ctx context.Context, t Target) error {
+func spawn(ctx context.Context, t Target, program Program) error {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("cannot start the engine: %w", err)
 	}
 	defer func() { _ = r.Close() }()
 	mark := logSize(t.LogFile())
-	cmd, err := command(t, w)
+	cmd, err := command(t, program, w)
 	if err != nil {
 		return errors.Join(err, w.Close())
 	}
@@ -155,12 +158,16 @@ func spawn(ctx context.Context, t Target) error {
 	}
 }
 
-func command(t Target, ready *os.File) (*exec.Cmd, error) {
+func command(t Target, program Program, ready *os.File) (*exec.Cmd, error) {
+	path, err := program(t)
+	if err != nil {
+		return nil, err
+	}
 	out, err := os.OpenFile(t.LogFile(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the engine's log: %w", err)
 	}
-	cmd := exec.Command("/proc/self/exe", "engine", "run", "--detached", fmt.Sprintf("--ready-fd=%d", readyFD))
+	cmd := exec.Command(path, "engine", "run", "--detached", fmt.Sprintf("--ready-fd=%d", readyFD))
 	cmd.Args[0] = os.Args[0]
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), "STACK_ROOT="+t.Root, "STACK_RUN="+t.Run)

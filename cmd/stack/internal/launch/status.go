@@ -72,8 +72,8 @@ func Ask(ctx context.Context, t Target) (Status, error) {
 }
 
 // Hold starts the embedded engine if need be and keeps it until it is told to stop.
-func Hold(ctx context.Context, t Target) error {
-	lease, err := Start(ctx, t)
+func Hold(ctx context.Context, t Target, program Program) error {
+	lease, err := Start(ctx, t, program)
 	if err != nil {
 		return err
 	}

@@ -1,3 +1,5 @@
+//go:build !split
+
 package main
 
 import (
@@ -26,3 +28,6 @@ func hasCgroupV2() bool {
 	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
 	return err == nil
 }
+
+// engineProgram is the program that is the engine: this one.
+func engineProgram(launch.Target) (string, error) { return "/proc/self/exe", nil }
