@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// fifty writes a project of n services of a usual size and returns its directory.
+// manyServices writes a project of n services of a usual size and returns its directory.
 func manyServices(tb testing.TB, n int) string {
 	var b strings.Builder
 	b.WriteString("services:\n")

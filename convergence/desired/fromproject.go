@@ -50,7 +50,7 @@ type serviceBuilder struct {
 
 // mistake records an error about the service's attribute at the path.
 func (s *serviceBuilder) mistake(problem, fix string, path ...string) {
-	s.b.errors = append(s.b.errors, s.b.project.Mistake(problem, fix, place(s.b.project, s.Name, path...)...))
+	s.b.errors = append(s.b.errors, s.b.project.Mistake(problem, fix, place(s.Name, path...)...))
 }
 
 func (b *builder) service(model types.ServiceConfig) {

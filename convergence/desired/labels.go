@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"stackrun.dev/stack/project"
 )
 
 // Labels by which Docker Compose and everything that reads its labels knows the parts of a project.
@@ -84,6 +82,7 @@ func (b *builder) containerName(service string, number int) string {
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-func place(p *project.Project, service string, path ...string) []string {
+// place is the path of a service's attribute.
+func place(service string, path ...string) []string {
 	return append([]string{"services", service}, path...)
 }

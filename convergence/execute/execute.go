@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -205,6 +204,3 @@ func withImage(c engine.CreateConfig, id string) engine.CreateConfig {
 	c.Config = &config
 	return c
 }
-
-// sortedNames is for messages.
-func sortedNames(m map[string]bool) []string { return slices.Sorted(maps.Keys(m)) }
