@@ -23,7 +23,7 @@ func onDockerd(t testing.TB) enginetest.Subject {
 		Engine: e,
 		Image:  enginetest.ImportImage(t, e),
 		Dial:   daemon.Dial,
-		Lacks:  enginetest.Lacks{UnendedLines: true},
+		Lacks:  enginetest.Lacks{UnendedLines: true, ExitCodesOfRestarted: true},
 	}
 }
 

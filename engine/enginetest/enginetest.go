@@ -31,6 +31,10 @@ type Subject struct {
 type Lacks struct {
 	// UnendedLines: its log driver ends every line, also one that the process did not end.
 	UnendedLines bool
+
+	// ExitCodesOfRestarted: who waits for an exit that a restart follows is told the exit code of the new run, which is 0,
+	// if the restart was faster than the answer.
+	ExitCodesOfRestarted bool
 }
 
 // Run runs the suite on one engine.
@@ -41,6 +45,7 @@ func Run(t *testing.T, start func(t testing.TB) Subject) {
 	}
 	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {
+			t.Parallel()
 			for _, c := range group.cases {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()

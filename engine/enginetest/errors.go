@@ -40,6 +40,11 @@ var errorCases = []testCase{
 			f.wantKind(what, call(), engine.ErrInvalid)
 		}
 	}},
+	{"a network driver that is not there is invalid", func(f *fixture) {
+		// Docker looks for a plugin for 15 seconds.
+		_, err := f.tryNetwork(f.name("n"), network.CreateOptions{Driver: "no-such-driver"})
+		f.wantKind("create", err, engine.ErrInvalid)
+	}},
 	{"what the state does not allow is a conflict", func(f *fixture) {
 		id := f.create()
 		f.wantKind("kill", f.ContainerKill(f.ctx, id, "KILL"), engine.ErrConflict)
@@ -126,7 +131,6 @@ func invalid(f *fixture, id string) map[string]func() error {
 		"mount target":   create(f.name("c"), bind("volume:relative")),
 		"signal":         func() error { return f.ContainerKill(f.ctx, id, "NONSENSE") },
 		"subnet":         makeNetwork(network.CreateOptions{IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: "10.1.2.3.4/24"}}}}),
-		"network driver": makeNetwork(network.CreateOptions{Driver: "no-such-driver"}),
 		"archive of files": func() error {
 			return f.CopyTo(f.ctx, id, "/tmp", strings.NewReader(strings.Repeat("no tar ", 200)), container.CopyToContainerOptions{})
 		},

@@ -32,6 +32,7 @@ set -e
 mount --make-rprivate /
 mount -t proc proc /proc
 ip link set lo up
+ip address add ` + resolver + `/32 dev lo
 "$@" &
 daemon=$!
 trap 'kill -TERM $daemon' TERM
@@ -47,6 +48,7 @@ type Daemon struct {
 	first   *exec.Cmd
 	exited  chan struct{}
 	netns   *os.File
+	names   net.PacketConn
 }
 
 // Start starts a daemon that ends with the test. Where there is no dockerd or no root, the test is skipped.
@@ -78,22 +80,12 @@ func Start(t testing.TB) *Daemon {
 
 // Dial connects to an address as seen from the daemon's network namespace: that is where published ports are.
 func (d *Daemon) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	type result struct {
-		conn net.Conn
-		err  error
-	}
-	done := make(chan result, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		if err := unix.Setns(int(d.netns.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- result{err: fmt.Errorf("cannot enter dockerd's network namespace: %w", err)}
-			return
-		}
-		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-		done <- result{conn, err}
-	}()
-	r := <-done
-	return r.conn, r.err
+	var conn net.Conn
+	err := d.inside(func() (err error) {
+		conn, err = new(net.Dialer).DialContext(ctx, network, addr)
+		return err
+	})
+	return conn, err
 }
 
 func (d *Daemon) start(path string) error {
@@ -114,6 +106,7 @@ func (d *Daemon) start(path string) error {
 	d.first = exec.Command("/bin/sh", "-c", script, "sh", path,
 		"--host", d.Host, "--config-file", d.file("config.json"), "--pidfile", d.file("pid"),
 		"--data-root", d.file("data"), "--exec-root", d.file("exec"),
+		"--dns", resolver,
 		"--cgroup-parent", "/"+d.cgroups, "--exec-opt", "native.cgroupdriver=cgroupfs")
 	d.first.Env = append(os.Environ(), "NOTIFY_SOCKET="+d.file("notify"))
 	d.first.Stdout, d.first.Stderr = log, log
@@ -129,7 +122,10 @@ func (d *Daemon) start(path string) error {
 	if err != nil {
 		return err
 	}
-	return d.awaitReady(ready)
+	if err := d.awaitReady(ready); err != nil {
+		return err
+	}
+	return d.serveNames()
 }
 
 // run starts the first process from a thread that lives as long as the process does: the signal that ends it with us is
@@ -176,6 +172,9 @@ func (d *Daemon) awaitReady(ready *net.UnixConn) error {
 func (d *Daemon) stop(t testing.TB) {
 	if d.first != nil && d.first.Process != nil {
 		d.end()
+	}
+	if d.names != nil {
+		d.names.Close()
 	}
 	if d.netns != nil {
 		d.netns.Close()
