@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -215,10 +216,9 @@ func TestAFailedStartBringsTheOldOnesBack(t *testing.T) {
 		up(t, f, d, plan.UpOptions{})
 		db, _ := f.find("x-db-1")
 		front, _ := f.find("x-web-1")
-		failing := true
+		var failed atomic.Bool
 		f.before = func(call string) error {
-			if failing && call == "start "+broken {
-				failing = false
+			if call == "start "+broken && failed.CompareAndSwap(false, true) {
 				return errInjected
 			}
 			return nil
