@@ -2,10 +2,12 @@ package embedded
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 
+	dockercontainer "github.com/docker/docker/api/types/container"
 	dockernet "github.com/docker/docker/api/types/network"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -26,6 +28,9 @@ func (a *attempt) network() error {
 		a.netns, err = os.Open(netnsPath(other.State.Pid))
 		return err
 	}
+	if err := a.refreshNetworks(); err != nil {
+		return err
+	}
 	ports, err := network.ParsePorts(r.Config.ExposedPorts, r.Host.PortBindings, r.Host.PublishAllPorts)
 	if err != nil {
 		return err
@@ -37,6 +42,25 @@ func (a *attempt) network() error {
 		return err
 	}
 	a.onFailure(func() error { return e.networks.Release(r.ID) })
+	return nil
+}
+
+// refreshNetworks follows networks that were removed and made again under their names while the container did not run.
+func (a *attempt) refreshNetworks() error {
+	fresh := maps.Clone(a.record.Endpoints)
+	for name, asked := range fresh {
+		id, _, err := a.engine.networks.Resolve(name)
+		if err != nil {
+			return err
+		}
+		if id != asked.NetworkID {
+			endpoint := asked.Copy()
+			endpoint.NetworkID = id
+			fresh[name] = endpoint
+		}
+	}
+	a.record.Endpoints = fresh
+	a.container.Change(func(r *container.Record) { r.Endpoints = fresh })
 	return nil
 }
 
@@ -133,11 +157,18 @@ func dnsNames(r *container.Record, aliases []string) []string {
 	return names
 }
 
+// withoutLinks takes out what is done by the name server and by /etc/hosts, not by the process's specification.
+func withoutLinks(h *dockercontainer.HostConfig) *dockercontainer.HostConfig {
+	plain := *h
+	plain.Links = nil
+	return &plain
+}
+
 // spec makes the runtime specification.
 func (a *attempt) spec(mounts []specs.Mount) (*specs.Spec, error) {
 	e, r := a.engine, &a.record
 	in := spec.Input{
-		ID: r.ID, Hostname: r.Config.Hostname, Config: r.Config, Host: r.Host, Mounts: mounts,
+		ID: r.ID, Hostname: r.Config.Hostname, Config: r.Config, Host: withoutLinks(r.Host), Mounts: mounts,
 		CgroupsPath: cgroupPath(r), CgroupV2: unifiedCgroups(),
 	}
 	if r.Host.NetworkMode.IsContainer() {

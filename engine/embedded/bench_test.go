@@ -60,3 +60,33 @@ func each(b *testing.B, n int, do func(i int) error) {
 	}
 	all.Wait()
 }
+
+// BenchmarkOpen opens an engine over containers that run.
+func BenchmarkOpen(b *testing.B) {
+	for _, n := range []int{0, 50} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			dir := b.TempDir()
+			e := openAt(b, dir)
+			image := enginetest.ImportImage(b, e)
+			if _, err := e.NetworkCreate(b.Context(), "bench", dockernet.CreateOptions{}); err != nil {
+				b.Fatal(err)
+			}
+			each(b, n, func(i int) error { return up(b, e, image, fmt.Sprintf("bench-%d", i)) })
+			closeEngine(b, e)
+			for b.Loop() {
+				e = openAt(b, dir)
+				b.StopTimer()
+				closeEngine(b, e)
+				b.StartTimer()
+			}
+			e = openAt(b, dir)
+			defer closeEngine(b, e)
+			each(b, n, func(i int) error {
+				return e.ContainerRemove(b.Context(), fmt.Sprintf("bench-%d", i), dockercontainer.RemoveOptions{Force: true})
+			})
+			if err := e.NetworkRemove(b.Context(), "bench"); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+}

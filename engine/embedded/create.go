@@ -77,7 +77,7 @@ func (e *Engine) newRecord(cfg engine.CreateConfig, img image.Image) (container.
 	if err != nil {
 		return none, err
 	}
-	if err := spec.Validate(config, host); err != nil {
+	if err := spec.Validate(config, withoutLinks(host)); err != nil {
 		return none, err
 	}
 	if _, err := network.ParsePorts(config.ExposedPorts, host.PortBindings, host.PublishAllPorts); err != nil {

@@ -74,7 +74,8 @@ type Engine struct {
 	waiting   attachTable
 	busy      busyCounter
 	restarts  restartTable
-	strangers sync.Map     // IDs of processes without a record that were killed
+	strangers sync.Map // IDs of processes without a record that were killed
+	volumeUse volumeUse
 	volumeMu  sync.RWMutex // held for writing to remove a volume, for reading to begin using one
 
 	background context.Context // ends when the engine is closed

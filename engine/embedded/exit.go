@@ -67,8 +67,9 @@ func (e *Engine) finish(ctx context.Context, c *container.Container, status runt
 		return nil
 	}
 	e.stopMonitor(c.ID)
-	err := e.giveBack(ctx, c.ID)
-	if record := c.Record(); hasUserNetwork(&record) {
+	running := c.Record()
+	err := errors.Join(e.giveBack(ctx, c.ID), e.releaseVolumes(&running))
+	if hasUserNetwork(&running) {
 		e.pushNames(ctx)
 	}
 	c.Change(func(r *container.Record) {

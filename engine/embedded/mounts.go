@@ -25,6 +25,8 @@ func (a *attempt) mounts() ([]specs.Mount, error) {
 	if err := e.makeVolumes(r); err != nil {
 		return nil, err
 	}
+	e.volumeUse.begin(r)
+	a.onFailure(func() error { return e.releaseVolumes(r) })
 	var all []specs.Mount
 	for _, m := range r.Mounts {
 		var resolved specs.Mount

@@ -2,6 +2,8 @@ package embedded
 
 import (
 	"context"
+	"path/filepath"
+	"slices"
 	"sync"
 
 	"stackrun.dev/stack/engine/embedded/container"
@@ -11,6 +13,8 @@ import (
 type pins struct {
 	mu  sync.Mutex
 	all map[string]pin // by container ID
+
+	mountpoints mountpoints
 }
 
 type pin struct {
@@ -18,7 +22,8 @@ type pin struct {
 	release func()
 }
 
-// layers returns the container's image layers, the uppermost first, and keeps them from being collected.
+// layers returns the container's image layers, the uppermost first and below them the layer of mount points, and keeps
+// them from being collected.
 func (e *Engine) layers(ctx context.Context, r *container.Record) ([]string, error) {
 	e.pins.mu.Lock()
 	held, ok := e.pins.all[r.ID]
@@ -26,10 +31,15 @@ func (e *Engine) layers(ctx context.Context, r *container.Record) ([]string, err
 	if ok {
 		return held.lower, nil
 	}
-	lower, release, err := e.snapshots.Lower(ctx, r.Snapshot)
+	floor, err := e.pins.mountpoints.layer(filepath.Join(e.opts.Root, "mountpoints"))
 	if err != nil {
 		return nil, err
 	}
+	image, release, err := e.snapshots.Lower(ctx, r.Snapshot)
+	if err != nil {
+		return nil, err
+	}
+	lower := append(slices.Clip(image), floor)
 	e.pins.mu.Lock()
 	defer e.pins.mu.Unlock()
 	if held, ok := e.pins.all[r.ID]; ok {

@@ -173,7 +173,7 @@ func (a *attempt) process(s *specs.Spec) runtime.Container {
 	dir := a.engine.dir(r.ID)
 	c := runtime.Container{
 		ID: r.ID, Group: groupName(r.Group()), Spec: s,
-		Rootfs:   runtime.Rootfs{Lower: a.lower, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work"), ReadOnly: r.Host.ReadonlyRootfs},
+		Rootfs:   runtime.Rootfs{Lower: a.lower, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work")},
 		Terminal: r.Config.Tty, ConsoleSize: r.Host.ConsoleSize, OpenStdin: r.Config.OpenStdin, StdinOnce: r.Config.StdinOnce,
 		Log: a.engine.logConfig(r), User: r.Config.User, GroupAdd: r.Host.GroupAdd,
 		Init: r.Host.Init != nil && *r.Host.Init, NetNS: a.netns,

@@ -36,6 +36,8 @@ func (e *Engine) takeOver(ctx context.Context) error {
 		changed[c] = e.reconcile(c, there)
 		if c.State().Active() {
 			active = append(active, c.ID)
+			record := c.Record()
+			e.volumeUse.begin(&record)
 		}
 		e.busy.note(c.ID, c.State())
 	}
