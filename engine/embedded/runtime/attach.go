@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -22,24 +23,25 @@ func (r *Runtime) Attach(ctx context.Context, id string, s Streams, detachKeys [
 	if err != nil {
 		return err
 	}
-	a := &attachment{container: c, streams: s, name: rand.Text(), detached: make(chan struct{})}
+	a := &attachment{
+		container: c, streams: s, name: rand.Text(), cut: make(chan struct{}), detached: make(chan struct{}),
+	}
+	p, err := a.begin()
+	if err != nil {
+		return err
+	}
 	defer a.forget()
-	first := true
+	a.feed(detachKeys)
+	if s.Attached != nil {
+		s.Attached()
+	}
 	for {
-		p, err := a.connect()
-		if err != nil {
-			return err
-		}
-		if first {
-			first = false
-			a.feed(detachKeys)
-			if s.Attached != nil {
-				s.Attached()
-			}
-		}
 		again, err := a.wait(ctx, p)
 		if !again {
 			return err
+		}
+		if p = a.takeNext(); p == nil {
+			return a.container.afterLoss()
 		}
 	}
 }
@@ -49,43 +51,92 @@ type attachment struct {
 	container *container
 	streams   Streams
 	name      string
-	client    *client
-	cut       chan struct{}
+	cut       chan struct{} // closed when it was too slow
+	cutOff    sync.Once
 	detached  chan struct{}
+
+	mu     sync.Mutex
+	client *client // whose shim has the other ends
+	next   *pumps  // to a new shim
 }
 
-func (a *attachment) connect() (*pumps, error) {
+// begin attaches for the first time.
+func (a *attachment) begin() (p *pumps, err error) {
 	c := a.container
-	p := &pumps{}
-	err := errors.Join(p.output(protocol.FileStdout, a.streams.Stdout), p.output(protocol.FileStderr, a.streams.Stderr))
-	if err != nil {
-		p.close()
-		return nil, err
-	}
-	a.cut = make(chan struct{})
-	c.mu.Lock()
-	c.cut[a.name] = a.cut
-	c.mu.Unlock()
-	err = c.group.with(func(client *client) error {
-		a.client = client
-		_, err := client.call(protocol.MethodAttach, protocol.AttachRequest{
-			Ref: protocol.Ref{ID: c.id, Exec: a.name}, Lossless: a.streams.Lossless, Files: p.roles,
-		}, nil, p.theirs...)
+	err = c.group.with(func(to *client) error {
+		p, err = a.connect(to)
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.attached[a.name] = a
+	c.mu.Unlock()
+	return p, nil
+}
+
+func (a *attachment) connect(to *client) (*pumps, error) {
+	p := &pumps{}
+	err := errors.Join(p.output(protocol.FileStdout, a.streams.Stdout), p.output(protocol.FileStderr, a.streams.Stderr))
+	if err == nil {
+		_, err = to.call(protocol.MethodAttach, protocol.AttachRequest{
+			Ref: protocol.Ref{ID: a.container.id, Exec: a.name}, Lossless: a.streams.Lossless, Files: p.roles,
+		}, nil, p.theirs...)
+	}
 	p.sent()
 	if err != nil {
 		p.close()
 		return nil, err
 	}
+	a.mu.Lock()
+	a.client = to
+	a.mu.Unlock()
 	p.start()
 	return p, nil
 }
 
+// reattach connects everybody who was attached to a new shim, before that begins to read. Who cannot be connected
+// learns it when he looks for the connection.
+func (c *container) reattach(to *client) {
+	c.mu.Lock()
+	all := make([]*attachment, 0, len(c.attached))
+	for _, a := range c.attached {
+		all = append(all, a)
+	}
+	c.mu.Unlock()
+	for _, a := range all {
+		if p, err := a.connect(to); err == nil {
+			a.mu.Lock()
+			a.next = p
+			a.mu.Unlock()
+		}
+	}
+}
+
+func (a *attachment) takeNext() *pumps {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.next
+	a.next = nil
+	return p
+}
+
+// afterLoss explains to an attached client that it could not be attached again.
+func (c *container) afterLoss() error {
+	if c.status() == Stopped {
+		return nil
+	}
+	return engine.Errorf(engine.ErrUnavailable, "the connection to container %s was lost", c.id)
+}
+
 func (a *attachment) forget() {
 	a.container.mu.Lock()
-	defer a.container.mu.Unlock()
-	delete(a.container.cut, a.name)
+	delete(a.container.attached, a.name)
+	a.container.mu.Unlock()
+	if p := a.takeNext(); p != nil {
+		p.close()
+	}
 }
 
 // wait returns again if the shim died and another one has the container.
@@ -131,13 +182,17 @@ func (a *attachment) afterEnd(ctx context.Context, c *container) (again bool, er
 		return false, a.tooSlow()
 	case <-c.exited:
 		return false, nil
-	case <-a.client.lost:
+	case <-a.lost():
 	}
 	// When this returns, a successor has the container.
-	if err := c.group.with(func(*client) error { return nil }); err != nil {
-		return false, err
-	}
-	return c.status() != Stopped, nil
+	err = c.group.with(func(*client) error { return nil })
+	return err == nil, err
+}
+
+func (a *attachment) lost() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.client.lost
 }
 
 func (a *attachment) tooSlow() error {

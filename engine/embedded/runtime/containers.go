@@ -24,14 +24,14 @@ type container struct {
 	stdinOnce bool
 	kept      map[protocol.FileRole]*os.File // what keeps its streams and its exit status should the shim die
 	execs     map[string]*execution
-	cut       map[string]chan struct{} // attachments, closed when they were too slow
-	exited    chan struct{}            // closed when it has stopped
+	attached  map[string]*attachment
+	exited    chan struct{} // closed when it has stopped
 }
 
 func newContainer(id string, g *group) *container {
 	return &container{
 		id: id, group: g, state: protocol.State{ID: id, Status: Created},
-		execs: map[string]*execution{}, cut: map[string]chan struct{}{}, exited: make(chan struct{}),
+		execs: map[string]*execution{}, attached: map[string]*attachment{}, exited: make(chan struct{}),
 	}
 }
 

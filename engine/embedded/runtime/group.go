@@ -73,6 +73,7 @@ func (g *group) greet(conn *protocol.Conn) (*client, error) {
 			conn.Close()
 			return nil, err
 		}
+		ct.reattach(c)
 	}
 	var hello protocol.HelloReply
 	if _, err := c.call(protocol.MethodHello, protocol.HelloRequest{Version: protocol.Version}, &hello); err != nil {

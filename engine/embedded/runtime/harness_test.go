@@ -74,7 +74,14 @@ func newWorld(tb testing.TB) *world {
 	if _, err := binary.ReadFile("binary/stack-shim"); err != nil {
 		tb.Skip("needs the shim: make build")
 	}
-	w.opts = Options{RunDir: filepath.Join(w.dir, "run"), StateDir: filepath.Join(w.dir, "state"), OnEvent: w.event}
+	run := filepath.Join(w.dir, "run")
+	if _, bench := tb.(*testing.B); bench { // a host's /run is in memory
+		var err error
+		run, err = os.MkdirTemp("/dev/shm", "stack")
+		must(tb, err)
+		tb.Cleanup(func() { os.RemoveAll(run) })
+	}
+	w.opts = Options{RunDir: run, StateDir: filepath.Join(w.dir, "state"), OnEvent: w.event}
 	w.open()
 	tb.Cleanup(w.end)
 	return w

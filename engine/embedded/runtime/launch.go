@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -19,13 +20,14 @@ import (
 
 // sealedProgram puts the shim's program into memory that nobody can write, not even a container that gets hold of it.
 func sealedProgram() (*os.File, error) {
-	content, err := binary.ReadFile("binary/stack-shim")
+	content, err := binary.Open("binary/stack-shim")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, engine.Errorf(engine.ErrUnsupported, "cannot run containers: this build has no shim; build it with make build")
 	}
 	if err != nil {
 		return nil, err
 	}
+	defer content.Close()
 	const exec = 0x10 // MFD_EXEC, since Linux 6.3; before, every memfd is executable
 	fd, err := unix.MemfdCreate("stack-shim", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|exec)
 	if errors.Is(err, unix.EINVAL) {
@@ -35,7 +37,7 @@ func sealedProgram() (*os.File, error) {
 		return nil, os.NewSyscallError("memfd_create", err)
 	}
 	f := os.NewFile(uintptr(fd), "stack-shim")
-	if _, err = f.Write(content); err == nil {
+	if _, err = io.Copy(f, content); err == nil {
 		err = f.Chmod(0o511)
 	}
 	if err == nil {

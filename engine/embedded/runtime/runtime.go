@@ -268,9 +268,8 @@ func (r *Runtime) handle(g *group, m protocol.Message) {
 		r.events.put(Event{Kind: ExecExited, ID: c.id, ExecID: e.Exec, Status: e.Status})
 	case protocol.EventCutOff:
 		c.mu.Lock()
-		if ch := c.cut[e.Exec]; ch != nil {
-			close(ch)
-			delete(c.cut, e.Exec)
+		if a := c.attached[e.Exec]; a != nil {
+			a.cutOff.Do(func() { close(a.cut) })
 		}
 		c.mu.Unlock()
 	}

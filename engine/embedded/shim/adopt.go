@@ -22,19 +22,21 @@ func (s *Shim) loadRecords() error {
 	}
 	for _, e := range entries {
 		rec, err := s.readRecord(e.Name())
-		if err != nil { // written as a whole or not at all, so nothing was begun
+		if errors.Is(err, errNoRecord) { // so nothing else was done
 			err = os.RemoveAll(s.cfg.Dir.Container(e.Name()))
-			if err != nil {
-				return err
+			if err == nil {
+				continue
 			}
-			continue
 		}
-		if rec.exit == nil || rec.Request.Bound || rec.Status == creating {
+		if err != nil {
+			return err
+		}
+		if rec.Exit == nil || rec.Request.Bound || rec.Status == creating {
 			s.lost[e.Name()] = rec
 			continue
 		}
 		c := s.revive(rec)
-		c.status, c.exit = protocol.Stopped, *rec.exit
+		c.status, c.exit = protocol.Stopped, *rec.Exit
 		c.init, _ = libcontainer.Load(s.cfg.Dir.States(), c.id) // nil if its files are gone, which delete knows
 		close(c.done)
 		s.containers[c.id] = c
@@ -45,8 +47,8 @@ func (s *Shim) loadRecords() error {
 // revive makes a container of its record.
 func (s *Shim) revive(rec *record) *container {
 	return &container{
-		shim: s, id: rec.Request.ID, bound: rec.Request.Bound, status: rec.Status, pid: rec.Pid, startTime: rec.Started,
-		startedAt: rec.At, user: rec.User, execs: map[string]*pidfd.Process{}, done: make(chan struct{}),
+		shim: s, id: rec.Request.ID, bound: rec.Request.Bound, command: commandOf(&rec.Request), status: rec.Status, pid: rec.Pid, startTime: rec.Started,
+		adopted: true, startedAt: rec.At, user: *rec.User, execs: map[string]*pidfd.Process{}, done: make(chan struct{}),
 	}
 }
 
@@ -71,7 +73,8 @@ func (s *Shim) adoptRequest(r protocol.AdoptRequest, files []*os.File) (any, err
 	return state, nil
 }
 
-// adoptRest adopts what nobody kept files for.
+// adoptRest adopts what nobody kept files for, and begins to read what the adopted containers write: whoever was
+// attached to them is so again.
 func (s *Shim) adoptRest() {
 	s.mu.Lock()
 	lost := s.lost
@@ -79,6 +82,13 @@ func (s *Shim) adoptRest() {
 	s.mu.Unlock()
 	for _, rec := range lost {
 		s.adopt(rec, nil)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.containers {
+		if c.stdio != nil && c.adopted {
+			c.stdio.resume()
+		}
 	}
 }
 
@@ -111,10 +121,11 @@ func (c *container) adopt(rec *record, kept map[protocol.FileRole]*os.File) (err
 		var log Log
 		log, err = c.openLog(&rec.Request)
 		problems = append(problems, err)
-		c.stdio.run(log)
+		c.stdio.log = log
 	}
 	problems = append(problems, err)
 	if c.process == nil {
+		c.stdio.resume() // what is left in the pipes
 		c.ended(pidfd.Exit(0, pidfd.ErrUnknown))
 		return errors.Join(problems...)
 	}

@@ -17,10 +17,13 @@ import (
 
 // container is one container from the beginning of its creation to its deletion.
 type container struct {
-	shim  *Shim
-	id    string
-	bound bool
-	init  *libcontainer.Container // nil while it is made, and if it could not be adopted
+	shim    *Shim
+	id      string
+	bound   bool
+	adopted bool // from a predecessor
+
+	command string                  // for messages
+	init    *libcontainer.Container // nil while it is made, and if it could not be adopted
 
 	op sync.Mutex // one operation at a time; held longer than mu and taken before it
 
@@ -214,15 +217,10 @@ func (s *Shim) setNetworks(r protocol.NetworksRequest) error {
 	}
 	c.op.Lock()
 	defer c.op.Unlock()
-	rec, err := s.readRecord(c.id)
-	if err != nil {
-		return err
-	}
-	if rec.Request.Resolver == nil || c.resolver == nil {
+	if c.resolver == nil {
 		return protocol.Errorf(protocol.Conflict, "container %s has no name server", c.id)
 	}
-	rec.Request.Resolver.Networks = r.Networks
-	if err := s.writeRecord(rec); err != nil {
+	if err := c.note(step{Networks: &r.Networks}); err != nil {
 		return err
 	}
 	c.resolver.SetNetworks(r.Networks)

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,21 +20,21 @@ import (
 )
 
 // create makes a container, up to the point where its first process waits for Start. If it fails nothing is left.
-func (s *Shim) create(cn *conn, r *protocol.CreateRequest, files []*os.File, out *attached) (any, error) {
+func (s *Shim) create(cn *conn, r *protocol.CreateRequest, raw json.RawMessage, files []*os.File, out *attached) (any, error) {
 	byRole, err := protocol.ByRole(r.Files, files)
 	if err != nil {
 		return nil, err
 	}
 	defer protocol.CloseAll(files)
 	c := &container{
-		shim: s, id: r.ID, bound: r.Bound, status: creating, execs: map[string]*pidfd.Process{}, done: make(chan struct{}),
+		shim: s, id: r.ID, bound: r.Bound, command: commandOf(r), status: creating, execs: map[string]*pidfd.Process{}, done: make(chan struct{}),
 	}
 	c.op.Lock()
 	defer c.op.Unlock()
 	if err := s.register(c); err != nil {
 		return nil, err
 	}
-	if err := c.create(r, byRole); err != nil {
+	if err := c.create(r, raw, byRole); err != nil {
 		return nil, errors.Join(err, s.forget(c))
 	}
 	if r.Bound {
@@ -44,6 +45,14 @@ func (s *Shim) create(cn *conn, r *protocol.CreateRequest, files []*os.File, out
 		}
 	}
 	return protocol.CreateReply{Pid: c.pid, Files: c.hold(out)}, nil
+}
+
+// commandOf is the program that the request names, for messages.
+func commandOf(r *protocol.CreateRequest) string {
+	if r.Spec == nil || r.Spec.Process == nil || len(r.Spec.Process.Args) == 0 {
+		return ""
+	}
+	return r.Spec.Process.Args[0]
 }
 
 func (s *Shim) register(c *container) error {
@@ -79,12 +88,11 @@ func (s *Shim) hold(r protocol.Ref, out *attached) (any, error) {
 	return protocol.HoldReply{Files: c.hold(out)}, nil
 }
 
-func (c *container) create(r *protocol.CreateRequest, files map[protocol.FileRole]*os.File) (err error) {
+func (c *container) create(r *protocol.CreateRequest, raw json.RawMessage, files map[protocol.FileRole]*os.File) (err error) {
 	if err := os.Mkdir(c.dir(), 0o700); err != nil {
 		return err
 	}
-	rec := &record{Status: creating, Request: *r}
-	if err := c.shim.writeRecord(rec); err != nil {
+	if err := c.begin(raw); err != nil {
 		return err
 	}
 	defer func() {
@@ -100,11 +108,11 @@ func (c *container) create(r *protocol.CreateRequest, files map[protocol.FileRol
 			return err
 		}
 	}
-	if err := c.launch(r, rec, files); err != nil {
+	if err := c.launch(r, files); err != nil {
 		return err
 	}
-	rec.Status, rec.Pid, rec.Started, rec.User = protocol.Created, c.pid, c.startTime, c.user
-	if err := c.shim.writeRecord(rec); err != nil {
+	created := step{Status: protocol.Created, Pid: c.pid, Started: c.startTime, User: &c.user}
+	if err := c.note(created); err != nil {
 		c.kill()
 		<-c.done
 		return errors.Join(err, c.init.Destroy())
@@ -123,7 +131,7 @@ func (c *container) release() {
 
 // launch mounts the root file system, has libcontainer make the first process in it, and unmounts it: the process has
 // its own mount of it by then.
-func (c *container) launch(r *protocol.CreateRequest, rec *record, files map[protocol.FileRole]*os.File) error {
+func (c *container) launch(r *protocol.CreateRequest, files map[protocol.FileRole]*os.File) error {
 	root, err := rootfs.Open(r.Rootfs)
 	if err != nil {
 		return err
@@ -266,21 +274,17 @@ func (c *container) start() error {
 	if err := c.expect("start", protocol.Created); err != nil {
 		return err
 	}
-	rec, err := c.shim.readRecord(c.id)
-	if err != nil {
-		return err
-	}
-	rec.Status, rec.At = protocol.Running, time.Now().UTC()
-	if err := c.shim.writeRecord(rec); err != nil {
+	running := step{Status: protocol.Running, At: time.Now().UTC()}
+	if err := c.note(running); err != nil {
 		return err
 	}
 	if err := c.init.Exec(); err != nil {
 		return fmt.Errorf("cannot start container %s: %w", c.id, err)
 	}
-	err = c.awaitExecuted(rec.Request.Spec.Process.Args)
+	err := c.awaitExecuted()
 	c.mu.Lock()
 	c.failed = err != nil
-	c.startedAt = rec.At
+	c.startedAt = running.At
 	if c.status == protocol.Created {
 		c.status = protocol.Running
 	}
@@ -291,16 +295,16 @@ func (c *container) start() error {
 	return err
 }
 
-func (c *container) awaitExecuted(args []string) error {
+func (c *container) awaitExecuted() error {
 	if c.executed == nil {
 		return nil
 	}
 	defer c.executed.Close()
-	return startError(args, stub.Wait(c.executed))
+	return startError(c.command, stub.Wait(c.executed))
 }
 
-// startError explains why the command args could not be executed, with Docker's exit codes.
-func startError(args []string, err error) error {
+// startError explains why a command could not be executed, with Docker's exit codes.
+func startError(command string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -311,15 +315,15 @@ func startError(args []string, err error) error {
 		return err
 	case failed.Doing != "":
 		e.Code = 125
-		e.Text = fmt.Sprintf("cannot start %q: %v", args[0], err)
+		e.Text = fmt.Sprintf("cannot start %q: %v", command, err)
 	case failed.Errno == syscall.ENOENT:
 		e.Code = 127
-		e.Text = fmt.Sprintf("cannot execute %q: no such file or directory", args[0])
-		if filepath.Base(args[0]) == args[0] {
-			e.Text = fmt.Sprintf("cannot execute %q: executable file not found in $PATH", args[0])
+		e.Text = fmt.Sprintf("cannot execute %q: no such file or directory", command)
+		if filepath.Base(command) == command {
+			e.Text = fmt.Sprintf("cannot execute %q: executable file not found in $PATH", command)
 		}
 	default:
-		e.Text = fmt.Sprintf("cannot execute %q: %v", args[0], failed.Errno)
+		e.Text = fmt.Sprintf("cannot execute %q: %v", command, failed.Errno)
 	}
 	return e
 }

@@ -30,6 +30,9 @@ func (s *Shim) exec(r protocol.ExecRequest, files []*os.File, out *attached) (an
 	if err != nil {
 		return nil, err
 	}
+	if len(r.Args) == 0 {
+		return nil, protocol.Errorf(protocol.Invalid, "there is no command to run")
+	}
 	if err := c.expect("run a command in", protocol.Running); err != nil {
 		return nil, err
 	}
@@ -64,7 +67,7 @@ func (c *container) startExec(r *protocol.ExecRequest, p *process, files map[pro
 	if err != nil {
 		return nil, err
 	}
-	if err := startError(r.Args, stub.Wait(p.executed)); err != nil {
+	if err := startError(r.Args[0], stub.Wait(p.executed)); err != nil {
 		c.mu.Lock()
 		delete(c.execs, r.Exec)
 		c.mu.Unlock()
@@ -91,7 +94,7 @@ func (c *container) startSetns(r *protocol.ExecRequest, p *process) (*pidfd.Proc
 	defer c.shim.starts.RUnlock()
 	if err := p.start(c.init); err != nil {
 		if len(p.ExtraFiles) == 0 {
-			err = explainSetns(r.Args, err)
+			err = explainSetns(r.Args[0], err)
 		}
 		return nil, err
 	}
@@ -110,13 +113,13 @@ func (c *container) startSetns(r *protocol.ExecRequest, p *process) (*pidfd.Proc
 }
 
 // explainSetns finds in libcontainer's words what Docker has exit codes for; the stub would have told.
-func explainSetns(args []string, err error) error {
+func explainSetns(command string, err error) error {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "executable file not found"), strings.Contains(text, "no such file or directory"):
-		return startError(args, &stub.Error{Errno: syscall.ENOENT})
+		return startError(command, &stub.Error{Errno: syscall.ENOENT})
 	case strings.Contains(text, "permission denied"):
-		return startError(args, &stub.Error{Errno: syscall.EACCES})
+		return startError(command, &stub.Error{Errno: syscall.EACCES})
 	}
 	return err
 }
@@ -138,7 +141,7 @@ func (c *container) execPlan(r *protocol.ExecRequest) (*plan, identity, error) {
 	if r.Privileged {
 		process.Capabilities, process.NoNewPrivileges, process.ApparmorProfile = allCapabilities(), false, ""
 	}
-	user := rec.User
+	user := *rec.User
 	if r.User != "" {
 		if user, err = c.lookUp(r.User, rec.Request.GroupAdd, &process.User); err != nil {
 			return nil, user, err

@@ -36,7 +36,7 @@ func (c *container) ended(exit protocol.ExitStatus) {
 	if c.process != nil {
 		c.process.Close()
 	}
-	if err := c.shim.writeExit(c.id, exit); err != nil {
+	if err := c.note(step{Status: protocol.Stopped, Exit: &exit}); err != nil {
 		fmt.Fprintf(os.Stderr, "container %s: cannot record the exit: %v\n", c.id, err)
 	}
 	c.mu.Lock()

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -11,16 +12,22 @@ import (
 	"stackrun.dev/stack/engine/embedded/shim/protocol"
 )
 
-// record is what a successor needs to know of a container. It is written before each step that it tells of.
+// record is what a successor needs to know of a container. Its file is a journal: the request, then one line for each
+// step, written before the step is taken or told. A line that was cut off was not told to anybody.
 type record struct {
-	Status  protocol.Status
-	Pid     int    `json:",omitempty"`
-	Started uint64 `json:",omitempty"` // pidfd.StartTime of the process
-	User    identity
-	At      time.Time `json:",omitzero"` // when the command was executed
 	Request protocol.CreateRequest
+	step
+}
 
-	exit *protocol.ExitStatus // of a stopped one; a file of its own, because it is written last
+// step is one line of the journal. What is empty stays as it was.
+type step struct {
+	Status   protocol.Status      `json:",omitempty"`
+	Pid      int                  `json:",omitempty"`
+	Started  uint64               `json:",omitempty"` // pidfd.StartTime of the process
+	User     *identity            `json:",omitempty"`
+	At       time.Time            `json:",omitzero"` // when the command was executed
+	Networks *[]string            `json:",omitempty"`
+	Exit     *protocol.ExitStatus `json:",omitempty"`
 }
 
 // creating is the status of a container whose creation was not acknowledged.
@@ -28,46 +35,64 @@ const creating protocol.Status = "creating"
 
 const (
 	recordFile = "record"
-	exitFile   = "exit"
 	rootDir    = "rootfs"
 )
 
-func (s *Shim) writeRecord(r *record) error {
-	b, err := json.Marshal(r)
-	if err != nil {
+func (c *container) recordPath() string { return filepath.Join(c.dir(), recordFile) }
+
+// begin begins the journal with the request as it came.
+func (c *container) begin(request json.RawMessage) error {
+	var line bytes.Buffer
+	if err := json.Compact(&line, request); err != nil { // without line ends
 		return err
 	}
-	return writeFile(filepath.Join(s.cfg.Dir.Container(r.Request.ID), recordFile), b)
+	line.WriteByte('\n')
+	return os.WriteFile(c.recordPath(), line.Bytes(), 0o600)
 }
 
-func (s *Shim) writeExit(id string, exit protocol.ExitStatus) error {
-	b, err := json.Marshal(exit)
+// note adds a step to the journal.
+func (c *container) note(s step) error {
+	line, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(s.cfg.Dir.Container(id), exitFile), b)
+	f, err := os.OpenFile(c.recordPath(), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(line, '\n'))
+	return errors.Join(err, f.Close())
 }
+
+// errNoRecord says that a journal was not even begun.
+var errNoRecord = errors.New("no record")
 
 func (s *Shim) readRecord(id string) (*record, error) {
-	dir := s.cfg.Dir.Container(id)
-	var r record
-	if err := readJSON(filepath.Join(dir, recordFile), &r); err != nil {
-		return nil, err
+	b, err := os.ReadFile(filepath.Join(s.cfg.Dir.Container(id), recordFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errNoRecord
 	}
-	var exit protocol.ExitStatus
-	err := readJSON(filepath.Join(dir, exitFile), &exit)
-	if err == nil {
-		r.exit = &exit
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return &r, nil
-}
-
-func readJSON(path string, v any) error {
-	b, err := os.ReadFile(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return json.Unmarshal(b, v)
+	first, rest, whole := bytes.Cut(b, []byte("\n"))
+	if !whole {
+		return nil, errNoRecord
+	}
+	r := &record{step: step{Status: creating, User: &identity{}}}
+	if err := json.Unmarshal(first, &r.Request); err != nil {
+		return nil, err
+	}
+	for line := range bytes.Lines(rest) {
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break
+		}
+		if err := json.Unmarshal(line, &r.step); err != nil {
+			return nil, err
+		}
+	}
+	if r.Networks != nil && r.Request.Resolver != nil {
+		r.Request.Resolver.Networks = *r.Networks
+	}
+	return r, nil
 }

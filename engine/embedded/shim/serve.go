@@ -124,7 +124,7 @@ func (s *Shim) call(c *conn, m protocol.Message, files []*os.File) (reply any, o
 	case protocol.MethodAdopt:
 		return with(m, func(r protocol.AdoptRequest) (any, error) { return s.adoptRequest(r, files) }, &out)
 	case protocol.MethodCreate:
-		return with(m, func(r protocol.CreateRequest) (any, error) { return s.create(c, &r, files, &out) }, &out)
+		return with(m, func(r protocol.CreateRequest) (any, error) { return s.create(c, &r, m.Body, files, &out) }, &out)
 	case protocol.MethodExec:
 		return with(m, func(r protocol.ExecRequest) (any, error) { return s.exec(r, files, &out) }, &out)
 	case protocol.MethodAttach:

@@ -32,6 +32,7 @@ type stdio struct {
 	stdin   *os.File // nil if there is none, or it was closed
 	outputs map[protocol.FileRole]*output
 	log     Log
+	reading bool
 }
 
 // childFiles are the container's side. They are closed when it has them.
@@ -149,6 +150,18 @@ func (s *stdio) setConsole(f *os.File) error {
 // run begins to read, and to write the log if there is one.
 func (s *stdio) run(log Log) {
 	s.log = log
+	s.resume()
+}
+
+// resume begins to read, if nobody does yet.
+func (s *stdio) resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reading {
+		return
+	}
+	s.reading = true
+	log := s.log
 	for role, out := range s.outputs {
 		var w io.WriteCloser
 		if log != nil {

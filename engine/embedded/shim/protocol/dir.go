@@ -17,7 +17,7 @@ import (
 //	sock      where it listens
 //	log       what it has to complain about
 //	names     the tables of the name servers
-//	c/ID/     one container: record, exit, in, out, err, rootfs
+//	c/ID/     one container: record, in, out, err, rootfs
 //	state/ID/ libcontainer's own files
 type Dir string
 

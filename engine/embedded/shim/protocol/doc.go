@@ -14,7 +14,8 @@
 //
 // The first request on a connection is Hello. Its reply tells the shim's Version. An engine of another version may send
 // Hello and Hold, which never change, and then replaces the shim by one of its own: it kills it, starts a new one and
-// hands it, with Adopt, what Hold gave. Containers do not notice.
+// hands it, with Adopt, what Hold gave. A new shim begins to read what adopted containers write when it gets Hello, so
+// that whoever was attached can be so again before. Containers do not notice.
 package protocol
 
 // Version changes whenever a message does, except Hello and Hold.
