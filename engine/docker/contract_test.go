@@ -6,6 +6,7 @@ import (
 	"stackrun.dev/stack/engine/docker"
 	"stackrun.dev/stack/engine/enginetest"
 	"stackrun.dev/stack/engine/enginetest/dockerd"
+	"stackrun.dev/stack/engine/enginetest/registry"
 )
 
 func TestContractOnDockerd(t *testing.T) {
@@ -20,10 +21,11 @@ func onDockerd(t testing.TB) enginetest.Subject {
 	}
 	t.Cleanup(func() { e.Close() })
 	return enginetest.Subject{
-		Engine: e,
-		Image:  enginetest.ImportImage(t, e),
-		Dial:   daemon.Dial,
-		Lacks:  enginetest.Lacks{UnendedLines: true, ExitCodesOfRestarted: true},
+		Engine:   e,
+		Image:    enginetest.ImportImage(t, e),
+		Dial:     daemon.Dial,
+		Registry: registry.Start(t, daemon.Run),
+		Lacks:    enginetest.Lacks{UnendedLines: true, ExitCodesOfRestarted: true},
 	}
 }
 

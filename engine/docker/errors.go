@@ -39,6 +39,8 @@ var misfiled = []struct {
 	{engine.ErrInternal, engine.ErrInvalid, "invalid CIDR address"},
 	{engine.ErrInternal, engine.ErrInvalid, "mount path must be absolute"},
 	{engine.ErrInternal, engine.ErrNotFound, "manifest unknown"},
+	{engine.ErrInternal, engine.ErrNotFound, "tag does not exist"},
+	{engine.ErrInternal, engine.ErrNotFound, "does not exist locally"},
 	{engine.ErrInternal, engine.ErrUnavailable, "connection refused"},
 	{engine.ErrInternal, engine.ErrUnavailable, "no such host"},
 	{engine.ErrInternal, engine.ErrUnavailable, "i/o timeout"},

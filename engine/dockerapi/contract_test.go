@@ -34,10 +34,10 @@ func serve(t testing.TB, e engine.Engine) *docker.Engine {
 
 func TestContractOverASocket(t *testing.T) {
 	enginetest.Run(t, func(t testing.TB) enginetest.Subject {
-		behind := memory.New()
+		behind := memory.New(memory.WithRegistry("127.0.0.1:5000"))
 		t.Cleanup(func() { _ = behind.Close() })
 		e := serve(t, behind)
-		return enginetest.Subject{Engine: e, Image: enginetest.ImportImage(t, e), Dial: behind.Dial}
+		return enginetest.Subject{Engine: e, Image: enginetest.ImportImage(t, e), Dial: behind.Dial, Registry: "127.0.0.1:5000"}
 	})
 }
 

@@ -23,6 +23,10 @@ type Subject struct {
 	// Dial connects to a published port. nil: from this process.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
+	// Registry is the address of an empty registry that the engine reaches without encryption, for example
+	// "127.0.0.1:5000". Without one, pulling and pushing is not tested. Package registry starts one.
+	Registry string
+
 	// Lacks names what an old engine does not have; everything else is tested.
 	Lacks Lacks
 }
@@ -86,6 +90,7 @@ var groups = []group{
 	{"Health", healthCases},
 	{"Events", eventCases},
 	{"Images", imageCases},
+	{"Registry", registryCases},
 	{"Build", buildCases},
 	{"Archives", archiveCases},
 	{"Errors", errorCases},

@@ -19,7 +19,6 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/image"
-	"github.com/docker/docker/pkg/jsonmessage"
 
 	"stackrun.dev/stack/engine"
 )
@@ -113,7 +112,7 @@ func (e *Engine) AddRemoteImage(ref string, config container.Config) {
 	i, name := e.imageWithPrograms(ref, config)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.remote[name] = i
+	e.remote[name], e.registries[domain(name)] = i, true
 }
 
 func (e *Engine) imageWithPrograms(ref string, config container.Config) (*img, string) {
@@ -288,42 +287,6 @@ func (e *Engine) ImageHistory(ctx context.Context, ref string) ([]image.HistoryR
 		return nil
 	})
 	return list, err
-}
-
-// ImagePull implements engine.Images: from what AddRemoteImage and ImagePush put there.
-func (e *Engine) ImagePull(ctx context.Context, ref string, _ image.PullOptions, progress engine.Progress) error {
-	if err := e.enter(ctx, "ImagePull", ref); err != nil {
-		return err
-	}
-	name, err := normalised(ref)
-	if err != nil {
-		return err
-	}
-	e.mu.Lock()
-	i := e.remote[name]
-	if i != nil {
-		e.keep(i, name)
-		e.imageEvent(events.ActionPull, familiar(name), familiar(name))
-	}
-	e.mu.Unlock()
-	if i == nil {
-		return engine.Errorf(engine.ErrNotFound, "cannot pull %s: the registry has no such image", ref)
-	}
-	progress.Report(jsonmessage.JSONMessage{Status: "Status: Downloaded newer image for " + familiar(name)})
-	return nil
-}
-
-// ImagePush implements engine.Images.
-func (e *Engine) ImagePush(ctx context.Context, ref string, _ image.PushOptions, progress engine.Progress) error {
-	return e.lockedImage(ctx, "ImagePush", ref, func(i *img) error {
-		name, err := normalised(ref)
-		if err != nil {
-			return err
-		}
-		e.remote[name] = i
-		e.imageEvent(events.ActionPush, familiar(name), familiar(name))
-		return nil
-	})
 }
 
 // ImageTag implements engine.Images.

@@ -31,6 +31,7 @@ type Engine struct {
 	images     map[string]*img   // by ID
 	tags       map[string]string // normalised reference -> image ID
 	remote     map[string]*img   // what registries have, by normalised reference
+	registries map[string]bool   // those that answer, by domain
 	ports      map[hostPort]*ctr
 	faults     []*Fault
 
@@ -49,6 +50,12 @@ func WithProgram(name string, run Program) Option {
 	return func(e *Engine) { e.programs[name] = run }
 }
 
+// WithRegistry makes a registry answer, for example "127.0.0.1:5000". Docker Hub and those that AddRemoteImage filled do
+// so anyway; the others are not there.
+func WithRegistry(domain string) Option {
+	return func(e *Engine) { e.registries[domain] = true }
+}
+
 // New makes an engine with the standard networks and no images.
 func New(opts ...Option) *Engine {
 	e := &Engine{
@@ -60,6 +67,7 @@ func New(opts ...Option) *Engine {
 		images:     map[string]*img{},
 		tags:       map[string]string{},
 		remote:     map[string]*img{},
+		registries: map[string]bool{"docker.io": true},
 		ports:      map[hostPort]*ctr{},
 		events:     newHub(),
 	}

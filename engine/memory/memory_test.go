@@ -9,9 +9,9 @@ import (
 
 func TestContract(t *testing.T) {
 	enginetest.Run(t, func(t testing.TB) enginetest.Subject {
-		e := memory.New()
+		e := memory.New(memory.WithRegistry("127.0.0.1:5000"))
 		t.Cleanup(func() { _ = e.Close() })
-		return enginetest.Subject{Engine: e, Image: enginetest.ImportImage(t, e), Dial: e.Dial}
+		return enginetest.Subject{Engine: e, Image: enginetest.ImportImage(t, e), Dial: e.Dial, Registry: "127.0.0.1:5000"}
 	})
 }
 

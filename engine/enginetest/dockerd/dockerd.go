@@ -6,7 +6,6 @@
 package dockerd
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -78,16 +77,6 @@ func Start(t testing.TB) *Daemon {
 	return d
 }
 
-// Dial connects to an address as seen from the daemon's network namespace: that is where published ports are.
-func (d *Daemon) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	var conn net.Conn
-	err := d.inside(func() (err error) {
-		conn, err = new(net.Dialer).DialContext(ctx, network, addr)
-		return err
-	})
-	return conn, err
-}
-
 func (d *Daemon) start(path string) error {
 	ready, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: d.file("notify"), Net: "unixgram"})
 	if err != nil {
@@ -104,7 +93,7 @@ func (d *Daemon) start(path string) error {
 	}
 
 	d.first = exec.Command("/bin/sh", "-c", script, "sh", path,
-		"--host", d.Host, "--config-file", d.file("config.json"), "--pidfile", d.file("pid"),
+		"--host", d.Host, "--config-file", d.file("config.json"), "--pidfile", d.file("pid"), "--log-level", "warn",
 		"--data-root", d.file("data"), "--exec-root", d.file("exec"),
 		"--dns", resolver,
 		"--cgroup-parent", "/"+d.cgroups, "--exec-opt", "native.cgroupdriver=cgroupfs")

@@ -1,26 +1,6 @@
 package dockerd
 
-import (
-	"fmt"
-	"net"
-	"runtime"
-
-	"golang.org/x/sys/unix"
-)
-
-// inside runs a function on a thread that is in the daemon's network namespace. Sockets that it makes stay there.
-func (d *Daemon) inside(do func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		if err := unix.Setns(int(d.netns.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("cannot enter dockerd's network namespace: %w", err)
-			return
-		}
-		done <- do()
-	}()
-	return <-done
-}
+import "net"
 
 // resolver is an address of the namespace that containers can reach.
 const resolver = "10.230.255.53"
