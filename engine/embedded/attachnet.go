@@ -36,7 +36,7 @@ func (a *attempt) network() error {
 		return err
 	}
 	a.sandbox, err = e.networks.NewSandbox(r.ID, network.Attachments(string(r.Host.NetworkMode), a.linkedEndpoints()), ports, network.SandboxOptions{
-		Name: r.Name, Aliases: sandboxAliases(r), Resolver: hasUserNetwork(r), Sysctls: netSysctls(r),
+		Name: r.Name, Aliases: sandboxAliases(r), Resolver: hasBridge(r), Sysctls: netSysctls(r),
 	})
 	if err != nil {
 		return err
@@ -99,6 +99,12 @@ func hasUserNetwork(r *container.Record) bool {
 		}
 	}
 	return false
+}
+
+// hasBridge reports whether the container has an address on some network, and therefore a name server: it can be
+// connected to a network with names while it runs.
+func hasBridge(r *container.Record) bool {
+	return !r.Host.NetworkMode.IsHost() && !r.Host.NetworkMode.IsNone() && len(r.Endpoints) > 0
 }
 
 // netSysctls are the settings of the network namespace; the runtime sets the others.

@@ -83,6 +83,9 @@ func (e *Engine) newRecord(cfg engine.CreateConfig, img image.Image) (container.
 	if _, err := network.ParsePorts(config.ExposedPorts, host.PortBindings, host.PublishAllPorts); err != nil {
 		return none, err
 	}
+	if config.NetworkDisabled {
+		host.NetworkMode = dockernet.NetworkNone
+	}
 	id := newID()
 	record := container.Record{
 		ID: id, Created: time.Now().UTC(), Image: img.ID, Snapshot: img.Snapshot, Platform: "linux",

@@ -44,18 +44,27 @@ func (a *attempt) fileMounts() []specs.Mount {
 
 // writeFiles writes them.
 func (a *attempt) writeFiles() error {
-	r, dir := &a.record, a.engine.dir(a.record.ID)
-	if r.Joined != "" {
+	if a.record.Joined != "" {
 		return nil
 	}
-	hosts, err := a.hosts()
+	var addresses map[string]*dockernet.EndpointSettings
+	if a.sandbox != nil {
+		addresses = live(&a.record, a.sandbox.Endpoints())
+	}
+	if err := writeFile(filepath.Join(a.engine.dir(a.record.ID), container.HostnameFile), a.record.Config.Hostname+"\n"); err != nil {
+		return fullDisk(err)
+	}
+	return a.engine.writeNetworkFiles(&a.record, addresses)
+}
+
+// writeNetworkFiles writes those that depend on the container's networks.
+func (e *Engine) writeNetworkFiles(r *container.Record, addresses map[string]*dockernet.EndpointSettings) error {
+	hosts, err := e.hosts(r, addresses)
 	if err != nil {
 		return err
 	}
-	for name, content := range map[string]string{
-		container.HostnameFile: r.Config.Hostname + "\n", container.HostsFile: hosts, container.ResolvConfFile: a.engine.resolvConf(r),
-	} {
-		if err := writeFile(filepath.Join(dir, name), content); err != nil {
+	for name, content := range map[string]string{container.HostsFile: hosts, container.ResolvConfFile: e.resolvConf(r)} {
+		if err := writeFile(filepath.Join(e.dir(r.ID), name), content); err != nil {
 			return fullDisk(err)
 		}
 	}
@@ -81,8 +90,7 @@ ff02::2	ip6-allrouters
 
 // hosts is the content of /etc/hosts: the extra hosts, the links of the default bridge, and the container itself with
 // each of its addresses.
-func (a *attempt) hosts() (string, error) {
-	e, r := a.engine, &a.record
+func (e *Engine) hosts(r *container.Record, addresses map[string]*dockernet.EndpointSettings) (string, error) {
 	text := localHosts
 	if r.Host.NetworkMode.IsHost() {
 		if content, err := os.ReadFile("/etc/hosts"); err == nil {
@@ -101,8 +109,8 @@ func (a *attempt) hosts() (string, error) {
 		return "", err
 	}
 	text += links
-	if a.sandbox != nil && !r.Host.NetworkMode.IsHost() {
-		text += ownLines(r, live(r, a.sandbox.Endpoints()))
+	if !r.Host.NetworkMode.IsHost() {
+		text += ownLines(r, addresses)
 	}
 	return text, nil
 }

@@ -117,7 +117,7 @@ func (e *Engine) act(ctx context.Context, c *container.Container, actions []life
 		case lifecycle.CancelRestart:
 			e.restarts.cancel(c.ID)
 		case lifecycle.Remove:
-			errs = append(errs, e.remove(ctx, c, true))
+			errs = append(errs, e.remove(ctx, c, c.Record().Host.AutoRemove))
 		}
 	}
 	return errors.Join(errs...)

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,7 +44,7 @@ func (l *lab) background(name string, host dockercontainer.HostConfig) string {
 
 func (l *lab) remove(ref string) {
 	err := l.ContainerRemove(context.WithoutCancel(l.Context()), ref, dockercontainer.RemoveOptions{Force: true, RemoveVolumes: true})
-	if err != nil {
+	if err != nil && !errors.Is(err, engine.ErrNotFound) {
 		l.Error(err)
 	}
 }
@@ -51,7 +52,7 @@ func (l *lab) remove(ref string) {
 // output runs a shell script in a container of its own and returns what it printed.
 func (l *lab) output(host dockercontainer.HostConfig, script string) string {
 	l.Helper()
-	c := start(l, l.Engine, "", l.config(host, "sh", "-c", script+" 2>&1"))
+	c := start(l, l.Engine, "", l.config(host, "sh", "-c", "exec 2>&1; "+script))
 	defer l.remove(c.ID)
 	if _, err := c.Await(l.Context(), ended); err != nil {
 		l.Fatal(err)
@@ -108,6 +109,29 @@ func TestFilesOfTheEngine(t *testing.T) {
 	}
 	l.background("db", dockercontainer.HostConfig{})
 	l.want("a link of the default bridge", l.output(dockercontainer.HostConfig{Links: []string{"db:store"}}, "ping -c1 -W5 store > /dev/null && echo found"), "found\n")
+	if err := l.NetworkRemove(t.Context(), "net"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAContainerOfTheDefaultBridgeLearnsNames(t *testing.T) {
+	l := newLab(t)
+	if _, err := l.NetworkCreate(t.Context(), "net", dockernet.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	l.background("db", dockercontainer.HostConfig{NetworkMode: "net"})
+	l.background("web", dockercontainer.HostConfig{})
+	before := execIn(t, l.Engine, "web", "cat /etc/resolv.conf")
+	if err := l.NetworkConnect(t.Context(), "net", "web", nil); err != nil {
+		t.Fatal(err)
+	}
+	l.want("connected", execIn(t, l.Engine, "web", "ping -c1 -W5 db > /dev/null && echo found"), "found\n")
+	if err := l.NetworkDisconnect(t.Context(), "net", "web", false); err != nil {
+		t.Fatal(err)
+	}
+	l.want("disconnected", execIn(t, l.Engine, "web", "cat /etc/resolv.conf"), before)
+	l.remove("db")
+	l.remove("web")
 	if err := l.NetworkRemove(t.Context(), "net"); err != nil {
 		t.Error(err)
 	}

@@ -172,6 +172,9 @@ func (e *Engine) networksChanged(ctx context.Context, c *container.Container) er
 	if !record.State.Active() {
 		return nil
 	}
+	if err := e.writeNetworkFiles(&record, record.Live); err != nil {
+		return err
+	}
 	var ids []string
 	for name, endpoint := range record.Live {
 		if !isPredefined(name) {
@@ -181,7 +184,11 @@ func (e *Engine) networksChanged(ctx context.Context, c *container.Container) er
 	slices.Sort(ids)
 	// Names of links are kept under the container's own ID, and come first.
 	ids = append([]string{record.ID}, ids...)
-	return errors.Join(e.runtime.SetNetworks(ctx, c.ID, ids), e.names.push(ctx))
+	var err error
+	if hasBridge(&record) {
+		err = e.runtime.SetNetworks(ctx, c.ID, ids)
+	}
+	return errors.Join(err, e.names.push(ctx))
 }
 
 // NetworkDisconnect implements engine.Networks.

@@ -160,9 +160,12 @@ func (e *Engine) ContainerRestart(ctx context.Context, ref string, opts dockerco
 	if record.Host.AutoRemove {
 		// Its end is not the end of the container this time.
 		setAutoRemove(c, false)
-		defer setAutoRemove(c, true)
 	}
-	if err := e.stopContainer(ctx, c, opts); err != nil {
+	err = e.stopContainer(ctx, c, opts)
+	if record.Host.AutoRemove {
+		setAutoRemove(c, true)
+	}
+	if err != nil {
 		return err
 	}
 	if _, err := e.lock(ctx, c.ID); err != nil {
