@@ -142,7 +142,9 @@ func (r *attachedRun) run(ctx context.Context) error {
 
 // exited is told about each container that has exited for good.
 func (r *attachedRun) exited(m member, code int) error {
-	_ = r.follow.announceExit(m, code)
+	if !r.follow.quiet(m.service) {
+		_ = r.follow.announceExit(m, code)
+	}
 	if r.options.abortOnExit || r.options.abortOnFailure && code != 0 {
 		return abort{m, code}
 	}

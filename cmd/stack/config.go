@@ -23,11 +23,21 @@ type configOptions struct {
 }
 
 func newConfig(a *app) *cobra.Command {
+	return configCommand(a, "config", "Check the project and print it as it was understood")
+}
+
+// newConvert is config under the name that it once had in Compose.
+func newConvert(a *app) *cobra.Command {
+	cmd := configCommand(a, "convert", "The same as config")
+	cmd.Hidden = true
+	return cmd
+}
+
+func configCommand(a *app, name, short string) *cobra.Command {
 	var o configOptions
 	cmd := &cobra.Command{
-		Use:     "config [OPTIONS] [SERVICE...]",
-		Aliases: []string{"convert"},
-		Short:   "Check the project and print it as it was understood",
+		Use:   name + " [OPTIONS] [SERVICE...]",
+		Short: short,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runConfig(cmd.Context(), a, o, args)
 		},

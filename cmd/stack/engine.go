@@ -59,6 +59,8 @@ func newEngineRun(a *app) *cobra.Command {
 			o := launch.ServeOptions{Open: a.open, Version: version, Idle: grace, Detach: detached, Log: logTo}
 			if readyFD > 0 {
 				o.Ready = os.NewFile(uintptr(readyFD), "ready")
+			} else {
+				o.Listening = func() { fmt.Fprintln(a.err, "the engine listens on "+t.Host) }
 			}
 			return launch.Serve(cmd.Context(), t, o)
 		},

@@ -116,6 +116,8 @@ func (n *narrator) event(e execute.Event) {
 		n.tell(view.Event{ID: id, Status: w.done, State: view.Done, Minor: w.minor})
 	case execute.Failed:
 		n.tell(view.Event{ID: id, Status: "Error", State: view.Failed, Detail: firstLine(e.Err)})
+	case execute.Warned:
+		n.tell(view.Event{ID: id, Status: "Warning", State: view.Skipped, Detail: firstLine(e.Err)})
 	case execute.Skipped:
 		n.tell(view.Event{ID: id, Status: skippedWord(e.Err), State: view.Skipped, Detail: firstLine(e.Err), Minor: w.minor})
 	case execute.Progress:

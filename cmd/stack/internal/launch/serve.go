@@ -36,8 +36,11 @@ type ServeOptions struct {
 	Version string        // the program's, shown in the status
 	Idle    time.Duration // see DefaultIdle; 0 means never to leave
 	Ready   *os.File      // told once that the engine is ready, or why it is not; may be nil
-	Detach  bool          // send standard output and error to the engine's log
-	Log     func(io.Writer)
+
+	Listening func() // called when it listens; may be nil
+
+	Detach bool // send standard output and error to the engine's log
+	Log    func(io.Writer)
 }
 
 // Serve is the engine's process: it takes the state root, opens the engine, listens, and returns when the engine has
@@ -73,7 +76,12 @@ func Serve(ctx context.Context, t Target, o ServeOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	return serve(ctx, t, idle, mux(t, o, idle, handler), func() { ready.tell(t, nil) })
+	return serve(ctx, t, idle, mux(t, o, idle, handler), func() {
+		ready.tell(t, nil)
+		if o.Listening != nil {
+			o.Listening()
+		}
+	})
 }
 
 // firstCall is how long an engine waits for the one who started it.
