@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -245,10 +246,14 @@ func (f *fixture) inspect(id string) container.InspectResponse {
 	return c
 }
 
-var subnets atomic.Int32
+// Engines that share a host with others must not choose the same subnets: the second number is drawn by each process.
+var (
+	subnets     atomic.Int32
+	subnetRange = 200 + mathrand.IntN(30)
+)
 
 // subnet returns a subnet that no other case uses: the first three numbers of its addresses.
-func (f *fixture) subnet() string { return fmt.Sprintf("10.231.%d", subnets.Add(1)) }
+func (f *fixture) subnet() string { return fmt.Sprintf("10.%d.%d", subnetRange, subnets.Add(1)) }
 
 // network makes a network of its own subnet and returns its name and the first three numbers of its addresses.
 func (f *fixture) network() (string, string) {
