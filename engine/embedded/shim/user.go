@@ -72,10 +72,14 @@ func homeOf(passwd []byte, uid int) string {
 // readInRoot reads a regular file below root without ever leaving it. What is no such file has no content. It is looked
 // at before it is opened: opening a device may do something.
 func readInRoot(root *os.File, path string) ([]byte, error) {
-	fd, err := unix.Openat2(int(root.Fd()), path, &unix.OpenHow{
+	how := unix.OpenHow{
 		Flags:   unix.O_PATH | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	})
+	}
+	fd, err := unix.Openat2(int(root.Fd()), path, &how)
+	for errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) { // something was renamed meanwhile, anywhere
+		fd, err = unix.Openat2(int(root.Fd()), path, &how)
+	}
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
 		return nil, nil

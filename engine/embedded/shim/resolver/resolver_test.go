@@ -31,6 +31,12 @@ var names = protocol.Names{
 }
 
 func openTable(t *testing.T) *Table {
+	for i := range 100 {
+		front := names["front"]
+		if len(front.Hosts["hundred"]) < 100 {
+			front.Hosts["hundred"] = append(front.Hosts["hundred"], netip.AddrFrom4([4]byte{10, 0, 3, byte(i)}))
+		}
+	}
 	table, err := OpenTable(filepath.Join(t.TempDir(), "names"))
 	if err != nil {
 		t.Fatal(err)
@@ -184,6 +190,56 @@ func TestServer(t *testing.T) {
 	}
 }
 
+// TestManyAddresses asks for a name that has more addresses than an answer over UDP takes.
+func TestManyAddresses(t *testing.T) {
+	server := startServer(t)
+	for _, tc := range []struct {
+		net       string
+		size      uint16
+		truncated bool
+	}{{"udp", 0, true}, {"udp", 4096, false}, {"tcp", 0, false}} {
+		q := new(dns.Msg).SetQuestion("hundred.", dns.TypeA)
+		if tc.size > 0 {
+			q.SetEdns0(tc.size, false)
+		}
+		client := dns.Client{Net: tc.net}
+		a, _, err := client.Exchange(q, server)
+		if err != nil {
+			t.Fatalf("%+v: %v", tc, err)
+		}
+		if a.Truncated != tc.truncated || !tc.truncated && len(a.Answer) != 100 || tc.truncated && len(a.Answer) < 20 {
+			t.Errorf("%+v: %d answers, truncated %v", tc, len(a.Answer), a.Truncated)
+		}
+		if (a.IsEdns0() != nil) != (tc.size > 0) {
+			t.Errorf("%+v: EDNS in the answer: %v", tc, a.IsEdns0())
+		}
+	}
+}
+
+// TestRubbish sends what is no question. The server goes on.
+func TestRubbish(t *testing.T) {
+	server := startServer(t)
+	conn, err := net.Dial("udp4", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	response, _ := new(dns.Msg).SetRcode(new(dns.Msg).SetQuestion("web.", dns.TypeA), dns.RcodeSuccess).Pack()
+	pointer := []byte{0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1} // a name that points at itself
+	for _, raw := range [][]byte{{}, {1}, pointer, make([]byte, 12), []byte(strings.Repeat("\xff", 1400)), response} {
+		if _, err := conn.Write(raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	update, err := dns.Exchange(new(dns.Msg).SetUpdate("web."), server)
+	if err != nil || update.Rcode != dns.RcodeNotImplemented {
+		t.Errorf("update: %v, %v", update, err)
+	}
+	if a, err := dns.Exchange(new(dns.Msg).SetQuestion("web.", dns.TypeA), server); err != nil || len(a.Answer) != 1 {
+		t.Errorf("got %v, %v", a, err)
+	}
+}
+
 func TestNoServer(t *testing.T) {
 	server := startServer(t)
 	a, err := dns.Exchange(new(dns.Msg).SetQuestion("example.org.", dns.TypeA), server)
@@ -194,12 +250,33 @@ func TestNoServer(t *testing.T) {
 
 func TestReverseAddr(t *testing.T) {
 	for name, want := range map[string]string{
-		"4.3.2.1.in-addr.arpa.": "1.2.3.4", "4.3.2.1.IN-ADDR.arpa.": "1.2.3.4",
-		"3.2.1.in-addr.arpa.": "", "x.3.2.1.in-addr.arpa.": "", "1.2.3.4.": "",
+		"4.3.2.1.in-addr.arpa": "1.2.3.4", "3.2.1.in-addr.arpa": "", "x.3.2.1.in-addr.arpa": "", "1.2.3.4": "",
 	} {
 		got, ok := reverseAddr(name)
 		if ok != (want != "") || ok && got.String() != want {
 			t.Errorf("%s: got %v, %v", name, got, ok)
 		}
 	}
+}
+
+func FuzzParseQuestion(f *testing.F) {
+	q, _ := new(dns.Msg).SetQuestion("web.", dns.TypeA).Pack()
+	f.Add(q)
+	table := &Table{nets: names}
+	s := &Server{table: table}
+	s.SetNetworks([]string{"front", "back"})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		q, ok := parseQuestion(raw)
+		if !ok {
+			return
+		}
+		if answer := s.local(q, q.udpSize); len(answer) > maxUDP {
+			t.Errorf("%d bytes", len(answer))
+		}
+		failure(q, 2)
+		if len(raw) >= headerSize {
+			cut(raw, q)
+			matches(raw, raw, q)
+		}
+	})
 }

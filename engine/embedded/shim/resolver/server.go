@@ -7,10 +7,11 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"strings"
+	"slices"
 	"sync/atomic"
+	"time"
 
-	"github.com/miekg/dns"
+	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
 
 	"stackrun.dev/stack/engine/embedded/shim/protocol"
@@ -19,16 +20,21 @@ import (
 // Address is where containers find the server. Port 53 is redirected to the one that it listens on.
 var Address = netip.AddrFrom4([4]byte{127, 0, 0, 11})
 
-// ttl is how long, in seconds, an answer about a container holds. Containers come and go.
-const ttl = 5
-
 // Server answers the questions of one container.
 type Server struct {
 	table    *Table
 	upstream *upstream
 	networks atomic.Pointer[[]string]
-	udp, tcp *dns.Server
+	udp      *net.UDPConn
+	tcp      *net.TCPListener
+	slots    chan struct{} // connections and questions that are under way
 }
+
+const (
+	maxQuestion = 1500             // bytes of a question over UDP; there are no longer ones
+	maxUnderWay = 256              // of one container
+	patience    = 10 * time.Second // for the next question on a connection
+)
 
 // Start opens sockets in the network namespace and answers on them. Questions that it passes on go out from the
 // caller's own namespace.
@@ -37,24 +43,21 @@ func Start(netns *os.File, table *Table, r *protocol.Resolver) (*Server, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{table: table, upstream: newUpstream(servers)}
+	s := &Server{table: table, upstream: &upstream{servers: servers}, slots: make(chan struct{}, maxUnderWay)}
 	s.SetNetworks(r.Networks)
-	packets, listener, err := listenIn(netns, netip.AddrPortFrom(Address, r.Port))
+	s.udp, s.tcp, err = listenIn(netns, netip.AddrPortFrom(Address, r.Port))
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the name server: %w", err)
 	}
-	s.udp = &dns.Server{PacketConn: packets, Handler: s, UDPSize: maxUDP}
-	s.tcp = &dns.Server{Listener: listener, Handler: s, MaxTCPQueries: -1}
-	for _, server := range []*dns.Server{s.udp, s.tcp} {
-		go func() { _ = server.ActivateAndServe() }() // ends with Close, or with the namespace
-	}
+	go s.serveUDP()
+	go s.serveTCP()
 	return s, nil
 }
 
 // Close stops answering.
 func (s *Server) Close() {
-	s.udp.PacketConn.Close()
-	s.tcp.Listener.Close()
+	s.udp.Close()
+	s.tcp.Close()
 }
 
 // SetNetworks changes on which networks names are looked up, in that order.
@@ -63,12 +66,109 @@ func (s *Server) SetNetworks(networks []string) { s.networks.Store(&networks) }
 // Networks are the networks on which names are looked up.
 func (s *Server) Networks() []string { return *s.networks.Load() }
 
+// serveUDP answers at once what is known, and asks for the rest meanwhile.
+func (s *Server) serveUDP() {
+	buf := make([]byte, maxQuestion)
+	for {
+		n, from, err := s.udp.ReadFromUDPAddrPort(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue // an ICMP message about an earlier answer
+		}
+		q, ok := parseQuestion(buf[:n])
+		if !ok {
+			continue
+		}
+		reply := func(answer []byte) { _, _ = s.udp.WriteToUDPAddrPort(answer, from) } // who asked may be gone
+		if answer := s.local(q, q.udpSize); answer != nil {
+			reply(answer)
+			continue
+		}
+		raw := slices.Clone(buf[:n])
+		s.limited(func() { reply(s.ask(raw, q, "udp")) })
+	}
+}
+
+// limited runs do in the background, unless too much is under way already. Then the question is dropped, as UDP may.
+func (s *Server) limited(do func()) {
+	select {
+	case s.slots <- struct{}{}:
+		go func() {
+			defer func() { <-s.slots }()
+			do()
+		}()
+	default:
+	}
+}
+
+func (s *Server) serveTCP() {
+	for {
+		conn, err := s.tcp.AcceptTCP()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue
+		}
+		select {
+		case s.slots <- struct{}{}:
+			go func() {
+				defer func() { <-s.slots }()
+				defer conn.Close()
+				s.serveConn(conn)
+			}()
+		default:
+			conn.Close()
+		}
+	}
+}
+
+func (s *Server) serveConn(conn net.Conn) {
+	for {
+		if conn.SetDeadline(time.Now().Add(patience)) != nil {
+			return
+		}
+		raw, err := readFrame(conn)
+		if err != nil {
+			return
+		}
+		q, ok := parseQuestion(raw)
+		if !ok {
+			return
+		}
+		answer := s.local(q, maxFrame)
+		if answer == nil {
+			answer = s.ask(raw, q, "tcp")
+		}
+		if writeFrame(conn, answer) != nil {
+			return
+		}
+	}
+}
+
+// ask has another server answer. What came over TCP is asked over TCP, so that a cut answer can be followed up.
+func (s *Server) ask(raw []byte, q question, network string) []byte {
+	if !q.plain {
+		return failure(q, dnsmessage.RCodeNotImplemented)
+	}
+	answer, err := s.upstream.ask(raw, q, network)
+	if err != nil {
+		return failure(q, dnsmessage.RCodeServerFailure)
+	}
+	if network == "udp" && len(answer) > q.udpSize {
+		return cut(answer, q)
+	}
+	return answer
+}
+
 // listenIn opens sockets in another network namespace. It does so on a thread of its own, which ends if it cannot get
 // back.
-func listenIn(netns *os.File, addr netip.AddrPort) (net.PacketConn, net.Listener, error) {
+func listenIn(netns *os.File, addr netip.AddrPort) (*net.UDPConn, *net.TCPListener, error) {
 	type result struct {
-		packets  net.PacketConn
-		listener net.Listener
+		packets  *net.UDPConn
+		listener *net.TCPListener
 		err      error
 	}
 	done := make(chan result)
@@ -107,77 +207,4 @@ func inNamespace(netns *os.File, do func() error) error {
 	}
 	runtime.UnlockOSThread()
 	return err
-}
-
-// ServeDNS answers one question.
-func (s *Server) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
-	answer := s.answer(q, w.RemoteAddr().Network() == "tcp")
-	if answer == nil {
-		return
-	}
-	if w.RemoteAddr().Network() == "udp" {
-		answer.Truncate(udpSize(q))
-	}
-	_ = w.WriteMsg(answer) // who asked may be gone
-}
-
-func (s *Server) answer(q *dns.Msg, tcp bool) *dns.Msg {
-	if q.Response {
-		return nil
-	}
-	if q.Opcode != dns.OpcodeQuery || len(q.Question) != 1 {
-		return new(dns.Msg).SetRcode(q, dns.RcodeNotImplemented)
-	}
-	if q.Question[0].Qclass == dns.ClassINET {
-		if records, known := s.local(q.Question[0]); known {
-			a := new(dns.Msg).SetReply(q)
-			a.RecursionAvailable = true
-			a.Answer = records
-			return a
-		}
-	}
-	a, err := s.upstream.ask(q, tcp)
-	if err != nil {
-		a = new(dns.Msg).SetRcode(q, dns.RcodeServerFailure)
-		a.RecursionAvailable = true
-	}
-	return a
-}
-
-// local answers from the table. A known name without a record of the type asked for has no records.
-func (s *Server) local(q dns.Question) (records []dns.RR, known bool) {
-	networks := s.Networks()
-	header := dns.RR_Header{Name: q.Name, Rrtype: q.Qtype, Class: dns.ClassINET, Ttl: ttl}
-	if q.Qtype == dns.TypePTR {
-		addr, ok := reverseAddr(q.Name)
-		if !ok {
-			return nil, false
-		}
-		name, ok := s.table.Name(networks, addr)
-		if !ok {
-			return nil, false
-		}
-		return []dns.RR{&dns.PTR{Hdr: header, Ptr: dns.Fqdn(name)}}, true
-	}
-	addrs, known := s.table.Addresses(networks, strings.ToLower(strings.TrimSuffix(q.Name, ".")))
-	for _, addr := range addrs {
-		switch {
-		case q.Qtype == dns.TypeA && addr.Is4():
-			records = append(records, &dns.A{Hdr: header, A: addr.AsSlice()})
-		case q.Qtype == dns.TypeAAAA && addr.Is6():
-			records = append(records, &dns.AAAA{Hdr: header, AAAA: addr.AsSlice()})
-		}
-	}
-	return records, known
-}
-
-// reverseAddr reads an address out of a name below in-addr.arpa.
-func reverseAddr(name string) (netip.Addr, bool) {
-	rest, ok := strings.CutSuffix(strings.ToLower(name), ".in-addr.arpa.")
-	labels := strings.Split(rest, ".")
-	if !ok || len(labels) != 4 {
-		return netip.Addr{}, false
-	}
-	addr, err := netip.ParseAddr(labels[3] + "." + labels[2] + "." + labels[1] + "." + labels[0])
-	return addr, err == nil
 }

@@ -1,30 +1,23 @@
 package resolver
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"time"
 
-	"github.com/miekg/dns"
+	"golang.org/x/net/dns/dnsmessage"
 )
 
-const (
-	maxUDP      = 4096            // bytes of a question or an answer over UDP that are accepted
-	timeout     = 3 * time.Second // for one server
-	maxInFlight = 256             // questions of one container that wait for a server
-)
+// timeout is how long one server has for an answer.
+const timeout = 3 * time.Second
 
-// upstream passes questions on.
-type upstream struct {
-	servers []string
-	slots   chan struct{}
-}
-
-func newUpstream(servers []string) *upstream {
-	return &upstream{servers: servers, slots: make(chan struct{}, maxInFlight)}
-}
+// upstream passes questions on, as they are but for their number.
+type upstream struct{ servers []string }
 
 func parseServers(servers []string) ([]string, error) {
 	var out []string
@@ -41,35 +34,20 @@ func parseServers(servers []string) ([]string, error) {
 	return out, nil
 }
 
-var (
-	errBusy     = errors.New("too many questions at once")
-	errNoServer = errors.New("no name server answers")
-)
+var errNoServer = errors.New("no name server answers")
 
-// ask tries one server after the other until one has an answer. What came over TCP is asked over TCP, so that a
-// truncated answer can be followed up.
-func (u *upstream) ask(q *dns.Msg, tcp bool) (*dns.Msg, error) {
-	select {
-	case u.slots <- struct{}{}:
-		defer func() { <-u.slots }()
-	default:
-		return nil, errBusy
-	}
-	client := dns.Client{Net: "udp", Timeout: timeout, UDPSize: maxUDP}
-	if tcp {
-		client.Net = "tcp"
-	}
-	var last *dns.Msg
+// ask tries one server after the other until one has an answer.
+func (u *upstream) ask(raw []byte, q question, network string) ([]byte, error) {
+	var last []byte
 	for _, server := range u.servers {
-		copied := q.Copy()
-		copied.Id = dns.Id() // the container must not choose what the host's servers are asked with
-		answer, _, err := client.Exchange(copied, server)
-		if err != nil || answer == nil {
+		answer, err := exchange(raw, q, network, server)
+		if err != nil {
 			continue
 		}
-		answer.Id = q.Id
 		last = answer
-		if answer.Rcode != dns.RcodeServerFailure && answer.Rcode != dns.RcodeRefused {
+		switch dnsmessage.RCode(answer[3] & 0xf) {
+		case dnsmessage.RCodeServerFailure, dnsmessage.RCodeRefused:
+		default:
 			return answer, nil
 		}
 	}
@@ -79,10 +57,53 @@ func (u *upstream) ask(q *dns.Msg, tcp bool) (*dns.Msg, error) {
 	return last, nil
 }
 
-// udpSize is how large an answer the asker takes over UDP.
-func udpSize(q *dns.Msg) int {
-	if opt := q.IsEdns0(); opt != nil {
-		return min(max(int(opt.UDPSize()), dns.MinMsgSize), maxUDP)
+// exchange asks one server. The number is not the asker's: a container must not choose what the host's servers are asked
+// with.
+func exchange(raw []byte, q question, network, server string) ([]byte, error) {
+	conn, err := net.DialTimeout(network, server, timeout)
+	if err != nil {
+		return nil, err
 	}
-	return dns.MinMsgSize
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return nil, err
+	}
+	asked := bytes.Clone(raw)
+	binary.BigEndian.PutUint16(asked, uint16(rand.Uint32()))
+	var answer []byte
+	if network == "tcp" {
+		if err = writeFrame(conn, asked); err == nil {
+			answer, err = readFrame(conn)
+		}
+		if err == nil && !matches(asked, answer, q) {
+			err = errors.New("the answer is to another question")
+		}
+	} else if _, err = conn.Write(asked); err == nil {
+		answer, err = readMatching(conn, asked, q)
+	}
+	if err != nil {
+		return nil, err
+	}
+	binary.BigEndian.PutUint16(answer, q.id)
+	return answer, nil
+}
+
+// readMatching passes over what is no answer to the question: somebody may be guessing.
+func readMatching(conn net.Conn, asked []byte, q question) ([]byte, error) {
+	buf := make([]byte, maxUDP)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return nil, err
+		}
+		if matches(asked, buf[:n], q) {
+			return buf[:n], nil
+		}
+	}
+}
+
+// matches tells whether the answer has the question's number and text.
+func matches(asked, answer []byte, q question) bool {
+	return len(answer) >= q.end && answer[2]&0x80 != 0 &&
+		bytes.Equal(asked[:2], answer[:2]) && bytes.EqualFold(asked[headerSize:q.end], answer[headerSize:q.end])
 }
