@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -56,7 +57,10 @@ func newEngineRun(a *app) *cobra.Command {
 			if a.open == nil {
 				return replaceBy(t, engineProgram)
 			}
-			o := launch.ServeOptions{Open: a.open, Version: version, Idle: grace, Detach: detached, Log: logTo}
+			if a.getenv("GOGC") == "" {
+				debug.SetGCPercent(100) // unlike other commands it stays
+			}
+			o := launch.ServeOptions{Open: a.open, Version: version, APIVersion: apiVersion, Idle: grace, Detach: detached, Log: logTo}
 			if readyFD > 0 {
 				o.Ready = os.NewFile(uintptr(readyFD), "ready")
 			} else {

@@ -14,6 +14,9 @@ import (
 	"stackrun.dev/stack/engine/embedded"
 )
 
+// apiVersion is the newest version of the Docker Engine API that the engine speaks.
+const apiVersion = dockerapi.NewestVersion
+
 // openEmbedded opens the embedded engine and serves it as the Docker Engine API.
 func openEmbedded(ctx context.Context, t launch.Target, busy func(running int)) (http.Handler, io.Closer, error) {
 	e, err := embedded.Open(ctx, embedded.Options{Root: t.Root, Run: t.Run, OnBusy: busy})

@@ -21,6 +21,9 @@ var engineDigest string
 // openEmbedded is nil: another program is the engine.
 var openEmbedded launch.Opener
 
+// apiVersion is not known here; the other program tells it.
+const apiVersion = ""
+
 // engineProgram unpacks the engine's program below the state root, once for each version.
 func engineProgram(t launch.Target) (string, error) {
 	digest, _, _ := strings.Cut(engineDigest, " ")

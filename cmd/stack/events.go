@@ -70,7 +70,7 @@ func runEvents(ctx context.Context, a *app, o eventsOptions, services []string) 
 					return err
 				}
 			case err := <-failed:
-				return ignoreEOF(err)
+				return untilInterrupted(ctx, ignoreEOF(err))
 			}
 		}
 	})

@@ -50,6 +50,14 @@ func orCause(ctx context.Context, err error) error {
 	return err
 }
 
+// untilInterrupted is the end of a command that goes on until it is interrupted: that is no mistake to speak of.
+func untilInterrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return exitCode(exitInterrupted)
+	}
+	return err
+}
+
 // codeOf maps an error to the exit code.
 func codeOf(ctx context.Context, err error) int {
 	var code exitCode

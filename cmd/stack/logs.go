@@ -58,7 +58,7 @@ func runLogs(ctx context.Context, a *app, o logsOptions, services []string) erro
 		if o.follow {
 			f := &follower{session: s, scope: sc, which: w, request: request, sink: sink}
 			f.exited = f.announceExit
-			return f.run(ctx)
+			return untilInterrupted(ctx, f.run(ctx))
 		}
 		list, err := s.members(ctx, sc, w)
 		if err != nil {

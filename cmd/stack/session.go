@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/docker/docker/api"
+
 	"stackrun.dev/stack/cmd/stack/internal/launch"
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/engine"
@@ -36,7 +38,7 @@ func (a *app) connect(ctx context.Context) (*session, error) {
 			return nil, err
 		}
 	}
-	if s.socket, err = docker.New(target.Host, a.dockerOptions(target)...); err != nil {
+	if s.socket, err = docker.New(target.Host, a.dockerOptions(s)...); err != nil {
 		return nil, errors.Join(err, s.lease.Close())
 	}
 	s.Engine = s.socket
@@ -47,12 +49,16 @@ func (a *app) connect(ctx context.Context) (*session, error) {
 }
 
 // dockerOptions are what Docker's own client takes from the environment.
-func (a *app) dockerOptions(t launch.Target) []docker.Option {
+func (a *app) dockerOptions(s *session) []docker.Option {
 	opts := []docker.Option{docker.WithUserAgent("stack/" + version)}
-	if v := a.getenv("DOCKER_API_VERSION"); v != "" {
+	v := a.getenv("DOCKER_API_VERSION")
+	if v == "" && s.lease.APIVersion() == api.DefaultVersion {
+		v = api.DefaultVersion // an engine of our own version: there is nothing to negotiate
+	}
+	if v != "" {
 		opts = append(opts, docker.WithAPIVersion(v))
 	}
-	if dir := a.getenv("DOCKER_CERT_PATH"); dir != "" && strings.HasPrefix(t.Host, "tcp://") {
+	if dir := a.getenv("DOCKER_CERT_PATH"); dir != "" && strings.HasPrefix(s.target.Host, "tcp://") {
 		opts = append(opts, docker.WithTLS(dir+"/ca.pem", dir+"/cert.pem", dir+"/key.pem"))
 	}
 	return opts

@@ -32,10 +32,11 @@ type Opener func(ctx context.Context, t Target, busy func(running int)) (http.Ha
 
 // ServeOptions says how an engine serves.
 type ServeOptions struct {
-	Open    Opener
-	Version string        // the program's, shown in the status
-	Idle    time.Duration // see DefaultIdle; 0 means never to leave
-	Ready   *os.File      // told once that the engine is ready, or why it is not; may be nil
+	Open       Opener
+	Version    string        // the program's, shown in the status
+	APIVersion string        // the newest of the Docker Engine API, so that clients of ours need not ask
+	Idle       time.Duration // see DefaultIdle; 0 means never to leave
+	Ready      *os.File      // told once that the engine is ready, or why it is not; may be nil
 
 	Listening func() // called when it listens; may be nil
 

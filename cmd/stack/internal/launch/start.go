@@ -32,6 +32,14 @@ func (l *Lease) Close() error {
 	return l.conn.Close()
 }
 
+// APIVersion is the newest version of the Docker Engine API that the engine speaks, or "" if it does not tell.
+func (l *Lease) APIVersion() string {
+	if l == nil {
+		return ""
+	}
+	return l.status.APIVersion
+}
+
 // errAbsent means that no engine listens.
 var errAbsent = errors.New("no engine listens")
 

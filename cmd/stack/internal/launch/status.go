@@ -24,6 +24,7 @@ type Status struct {
 	PID         int    `json:"pid,omitempty"`
 	Socket      string `json:"socket"`
 	Version     string `json:"version,omitempty"`
+	APIVersion  string `json:"apiVersion,omitempty"`
 	Root        string `json:"root"`
 	Run         string `json:"run"`
 	Log         string `json:"log"`
@@ -35,7 +36,7 @@ type Status struct {
 func mux(t Target, o ServeOptions, idle *idler, api http.Handler) http.Handler {
 	status := func(w http.ResponseWriter, _ *http.Request) {
 		s := t.status()
-		s.Running, s.PID, s.Version = true, os.Getpid(), o.Version
+		s.Running, s.PID, s.Version, s.APIVersion = true, os.Getpid(), o.Version, o.APIVersion
 		s.Containers, s.Connections, s.MayLeave = idle.counts()
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(s)
