@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/engine/embedded/runtime/footprint"
 	"stackrun.dev/stack/engine/embedded/shim/protocol"
 	"stackrun.dev/stack/engine/embedded/shim/protocol/pidfd"
 )
@@ -48,6 +49,7 @@ func sealedProgram() (*os.File, error) {
 		f.Close()
 		return nil, fmt.Errorf("cannot load the shim: %w", err)
 	}
+	_ = footprint.ForgetProgram() // the copy is enough; that both are in memory does no other harm
 	return f, nil
 }
 
