@@ -9,8 +9,11 @@ import (
 	"stackrun.dev/stack/engine/enginetest"
 )
 
-// TestMain builds the shim, which the engine carries inside, if `make` has not done so.
+// TestMain is also the engine that is killed by crash tests. It insists on the shim, without which nothing can run.
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(crashDir); dir != "" {
+		runVictim(dir)
+	}
 	const binary = "runtime/binary/stack-shim"
 	if _, err := os.Stat(binary); os.Getuid() == 0 && err != nil {
 		fmt.Fprintln(os.Stderr, "the shim is missing; run `make shim` first")

@@ -74,7 +74,8 @@ type Engine struct {
 	waiting   attachTable
 	busy      busyCounter
 	restarts  restartTable
-	strangers sync.Map // IDs of processes without a record that were killed
+	inherited sync.Map // IDs of containers that an earlier engine made
+	leftovers sync.Map // IDs of processes that are being cleared, with the channel to close when they have ended
 	volumeUse volumeUse
 	volumeMu  sync.RWMutex // held for writing to remove a volume, for reading to begin using one
 

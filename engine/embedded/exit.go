@@ -10,7 +10,6 @@ import (
 
 	"github.com/docker/docker/api/types/events"
 
-	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/container"
 	"stackrun.dev/stack/engine/embedded/container/lifecycle"
 	"stackrun.dev/stack/engine/embedded/runtime"
@@ -45,8 +44,8 @@ func (e *Engine) known(ctx context.Context, id string) *container.Container {
 
 func (e *Engine) exited(ctx context.Context, event runtime.Event) {
 	c := e.known(ctx, event.ID)
-	if _, stranger := e.strangers.LoadAndDelete(event.ID); stranger {
-		e.tidy(func(ctx context.Context) error { return e.runtime.Delete(ctx, event.ID) })
+	if gone, clearing := e.leftovers.LoadAndDelete(event.ID); clearing {
+		close(gone.(chan struct{}))
 		return
 	}
 	if c == nil || c.Lock(ctx) != nil {
@@ -92,11 +91,7 @@ func (e *Engine) dieEvent(c *container.Container, code int, ended lifecycle.Stat
 
 // giveBack returns what a process needed beyond its files.
 func (e *Engine) giveBack(ctx context.Context, id string) error {
-	err := e.runtime.Delete(ctx, id)
-	if errors.Is(err, engine.ErrNotFound) {
-		err = nil
-	}
-	return errors.Join(err, e.networks.Release(id))
+	return errors.Join(unlessMissing(e.runtime.Delete(ctx, id)), e.networks.Release(id))
 }
 
 func (e *Engine) pushNames(ctx context.Context) {

@@ -139,6 +139,10 @@ func (f *fakeRuntime) Delete(_ context.Context, id string) error {
 	return nil
 }
 
+func (f *fakeRuntime) Resume(context.Context, string) error {
+	return engine.Errorf(engine.ErrConflict, "it is not paused")
+}
+
 func (f *fakeRuntime) SetNames(context.Context, runtime.Names) error { return f.check("SetNames") }
 
 func (f *fakeRuntime) List(context.Context) ([]runtime.State, error) {

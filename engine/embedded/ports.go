@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -15,7 +16,7 @@ import (
 // repicks is how often host ports that the engine chose are chosen anew because another program was faster.
 const repicks = 16
 
-// create makes the process. Host ports that the engine was free to choose, and that a program of the host turns out to
+// create makes the process. What an earlier engine has left of it gives way. Host ports that the engine was free to choose, and that a program of the host turns out to
 // have, are chosen again.
 func (a *attempt) create(ctx context.Context, c runtime.Container) (int, error) {
 	for try := 0; ; try++ {
@@ -24,14 +25,19 @@ func (a *attempt) create(ctx context.Context, c runtime.Container) (int, error) 
 		if err == nil || try == repicks || !errors.Is(err, engine.ErrConflict) {
 			return pid, err
 		}
-		changed, repickErr := a.repickTaken()
-		if repickErr != nil {
-			return 0, repickErr
-		}
-		if !changed {
-			return 0, err
+		if again, failed := a.yield(ctx); failed != nil || !again {
+			return 0, cmp.Or(failed, err)
 		}
 	}
+}
+
+// yield gets out of the way of what the process was in conflict with, and reports whether there is reason to try again:
+// a process of an earlier engine, or ports that were chosen and can be chosen anew.
+func (a *attempt) yield(ctx context.Context) (again bool, err error) {
+	if _, inherited := a.engine.inherited.LoadAndDelete(a.record.ID); inherited {
+		return true, a.engine.clear(ctx, a.record.ID)
+	}
+	return a.repickTaken()
 }
 
 func (a *attempt) reservations() []runtime.PortReservation {

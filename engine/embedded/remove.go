@@ -72,6 +72,11 @@ func (e *Engine) remove(ctx context.Context, c *container.Container, volumes boo
 	}
 	record := c.Record()
 	e.busy.note(c.ID, record.State)
+	if _, inherited := e.inherited.LoadAndDelete(c.ID); inherited {
+		if err := e.clear(ctx, c.ID); err != nil {
+			return fmt.Errorf("cannot remove container %s: %w", record.Name, err)
+		}
+	}
 	if err := c.Forget(); err != nil {
 		c.Apply(lifecycle.RemoveFailed{Error: err.Error()})
 		return fmt.Errorf("cannot remove container %s: %w", record.Name, fullDisk(err))

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/container"
 	"stackrun.dev/stack/engine/embedded/container/lifecycle"
 	"stackrun.dev/stack/engine/embedded/runtime"
@@ -25,7 +26,7 @@ func (e *Engine) takeOver(ctx context.Context) error {
 	for _, s := range states {
 		there[s.ID] = s
 	}
-	e.removeStrangers(ctx, states)
+	e.removeStrangers(states)
 	var active []string
 	changed := map[*container.Container]bool{}
 	for _, c := range e.containers.All() {
@@ -33,6 +34,7 @@ func (e *Engine) takeOver(ctx context.Context) error {
 		if err := c.Lock(ctx); err != nil {
 			return err
 		}
+		e.inherited.Store(c.ID, true)
 		changed[c] = e.reconcile(c, there)
 		if c.State().Active() {
 			active = append(active, c.ID)
@@ -54,29 +56,46 @@ func (e *Engine) takeOver(ctx context.Context) error {
 }
 
 // removeStrangers ends processes that no record knows: their container was being created or removed.
-func (e *Engine) removeStrangers(ctx context.Context, states []runtime.State) {
+func (e *Engine) removeStrangers(states []runtime.State) {
 	for _, s := range states {
 		if e.containers.Get(s.ID) == nil {
-			e.task(func(context.Context) { e.discard(context.WithoutCancel(ctx), s) })
+			e.tidy(func(ctx context.Context) error { return e.clear(ctx, s.ID) })
 		}
 	}
 }
 
-// discard forgets the processes of s. Those that run are killed first, and forgotten when their end is told.
-func (e *Engine) discard(ctx context.Context, s runtime.State) {
-	var err error
-	if s.Status == runtime.Running || s.Status == runtime.Paused {
-		e.strangers.Store(s.ID, true)
-		err = e.runtime.Signal(ctx, s.ID, syscall.SIGKILL, true)
-		if s.Status == runtime.Paused {
-			err = errors.Join(err, e.runtime.Resume(ctx, s.ID))
-		}
-	} else {
-		err = e.runtime.Delete(ctx, s.ID)
+// clear ends and forgets the process that the last engine had begun for the container, in whatever stage it is: a shim
+// finishes what it was asked for, even if the engine that asked has died meanwhile.
+func (e *Engine) clear(ctx context.Context, id string) error {
+	err := e.runtime.Delete(ctx, id)
+	if !errors.Is(err, engine.ErrConflict) {
+		return unlessMissing(err)
+	}
+	gone := make(chan struct{})
+	e.leftovers.Store(id, gone)
+	defer e.leftovers.Delete(id)
+	err = e.runtime.Signal(ctx, id, syscall.SIGKILL, true)
+	if errors.Is(err, engine.ErrConflict) || errors.Is(err, engine.ErrNotFound) {
+		return unlessMissing(e.runtime.Delete(ctx, id)) // it has just ended
 	}
 	if err != nil {
-		slog.Warn("cannot remove what no record knows", "id", s.ID, "error", err)
+		return err
 	}
+	// One that is paused dies when it goes on; another one does not mind.
+	_ = e.runtime.Resume(ctx, id)
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return unlessMissing(e.runtime.Delete(ctx, id))
+}
+
+func unlessMissing(err error) error {
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // reconcile brings one record up to date with what is there and reports whether something is left to be stored or
@@ -171,7 +190,7 @@ func (e *Engine) resumeContainer(ctx context.Context, c *container.Container, di
 	var errs []error
 	if dirty {
 		if !c.State().Active() {
-			errs = append(errs, e.giveBack(ctx, c.ID))
+			errs = append(errs, e.clear(ctx, c.ID), e.networks.Release(c.ID))
 		}
 		errs = append(errs, c.Save())
 	}

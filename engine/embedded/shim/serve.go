@@ -15,6 +15,9 @@ type conn struct {
 	*protocol.Conn
 	greeted bool // events are wanted; guarded by Shim.mu
 
+	working sync.WaitGroup // requests that are being carried out
+	over    chan struct{}  // closed when the other side is gone and its last request was carried out
+
 	mu     sync.Mutex
 	closed bool
 	bound  map[string]*container // end with the connection
@@ -32,7 +35,7 @@ func (s *Shim) accept(l *net.UnixListener) {
 
 // serve answers a connection's requests until it ends.
 func (s *Shim) serve(pc *protocol.Conn) {
-	c := &conn{Conn: pc, bound: map[string]*container{}}
+	c := &conn{Conn: pc, bound: map[string]*container{}, over: make(chan struct{})}
 	s.mu.Lock()
 	if s.quitting {
 		s.mu.Unlock()
@@ -44,6 +47,8 @@ func (s *Shim) serve(pc *protocol.Conn) {
 	go func() {
 		s.receive(c)
 		pc.Close()
+		c.working.Wait()
+		close(c.over)
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
@@ -62,7 +67,23 @@ func (s *Shim) receive(c *conn) {
 			s.answer(c, m, files) // in order, because what happens next must be told
 			continue
 		}
-		go s.answer(c, m, files)
+		c.working.Go(func() { s.answer(c, m, files) })
+	}
+}
+
+// inherit waits until what earlier engines asked for is done, so that the next one sees what became of it. Engines that
+// are still there are not waited for: they would not end.
+func (s *Shim) inherit(heir *conn) {
+	s.mu.Lock()
+	var others []*conn
+	for c := range s.conns {
+		if c != heir && c.HungUp() {
+			others = append(others, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range others {
+		<-c.over
 	}
 }
 
@@ -179,6 +200,7 @@ func (c *container) do(method protocol.Method) (any, error) {
 }
 
 func (s *Shim) hello(c *conn) protocol.HelloReply {
+	s.inherit(c)
 	s.adoptRest()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -60,6 +60,22 @@ func Pair() (here *Conn, there *os.File, err error) {
 // Close ends the connection and makes a Receive return.
 func (c *Conn) Close() error { return c.socket.Close() }
 
+// HungUp reports whether the other side has gone, or the connection was closed here. What it sent before may not have
+// been received yet.
+func (c *Conn) HungUp() bool {
+	raw, err := c.socket.SyscallConn()
+	if err != nil {
+		return true
+	}
+	gone := false
+	err = raw.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(fds, 0)
+		gone = err == nil && n == 1
+	})
+	return err != nil || gone
+}
+
 // Send writes one message. The files may be closed afterwards.
 func (c *Conn) Send(m Message, files ...*os.File) error {
 	if len(files) > maxFiles {
