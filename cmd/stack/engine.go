@@ -58,7 +58,7 @@ func newEngineRun(a *app) *cobra.Command {
 				return replaceBy(t, engineProgram)
 			}
 			if a.getenv("GOGC") == "" {
-				debug.SetGCPercent(100) // unlike other commands it stays
+				debug.SetGCPercent(50) // unlike other commands it stays, and is idle most of the time
 			}
 			o := launch.ServeOptions{Open: a.open, Version: version, APIVersion: apiVersion, Idle: grace, Detach: detached, Log: logTo}
 			if readyFD > 0 {
