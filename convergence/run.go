@@ -53,7 +53,7 @@ func Run(ctx context.Context, e engine.Engine, d *desired.Project, o Options, si
 	defer unlock()
 	out := &Result{}
 	up := o.Up
-	up.Fetched, up.Touched = maps.Clone(up.Fetched), maps.Clone(up.Touched)
+	up.Fetched, up.Unpulled, up.Touched = maps.Clone(up.Fetched), maps.Clone(up.Unpulled), maps.Clone(up.Touched)
 	for range maxRounds {
 		p, err := Plan(ctx, e, d, up)
 		if err != nil {
@@ -75,6 +75,7 @@ func Run(ctx context.Context, e engine.Engine, d *desired.Project, o Options, si
 			return out, errors.Join(err, o.restore(ctx, e, back, sink))
 		}
 		up.Fetched, up.Touched = merged(up.Fetched, done.Fetched), merged(up.Touched, done.Touched)
+		up.Unpulled = merged(up.Unpulled, done.Unpulled)
 	}
 	return out, errors.New("cannot converge: the project still differs after " + fmt.Sprint(maxRounds) + " rounds; something else is changing it")
 }
@@ -91,7 +92,7 @@ func (o *Options) restore(ctx context.Context, e engine.Engine, p *plan.Plan, si
 	return execute.Run(ctx, e, p, o.Execute, sink).Err()
 }
 
-func merged(a, b map[string]bool) map[string]bool {
+func merged[V any](a, b map[string]V) map[string]V {
 	if a == nil {
 		return b
 	}

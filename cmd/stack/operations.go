@@ -57,6 +57,7 @@ func wordsOf(op plan.Operation) words {
 
 // narrator turns what the executor tells into progress.
 type narrator struct {
+	ctx       context.Context // its end explains failures after it
 	progress  view.Progress
 	transfers map[string]engine.Progress
 	replacing map[string]string // names of containers, and of those whose place they take
@@ -64,9 +65,9 @@ type narrator struct {
 	told      map[string]bool   // IDs of what something happened to
 }
 
-func narrate(progress view.Progress) *narrator {
+func narrate(ctx context.Context, progress view.Progress) *narrator {
 	return &narrator{
-		progress: progress, transfers: map[string]engine.Progress{},
+		ctx: ctx, progress: progress, transfers: map[string]engine.Progress{},
 		replacing: map[string]string{}, replaced: map[string]bool{}, told: map[string]bool{},
 	}
 }
@@ -110,16 +111,12 @@ func (n *narrator) describe(op plan.Operation) (id string, w words) {
 func (n *narrator) event(e execute.Event) {
 	id, w := n.describe(e.Operation)
 	switch e.Phase {
+	case execute.Failed, execute.Skipped:
+		n.tell(n.undone(id, e))
 	case execute.Started:
 		n.tell(view.Event{ID: id, Status: w.doing, State: view.Working, Minor: w.minor})
 	case execute.Done:
 		n.tell(view.Event{ID: id, Status: w.done, State: view.Done, Minor: w.minor})
-	case execute.Failed:
-		n.tell(view.Event{ID: id, Status: "Error", State: view.Failed, Detail: firstLine(e.Err)})
-	case execute.Warned:
-		n.tell(view.Event{ID: id, Status: "Warning", State: view.Skipped, Detail: firstLine(e.Err)})
-	case execute.Skipped:
-		n.tell(view.Event{ID: id, Status: skippedWord(e.Err), State: view.Skipped, Detail: firstLine(e.Err), Minor: w.minor})
 	case execute.Progress:
 		if n.transfers[id] == nil {
 			n.transfers[id] = transfer(n.progress, id, w.doing)
@@ -144,12 +141,15 @@ func (n *narrator) tell(e view.Event) {
 	}
 }
 
-// skippedWord tells what was left out because of a failure from what was not reached any more.
-func skippedWord(err error) string {
-	if errors.Is(err, context.Canceled) {
-		return "Interrupted"
+// undone tells what was interrupted from what failed, and from what was left out because of that.
+func (n *narrator) undone(id string, e execute.Event) view.Event {
+	switch {
+	case n.ctx.Err() != nil:
+		return view.Event{ID: id, Status: "Interrupted", State: view.Skipped}
+	case e.Phase == execute.Skipped:
+		return view.Event{ID: id, Status: "Skipped", State: view.Skipped, Detail: firstLine(e.Err)}
 	}
-	return "Skipped"
+	return view.Event{ID: id, Status: "Error", State: view.Failed, Detail: firstLine(e.Err)}
 }
 
 func firstLine(err error) string {

@@ -77,6 +77,7 @@ type Service struct {
 	Platform   *ocispec.Platform
 	Pull       PullPolicy
 	Build      *Build // nil if the image is not built
+	PullFirst  bool   // pull_policy says that a missing image is pulled; it is built only if that fails
 	DependsOn  []Dependency
 	Shares     []string // services whose namespaces or volumes these containers use, sorted; recreated with them
 	Networks   []string // keys, sorted

@@ -58,6 +58,7 @@ func (b *builder) service(model types.ServiceConfig) {
 	s := &serviceBuilder{ServiceConfig: model, b: b, out: &b.out.Services[len(b.out.Services)-1]}
 	s.out.Platform = s.platform(model.Platform, "platform")
 	s.out.Pull = s.pullPolicy()
+	s.out.PullFirst = s.pullFirst()
 	s.out.Build = s.build()
 	s.out.DependsOn = s.dependsOn()
 	s.out.Shares = s.shares()
@@ -73,6 +74,12 @@ func imageName(projectName string, s types.ServiceConfig) string {
 		return s.Image
 	}
 	return projectName + "-" + s.Name
+}
+
+// pullFirst: who writes a pull policy beside a build wants the image of the registry. Without one the image is built, so
+// that a name that happens to exist in a public registry is not run instead of the project's own.
+func (s *serviceBuilder) pullFirst() bool {
+	return s.Image != "" && (s.PullPolicy == types.PullPolicyMissing || s.PullPolicy == types.PullPolicyIfNotPresent)
 }
 
 func (s *serviceBuilder) pullPolicy() PullPolicy {

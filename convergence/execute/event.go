@@ -13,13 +13,14 @@ import (
 // Phase is what happened to an operation.
 type Phase string
 
-// The phases. Every operation ends in exactly one of Done, Failed and Skipped.
+// The phases. Every operation ends in exactly one of Done, Failed, Skipped and Warned.
 const (
 	Started  Phase = "started"
 	Progress Phase = "progress" // of pulls and builds
 	Done     Phase = "done"
 	Failed   Phase = "failed"
 	Skipped  Phase = "skipped"
+	Warned   Phase = "warned" // it failed, and the next plan does something else instead
 )
 
 // Event says what happened to an operation.
@@ -27,9 +28,9 @@ type Event struct {
 	Operation plan.Operation
 	Phase     Phase
 	At        time.Time
-	Elapsed   time.Duration            // Done and Failed: since Started
+	Elapsed   time.Duration            // Done, Failed and Warned: since Started
 	Progress  *jsonmessage.JSONMessage // Progress only
-	Err       error                    // Failed and Skipped: why
+	Err       error                    // Failed, Skipped and Warned: why
 }
 
 // Sink receives events, one at a time. It must not block for long. A nil Sink is allowed.

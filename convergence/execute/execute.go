@@ -41,11 +41,12 @@ const DefaultLimit = 64
 
 // Result is what came of a plan.
 type Result struct {
-	Failures []Failure       // of operations that failed, in the plan's order
-	Skipped  []Skip          // what was left out for that reason or because of cancellation
-	Done     map[string]bool // IDs of the operations that succeeded
-	Fetched  map[string]bool // references of images that were pulled or built
-	Touched  map[string]bool // names of containers that were created, renamed or started
+	Failures []Failure         // of operations that failed, in the plan's order
+	Skipped  []Skip            // what was left out for that reason or because of cancellation
+	Done     map[string]bool   // IDs of the operations that succeeded
+	Fetched  map[string]bool   // references of images that were pulled or built
+	Unpulled map[string]string // references of images that could not be pulled and are to be built, with the reason
+	Touched  map[string]bool   // names of containers that were created, renamed or started
 }
 
 // Skip is an operation that was not begun.
@@ -107,7 +108,7 @@ func newExecutor(e Engine, p *plan.Plan, o Options, sink Sink) *executor {
 		options: o,
 		byID:    make(map[string]plan.Operation, len(p.Operations)),
 		watcher: newWatcher(e, p.Project),
-		result:  &Result{Done: map[string]bool{}, Fetched: map[string]bool{}, Touched: map[string]bool{}},
+		result:  &Result{Done: map[string]bool{}, Fetched: map[string]bool{}, Unpulled: map[string]string{}, Touched: map[string]bool{}},
 		sink:    sink,
 		begun:   make(map[string]bool, len(p.Operations)),
 		images:  make(map[string]string),
@@ -136,6 +137,11 @@ func (x *executor) visit(ctx context.Context, id string) error {
 	err := x.do(ctx, op)
 	end := time.Now()
 	phase := Done
+	if pull, ok := op.(*plan.PullImage); ok && pull.OrBuild && err != nil && ctx.Err() == nil {
+		x.unpulled(pull.Ref, err)
+		x.tell(Event{Operation: op, Phase: Warned, At: end, Elapsed: end.Sub(start), Err: err})
+		return nil
+	}
 	if err != nil {
 		phase = Failed
 		err = x.explain(ctx, op, err)
@@ -182,6 +188,12 @@ func (x *executor) fetched(ref, id string) {
 	defer x.mu.Unlock()
 	x.images[ref] = id
 	x.result.Fetched[ref] = true
+}
+
+func (x *executor) unpulled(ref string, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.result.Unpulled[ref] = err.Error()
 }
 
 func (x *executor) imageID(ref string) string {

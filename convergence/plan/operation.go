@@ -64,6 +64,7 @@ type (
 		Header
 		Ref      string            `json:"ref"`
 		Platform *ocispec.Platform `json:"platform,omitempty"`
+		OrBuild  bool              `json:"orBuild,omitempty"` // if it fails, the next plan builds the image
 	}
 
 	// BuildImage builds an image and gives it its names.

@@ -28,8 +28,9 @@ type UpOptions struct {
 	Wait          bool // until everything runs and is healthy
 
 	// What earlier rounds of the same run have done, so that it is not done again.
-	Fetched map[string]bool // references of images that were pulled or built
-	Touched map[string]bool // names of containers that were made or started; what they did since then is their own affair
+	Fetched  map[string]bool   // references of images that were pulled or built
+	Unpulled map[string]string // references of images that could not be pulled and are built instead, with the reason
+	Touched  map[string]bool   // names of containers that were made or started; what they did since then is their own affair
 }
 
 // DownOptions are the choices of whoever takes a project down.

@@ -67,12 +67,13 @@ type up struct {
 // service is what is known about one service while the plan is made.
 type service struct {
 	*desired.Service
-	asked   bool   // and not only a dependency of one that was
-	imageID string // "" if it is not known before imageOp is done
-	imageOp string // the operation that pulls or builds the image, or ""
-	later   bool   // decided in the next round
-	members []*member
-	made    bool // one of its containers is created or recreated
+	asked     bool   // and not only a dependency of one that was
+	imageID   string // "" if it is not known before imageOp is done
+	imageOp   string // the operation that pulls or builds the image, or ""
+	undecided bool   // whether the image is built, only a failed pull tells
+	later     bool   // decided in the next round
+	members   []*member
+	made      bool // one of its containers is created or recreated
 }
 
 // member is one desired container and what becomes of it.
@@ -159,6 +160,10 @@ func (u *up) image(s *service) {
 	}
 	switch cause := u.fetchCause(s, there); {
 	case cause == "":
+	case u.pullsFirst(s, cause):
+		op := &PullImage{Header: header(s.Name), Ref: s.Image, Platform: s.Platform, OrBuild: true}
+		s.imageOp, s.imageID = u.add("pull", op, Subject{Image, s.Image}, cause+"; it is built if it cannot be pulled"), ""
+		s.undecided = true
 	case s.Build != nil && !u.options.NoBuild && cause != pulled:
 		op := &BuildImage{Header: header(s.Name), Ref: s.Image, Build: s.Build}
 		s.imageOp, s.imageID = u.add("build", op, Subject{Image, s.Image}, cause), ""
@@ -170,7 +175,15 @@ func (u *up) image(s *service) {
 	}
 }
 
-const pulled = "it is to be pulled always"
+const (
+	missing = "there is no such image"
+	pulled  = "it is to be pulled always"
+)
+
+// pullsFirst: the image is missing, and is built only after a pull has failed.
+func (u *up) pullsFirst(s *service, cause string) bool {
+	return s.PullFirst && cause == missing && s.pull(u.options) == desired.PullMissing && s.Build != nil && !u.options.NoBuild
+}
 
 // fetchCause says why the image is needed anew, or "".
 func (u *up) fetchCause(s *service, there bool) string {
@@ -180,8 +193,10 @@ func (u *up) fetchCause(s *service, there bool) string {
 		return "a build was asked for"
 	case s.Build != nil && pull == desired.PullBuild && !u.options.NoBuild:
 		return "it is to be built always"
+	case !there && u.options.Unpulled[s.Image] != "":
+		return "it cannot be pulled: " + u.options.Unpulled[s.Image]
 	case !there:
-		return "there is no such image"
+		return missing
 	case pull == desired.PullAlways && s.Build == nil:
 		return pulled
 	}
@@ -200,7 +215,7 @@ func (s *service) pull(o UpOptions) desired.PullPolicy {
 func (u *up) postpone(order []string) {
 	for _, name := range order {
 		s := u.services[name]
-		s.later = s.imageOp != "" && len(u.state.Of(name)) > 0
+		s.later = s.undecided || s.imageOp != "" && len(u.state.Of(name)) > 0
 		for _, other := range u.upstream(s) {
 			s.later = s.later || other.later
 		}

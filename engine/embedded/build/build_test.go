@@ -33,7 +33,7 @@ func TestBuild(t *testing.T) {
 	if want := []string{"app:1", "registry.example/team/app:latest"}; !reflect.DeepEqual(v.img.RepoTags, want) {
 		t.Errorf("tags %v, want %v", v.img.RepoTags, want)
 	}
-	for _, want := range []string{"RUN echo hello world", " content\n", "exporting to image", "Successfully built ", "Successfully tagged app:1\n", " DONE "} {
+	for _, want := range []string{"RUN echo hello world", " content\n", "exporting to image", " DONE "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the output lacks %q:\n%s", want, out)
 		}

@@ -2,13 +2,11 @@ package build
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/pkg/jsonmessage"
 	"github.com/docker/go-units"
 	"github.com/moby/buildkit/client"
@@ -188,19 +186,4 @@ func (p *printer) tail(dgst digest.Digest) []string {
 		return e.tail
 	}
 	return nil
-}
-
-// finish tells the result in the words that Docker's clients look for.
-func (p *printer) finish(id string, tags []string) {
-	if p.quiet {
-		p.send(id + "\n")
-		return
-	}
-	if data, err := json.Marshal(build.Result{ID: id}); err == nil {
-		p.report.Report(jsonmessage.JSONMessage{Aux: (*json.RawMessage)(&data)})
-	}
-	p.send("Successfully built " + strings.TrimPrefix(id, "sha256:")[:12] + "\n")
-	for _, tag := range tags {
-		p.send("Successfully tagged " + tag + "\n")
-	}
 }

@@ -47,7 +47,6 @@ func (k *kit) build(ctx context.Context, req request, files *contextFiles, repor
 	if err != nil {
 		return "", out.explain(ctx, err, req.dockerfile)
 	}
-	out.finish(id, req.tags)
 	return id, nil
 }
 
