@@ -18,7 +18,7 @@ func TestCasestudy3(t *testing.T) {
 		h.t = t
 		h.stack(dir, "down", "-v", "-t", "2")
 	})
-	h.stack(dir, "up", "-d", "--build", "--wait")
+	h.stack(dir, "up", "-d", "--wait")
 
 	logs := h.command(dir, "logs", "-f", "logger")
 	out, err := logs.StdoutPipe()

@@ -24,7 +24,7 @@ func TestReddit(t *testing.T) {
 		h.t = t
 		h.stack(dir, "down", "-v", "-t", "2")
 	})
-	h.stack(dir, "up", "-d", "--build", "--wait")
+	h.stack(dir, "up", "-d", "--wait")
 	r := &reddit{host: h, dir: dir, site: site{t, "http://127.0.0.1:" + port}}
 
 	for _, step := range []struct {
