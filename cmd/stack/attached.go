@@ -211,7 +211,7 @@ func (r *attachedRun) end(ctx context.Context, title string, make planner) error
 		return err
 	}
 	defer progress.Close()
-	return convergence.Apply(ctx, r.Engine, p, convergence.Options{Execute: execute.Options{Limit: r.parallel()}}, narrate(progress).event)
+	return convergence.Apply(ctx, r.Engine, p, convergence.Options{Execute: execute.Options{Limit: r.parallel()}}, narrate(ctx, progress).event)
 }
 
 // present leaves out services that have no containers.

@@ -82,7 +82,7 @@ func (s *session) apply(ctx context.Context, title string, sc scope, make func(*
 		return nil
 	}
 	options.Lock = nil
-	err = convergence.Apply(ctx, s.Engine, p, options, narrate(progress).event)
+	err = convergence.Apply(ctx, s.Engine, p, options, narrate(ctx, progress).event)
 	progress.Close()
 	return inOperations(err)
 }

@@ -57,7 +57,7 @@ func (s *session) carryOut(ctx context.Context, title string, p *plan.Plan, quie
 	if err != nil {
 		return err
 	}
-	result := execute.Run(ctx, s.Engine, p, s.executeOptions(), narrate(progress).event)
+	result := execute.Run(ctx, s.Engine, p, s.executeOptions(), narrate(ctx, progress).event)
 	progress.Close()
 	return inOperations(result.Err())
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -9,6 +10,7 @@ import (
 	"stackrun.dev/stack/convergence"
 	"stackrun.dev/stack/convergence/observe"
 	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/project"
 )
 
@@ -43,6 +45,10 @@ func newDown(a *app) *cobra.Command {
 	return cmd
 }
 
+// maxDowns is how often a project is observed anew when what was observed has changed meanwhile: an engine may still be
+// finishing what a run had begun that was interrupted.
+const maxDowns = 3
+
 func (s *session) down(ctx context.Context, sc scope, o plan.DownOptions) error {
 	d := sc.desired()
 	if s.global.dryRun {
@@ -57,7 +63,13 @@ func (s *session) down(ctx context.Context, sc scope, o plan.DownOptions) error 
 	if err != nil {
 		return err
 	}
-	result, err := convergence.Down(ctx, s.Engine, sc.name, d, o, s.options(progress), narrate(progress).event)
+	var result *convergence.Result
+	for range maxDowns {
+		result, err = convergence.Down(ctx, s.Engine, sc.name, d, o, s.options(progress), narrate(ctx, progress).event)
+		if !errors.Is(err, engine.ErrConflict) || ctx.Err() != nil {
+			break
+		}
+	}
 	progress.Close()
 	if err != nil {
 		return inOperations(err)

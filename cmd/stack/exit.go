@@ -74,7 +74,7 @@ func codeOf(ctx context.Context, err error) int {
 		return int(code)
 	case errors.As(err, &coded):
 		return coded.code
-	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+	case ctx.Err() != nil: // whatever failed afterwards failed because of that
 		return exitInterrupted
 	case errors.As(err, &usage):
 		return exitUsage

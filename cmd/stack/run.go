@@ -142,7 +142,7 @@ func (r *oneOff) prepare(ctx context.Context) error {
 		}
 	}
 	flags := upFlags{quietPull: r.options.quietPull, quietBuild: r.options.quietBuild}
-	narrator := narrate(r.progress)
+	narrator := narrate(ctx, r.progress)
 	options.OnPlan = narrator.planned
 	sink := quieten(narrator.event, flags)
 	if len(options.Up.Services) > 0 {
@@ -193,7 +193,7 @@ func (r *oneOff) execute(ctx context.Context, e engine.Engine) error {
 		return err
 	}
 	options.Lock = nil
-	sink := narrate(r.progress).event
+	sink := narrate(ctx, r.progress).event
 	return convergence.Apply(ctx, e, p, options, func(e execute.Event) {
 		// From the start on the screen belongs to the command.
 		if start, ok := e.Operation.(*plan.StartContainer); !ok || start.Container != r.name() || e.Phase == execute.Failed || r.options.detach {

@@ -113,7 +113,7 @@ func (s *session) up(ctx context.Context, title string, d *desired.Project, o pl
 	}
 	options := s.options(progress)
 	options.Up = o
-	narrator := narrate(progress)
+	narrator := narrate(ctx, progress)
 	options.OnPlan = narrator.planned
 	sink := quieten(narrator.event, flags)
 	witness := &witness{Engine: s.Engine}
