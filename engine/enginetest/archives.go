@@ -74,6 +74,13 @@ var archiveCases = []testCase{
 			f.Errorf("the link was followed to %s", name)
 		}
 	}},
+	{"symbolic links in a circle are an error", func(f *fixture) {
+		id := f.run()
+		f.exec(id, "ln -s circle /tmp/circle")
+		if s, err := f.StatPath(f.ctx, id, "/tmp/circle/file"); err == nil {
+			f.Errorf("got %+v", s)
+		}
+	}},
 	{"an archive does not lead out", func(f *fixture) {
 		id := f.create()
 		var evil bytes.Buffer

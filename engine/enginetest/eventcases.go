@@ -108,25 +108,13 @@ var eventCases = []testCase{
 		id := f.run(sh("exit 5"))
 		f.wait(id, "")
 		f.remove(id)
-		opts := only("container", id, filters.Arg("type", "container"))
-		opts.Since = stamp(began.Add(-time.Second))
-		opts.Until = stamp(time.Now())
-		messages, errs := f.Events(f.ctx, opts)
-		var got []string
-		for {
-			select {
-			case m := <-messages:
-				got = append(got, string(m.Action))
-				continue
-			case err := <-errs:
-				if !errors.Is(err, io.EOF) {
-					f.Errorf("it ended with %v, want EOF", err)
-				}
-			}
-			break
+		all := f.past(id, began.Add(-time.Second), time.Now())
+		if got := actionsOf(all); !slices.Equal(got, []string{"create", "start", "die", "destroy"}) {
+			f.Fatalf("got %v", got)
 		}
-		if !slices.Equal(got, []string{"create", "start", "die", "destroy"}) {
-			f.Errorf("got %v", got)
+		from, to := time.Unix(0, all[1].TimeNano), time.Unix(0, all[2].TimeNano)
+		if got := actionsOf(f.past(id, from, to)); !slices.Equal(got, []string{"start", "die"}) {
+			f.Errorf("from start to die: %v", got)
 		}
 	}},
 	{"a cancelled stream ends with the context's error", func(f *fixture) {
@@ -135,6 +123,34 @@ var eventCases = []testCase{
 		cancel()
 		f.wantKind("events", <-errs, context.Canceled)
 	}},
+}
+
+// past reads the events of a container in a period that is over.
+func (f *fixture) past(id string, since, until time.Time) []events.Message {
+	f.Helper()
+	opts := only("container", id, filters.Arg("type", "container"))
+	opts.Since, opts.Until = stamp(since), stamp(until)
+	messages, errs := f.Events(f.ctx, opts)
+	var all []events.Message
+	for {
+		select {
+		case m := <-messages:
+			all = append(all, m)
+		case err := <-errs:
+			if !errors.Is(err, io.EOF) {
+				f.Errorf("the stream ended with %v, want EOF", err)
+			}
+			return all
+		}
+	}
+}
+
+func actionsOf(all []events.Message) []string {
+	var actions []string
+	for _, m := range all {
+		actions = append(actions, string(m.Action))
+	}
+	return actions
 }
 
 // stamp is a time as the API takes it.

@@ -114,6 +114,7 @@ var networkCases = []testCase{
 		if r := f.fetch(client, "late"); r.stdout != "hello\n" {
 			f.Errorf("connected: %v", r)
 		}
+		address := f.inspect(id).NetworkSettings.Networks[net].IPAddress
 		f.must(f.NetworkDisconnect(f.ctx, net, id, false))
 		if r := f.fetch(client, "late"); r.code == 0 {
 			f.Errorf("disconnected: %v", r)
@@ -121,6 +122,7 @@ var networkCases = []testCase{
 		if nets := f.inspect(id).NetworkSettings.Networks; len(nets) != 1 || nets[other] == nil {
 			f.Errorf("it is on %v", nets)
 		}
+		f.run(on(net, &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: address}})) // free again
 	}},
 	{"connect what does not run yet", func(f *fixture) {
 		net, _ := f.network()

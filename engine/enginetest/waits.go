@@ -103,6 +103,21 @@ var waitCases = []testCase{
 		_, err := f.ContainerInspect(f.ctx, id)
 		f.wantKind("inspect", err, engine.ErrNotFound)
 	}},
+	{"an exit is not yet removed", func(f *fixture) {
+		id := f.run(sh("exit 2"))
+		f.wait(id, container.WaitConditionNotRunning)
+		results, errs := f.ContainerWait(f.ctx, id, container.WaitConditionRemoved)
+		f.inspect(id) // gives a wrong answer the time to come
+		select {
+		case r := <-results:
+			f.Errorf("got %+v before it was removed", r)
+		default:
+		}
+		f.remove(id)
+		if code := f.waited(results, errs); code != 2 {
+			f.Errorf("exit code %d, want 2", code)
+		}
+	}},
 	{"several wait for one", func(f *fixture) {
 		id := f.run()
 		type wait struct {
