@@ -204,3 +204,24 @@ func TestHalfCreated(t *testing.T) {
 		w.awaitExit(id)
 	}
 }
+
+// TestExitWithoutShim has containers write and exit while there is no shim: what they wrote and how they ended is known.
+func TestExitWithoutShim(t *testing.T) {
+	w := newWorld(t)
+	for i := range 5 {
+		id := fmt.Sprint("exit", i)
+		w.run(w.container(id, "sh", "-c", "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.01; done"))
+		for !strings.Contains(w.log(id, "stdout"), "up") {
+			time.Sleep(time.Millisecond)
+		}
+		pid, shim := w.state(id).Pid, w.shims()[0]
+		must(t, syscall.Kill(shim, syscall.SIGKILL))
+		must(t, syscall.Kill(pid, syscall.SIGTERM))
+		if exit := w.awaitExit(id); exit.Code != 3 || exit.Unknown {
+			t.Errorf("exit: %+v", exit)
+		}
+		if got := w.log(id, "stdout"); got != "up\nbye\n" {
+			t.Errorf("log: %q", got)
+		}
+	}
+}

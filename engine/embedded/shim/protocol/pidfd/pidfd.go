@@ -109,7 +109,7 @@ func (p *Process) Wait() (syscall.WaitStatus, error) {
 		return !errors.Is(result, unix.EAGAIN)
 	})
 	if err != nil {
-		return 0, err
+		return 0, os.ErrClosed
 	}
 	return status, result
 }
