@@ -101,7 +101,10 @@ func (c *container) handOver(to *client) error {
 
 // hold asks for what is to be kept.
 func (c *container) hold(from *client) error {
-	if c.status() == Stopped {
+	c.mu.Lock()
+	pid := c.state.Pid
+	c.mu.Unlock()
+	if pid == 0 { // it has stopped, or is about to be created
 		return nil
 	}
 	var reply protocol.HoldReply

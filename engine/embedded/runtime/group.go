@@ -31,6 +31,9 @@ type group struct {
 // linger is how long a shim is kept that has no container, because the next one may come soon.
 const linger = 5 * time.Second
 
+// patience is how long a shim may take to give an account of its containers before it is replaced.
+const patience = 20 * time.Second
+
 // connected returns a connection to a shim of this version that has adopted all containers.
 func (g *group) connected() (*client, error) {
 	g.mu.Lock()
@@ -67,6 +70,8 @@ var errVersion = errors.New("the shim is of another version")
 
 // greet hands over what was kept, learns what the shim has, and keeps what must not die with it.
 func (g *group) greet(conn *protocol.Conn) (*client, error) {
+	hung := time.AfterFunc(patience, func() { conn.Close() })
+	defer hung.Stop()
 	c := newClient(conn, func(m protocol.Message) { g.runtime.handle(g, m) })
 	for _, ct := range g.runtime.of(g) {
 		if err := ct.handOver(c); err != nil {

@@ -47,13 +47,19 @@ func otherShim(dir protocol.Dir) error {
 			return err
 		}
 		c := protocol.NewConn(socket)
-		m, _, err := c.Receive()
-		if err != nil {
-			return err
-		}
-		body, _ := protocol.Encode(protocol.HelloReply{Version: protocol.Version + 1, Pid: os.Getpid(), Group: "test"})
-		if err := c.Send(protocol.Message{Number: m.Number, Body: body}); err != nil {
-			return err
+		for {
+			m, _, err := c.Receive()
+			if err != nil {
+				break
+			}
+			answer := protocol.Message{Number: m.Number, Error: protocol.Errorf(protocol.NotFound, "no container")}
+			if m.Method == protocol.MethodHello {
+				answer.Error = nil
+				answer.Body, _ = protocol.Encode(protocol.HelloReply{Version: protocol.Version + 1, Group: "test"})
+			}
+			if err := c.Send(answer); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -40,7 +40,9 @@ func run(t *testing.T, p *Program, nr, arch uint32, args ...uint64) int {
 	}
 	// struct seccomp_data; the machine reads big-endian words
 	data := make([]byte, 64)
-	put := func(at int, v uint32) { data[at], data[at+1], data[at+2], data[at+3] = byte(v>>24), byte(v>>16), byte(v>>8), byte(v) }
+	put := func(at int, v uint32) {
+		data[at], data[at+1], data[at+2], data[at+3] = byte(v>>24), byte(v>>16), byte(v>>8), byte(v)
+	}
 	put(0, nr)
 	put(4, arch)
 	for i, a := range args {
