@@ -38,6 +38,7 @@ import (
 	"stackrun.dev/stack/engine/embedded/metadata"
 	"stackrun.dev/stack/engine/embedded/network"
 	"stackrun.dev/stack/engine/embedded/runtime"
+	"stackrun.dev/stack/engine/embedded/runtime/footprint"
 	"stackrun.dev/stack/engine/embedded/snapshot"
 	"stackrun.dev/stack/engine/embedded/volume"
 )
@@ -104,6 +105,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	if err := e.takeOver(ctx); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
+	_ = footprint.ForgetProgram() // most of what starting touched is never needed again
 	return e, nil
 }
 
