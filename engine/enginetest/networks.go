@@ -74,6 +74,12 @@ var networkCases = []testCase{
 			f.Errorf("when it has stopped: %v", r)
 		}
 	}},
+	{"on the default network names do not resolve", func(f *fixture) {
+		name := strings.TrimPrefix(f.inspect(f.run()).Name, "/")
+		if r := f.exec(f.run(), "nslookup "+name); r.code == 0 {
+			f.Errorf("got %v", r)
+		}
+	}},
 	{"networks are isolated from each other", func(f *fixture) {
 		front, _ := f.network()
 		back, _ := f.network()

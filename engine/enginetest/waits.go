@@ -107,7 +107,8 @@ var waitCases = []testCase{
 		id := f.run(sh("exit 2"))
 		f.wait(id, container.WaitConditionNotRunning)
 		results, errs := f.ContainerWait(f.ctx, id, container.WaitConditionRemoved)
-		f.inspect(id) // gives a wrong answer the time to come
+		f.must(f.ContainerStart(f.ctx, id)) // and a wrong answer has the time to come
+		f.wait(id, container.WaitConditionNotRunning)
 		select {
 		case r := <-results:
 			f.Errorf("got %+v before it was removed", r)
