@@ -97,3 +97,32 @@ func BenchmarkExec(b *testing.B) {
 	b.StopTimer()
 	b.ReportMetric(float64((w.cpu()-before).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 }
+
+// BenchmarkEnd measures killing and deleting.
+func BenchmarkEnd(b *testing.B) {
+	w := newWorld(b)
+	for i := range b.N {
+		w.run(w.container(fmt.Sprint("c", i), "sleep", "1000"))
+	}
+	b.ResetTimer()
+	before := w.cpu()
+	for i := range b.N {
+		id := fmt.Sprint("c", i)
+		must(b, w.Signal(context.Background(), id, 9, false))
+		w.awaitStopped(id)
+		must(b, w.Delete(context.Background(), id))
+	}
+	b.StopTimer()
+	b.ReportMetric(float64((w.cpu()-before).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+}
+
+// BenchmarkFirst measures a container that needs a shim of its own.
+func BenchmarkFirst(b *testing.B) {
+	w := newWorld(b)
+	for i := range b.N {
+		c := w.container(fmt.Sprint("c", i), "sleep", "1000")
+		c.Group = c.ID
+		w.run(c)
+	}
+	b.StopTimer()
+}

@@ -33,7 +33,8 @@ type Runtime struct {
 }
 
 // Open connects to the shims that run and has dead ones replaced. Afterwards List tells what runs and what exited
-// while nobody looked; OnEvent is not called for that.
+// while nobody looked; OnEvent is not called for that. Containers that were created but not started are deleted: the
+// engine that was about to start them is gone.
 func Open(ctx context.Context, opts Options) (*Runtime, error) {
 	for _, dir := range []string{opts.RunDir, opts.StateDir} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -77,6 +78,14 @@ func (r *Runtime) find(ctx context.Context, dir protocol.Dir) error {
 		return fmt.Errorf("cannot find the containers of %s: %w", name, err)
 	}
 	g.release()
+	for _, c := range r.of(g) {
+		if c.status() != Created {
+			continue
+		}
+		if err := r.Delete(ctx, c.id); err != nil && !errors.Is(err, engine.ErrNotFound) {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -72,6 +72,8 @@ func TestEngineGone(t *testing.T) {
 	c := w.container("exits", "sh", "-c", "read x; echo got $x; exit 6")
 	c.OpenStdin = true
 	w.run(c)
+	_, err := w.Create(context.Background(), w.container("half", "true"))
+	must(t, err)
 	pid := w.state("stays").Pid
 	exits, err := w.Runtime.container("exits")
 	must(t, err)
@@ -92,6 +94,9 @@ func TestEngineGone(t *testing.T) {
 	}
 	if s := w.state("stays"); s.Status != Running || s.Pid != pid || s.StartedAt.IsZero() {
 		t.Errorf("container that runs on: %+v", s)
+	}
+	if states, _ := w.List(context.Background()); len(states) != 2 {
+		t.Errorf("the list: %+v", states)
 	}
 	if out, _ := w.sh("stays", ExecConfig{}, "echo hello"); out != "hello\n" {
 		t.Errorf("exec: %q", out)

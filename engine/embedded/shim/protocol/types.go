@@ -60,12 +60,12 @@ type LogConfig struct {
 type Resolver struct {
 	Port     uint16   `json:"port"`               // where it listens inside the container's network namespace, UDP and TCP
 	Servers  []string `json:"servers,omitempty"`  // where other names are asked for, "address" or "address:port", from the host
-	Search   []string `json:"search,omitempty"`   // suffixes that known names may have
-	Options  []string `json:"options,omitempty"`  // of resolv.conf, which the caller writes
+	Search   []string `json:"search,omitempty"`   // of resolv.conf, which the caller writes; not used here
+	Options  []string `json:"options,omitempty"`  // of resolv.conf, likewise
 	Networks []string `json:"networks,omitempty"` // IDs of the networks whose names are seen, in the order of the search
 }
 
-// PortReservation is a port of the host that belongs to a container while its record exists.
+// PortReservation is a port of the host that belongs to a container until it exits.
 type PortReservation struct {
 	HostIP netip.Addr `json:"ip,omitzero"` // the zero Addr means every IPv4 address
 	Port   uint16     `json:"port"`
