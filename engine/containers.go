@@ -48,7 +48,8 @@ type Containers interface {
 	ContainerRemove(ctx context.Context, ref string, opts container.RemoveOptions) error
 
 	// ContainerWait waits for the condition ("not-running" if empty, "next-exit", "removed"). The wait holds from the
-	// moment ContainerWait returns. An exit satisfies the first two also when the restart policy starts the container again. Exactly one of the channels yields exactly one value.
+	// moment ContainerWait returns. An exit satisfies the first two also when the restart policy starts the container
+	// again. Exactly one of the channels yields exactly one value.
 	ContainerWait(ctx context.Context, ref string, cond container.WaitCondition) (<-chan container.WaitResponse, <-chan error)
 
 	// ContainerLogs yields what the container wrote, oldest first. With opts.Follow it goes on until the container has
