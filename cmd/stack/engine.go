@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -54,9 +53,6 @@ func newEngineRun(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a.open == nil {
-				return replaceBy(t, engineProgram)
-			}
 			if a.getenv("GOGC") == "" {
 				debug.SetGCPercent(50) // unlike other commands it stays, and is idle most of the time
 			}
@@ -77,18 +73,6 @@ func newEngineRun(a *app) *cobra.Command {
 		_ = f.MarkHidden(internal)
 	}
 	return cmd
-}
-
-// replaceBy goes on as the engine's own program, with the same arguments, environment and descriptors.
-func replaceBy(t launch.Target, program launch.Program) error {
-	path, err := program(t)
-	if err != nil {
-		return err
-	}
-	if err := syscall.Exec(path, os.Args, os.Environ()); err != nil {
-		return fmt.Errorf("cannot run the engine's program %s: %w", path, err)
-	}
-	return nil
 }
 
 func idleTime(flag, env string) (time.Duration, error) {

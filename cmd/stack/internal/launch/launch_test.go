@@ -277,36 +277,3 @@ func TestServeReportsWhyNot(t *testing.T) {
 		_ = lock.Release()
 	}
 }
-
-func TestUnpackOncePerVersion(t *testing.T) {
-	target := testTarget(t)
-	first, err := Unpack(target, "one", "d1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, err := os.Stat(first)
-	if err != nil || before.Mode().Perm() != 0o700 {
-		t.Fatalf("%v, %v", before, err)
-	}
-	if again, err := Unpack(target, "one", "d1"); err != nil || again != first {
-		t.Errorf("again: %s, %v", again, err)
-	}
-	if after, err := os.Stat(first); err != nil || !os.SameFile(before, after) {
-		t.Error("the program was written twice")
-	}
-	if err := os.Truncate(first, 1); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Unpack(target, "one", "d1"); err != nil {
-		t.Fatal(err)
-	}
-	if content, err := os.ReadFile(first); err != nil || string(content) != "one" {
-		t.Errorf("a damaged program was not replaced: %q, %v", content, err)
-	}
-	if _, err := Unpack(target, "two", "d2"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(first); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the older program is still there: %v", err)
-	}
-}

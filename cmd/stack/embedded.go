@@ -1,5 +1,3 @@
-//go:build !split
-
 package main
 
 import (
