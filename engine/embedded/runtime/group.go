@@ -72,7 +72,8 @@ var errVersion = errors.New("the shim is of another version")
 func (g *group) greet(conn *protocol.Conn) (*client, error) {
 	hung := time.AfterFunc(patience, func() { conn.Close() })
 	defer hung.Stop()
-	c := newClient(conn, func(m protocol.Message) { g.runtime.handle(g, m) })
+	events := &early{handle: func(m protocol.Message) { g.runtime.handle(g, m) }}
+	c := newClient(conn, events.receive)
 	for _, ct := range g.runtime.of(g) {
 		if err := ct.handOver(c); err != nil {
 			conn.Close()
@@ -92,6 +93,7 @@ func (g *group) greet(conn *protocol.Conn) (*client, error) {
 		}
 	}
 	g.runtime.reconcile(g, hello.Containers)
+	events.release()
 	for _, ct := range g.runtime.of(g) {
 		if err := ct.hold(c); err != nil {
 			conn.Close()
