@@ -3,34 +3,46 @@ package docker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/network"
 
 	"stackrun.dev/stack/engine"
 )
 
-// ContainerCreate implements engine.Containers.
+// undoTimeout bounds the removal of a container that could not be put on its networks.
+const undoTimeout = 30 * time.Second
+
+// ContainerCreate implements engine.Containers. On an engine that takes one network only, the others are connected before
+// the call returns; if that fails, there is no container.
 func (e *Engine) ContainerCreate(ctx context.Context, name string, cfg engine.CreateConfig) (container.CreateResponse, error) {
-	made, err := e.api.ContainerCreate(ctx, cfg.Config, cfg.Host, withEndpoints(cfg.Networking), cfg.Platform, name)
-	return made, e.failed(err)
+	version, err := e.version(ctx)
+	if err != nil {
+		return container.CreateResponse{}, err
+	}
+	f, err := fit(cfg, version)
+	if err != nil {
+		return container.CreateResponse{}, err
+	}
+	made, err := e.api.ContainerCreate(ctx, f.Config, f.Host, f.Networking, f.Platform, name)
+	if err != nil {
+		return made, e.failed(err)
+	}
+	for _, other := range f.connect {
+		if err := e.NetworkConnect(ctx, other.network, made.ID, other.settings); err != nil {
+			return container.CreateResponse{}, errors.Join(err, e.undoCreate(ctx, made.ID))
+		}
+	}
+	made.Warnings = append(made.Warnings, f.notes...)
+	return made, nil
 }
 
-// withEndpoints replaces settings that are nil, which Docker's client does not expect.
-func withEndpoints(n *network.NetworkingConfig) *network.NetworkingConfig {
-	if n == nil {
-		return nil
-	}
-	all := make(map[string]*network.EndpointSettings, len(n.EndpointsConfig))
-	for name, settings := range n.EndpointsConfig {
-		if settings == nil {
-			settings = &network.EndpointSettings{}
-		}
-		all[name] = settings
-	}
-	return &network.NetworkingConfig{EndpointsConfig: all}
+func (e *Engine) undoCreate(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	return e.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
 }
 
 // ContainerList implements engine.Containers.
@@ -59,12 +71,26 @@ func (e *Engine) ContainerStart(ctx context.Context, ref string) error {
 
 // ContainerStop implements engine.Containers.
 func (e *Engine) ContainerStop(ctx context.Context, ref string, opts container.StopOptions) error {
+	if err := e.canSignal(ctx, opts); err != nil {
+		return err
+	}
 	return e.failed(e.api.ContainerStop(ctx, ref, opts))
 }
 
 // ContainerRestart implements engine.Containers.
 func (e *Engine) ContainerRestart(ctx context.Context, ref string, opts container.StopOptions) error {
+	if err := e.canSignal(ctx, opts); err != nil {
+		return err
+	}
 	return e.failed(e.api.ContainerRestart(ctx, ref, opts))
+}
+
+// canSignal refuses what older engines ignore: a signal other than the container's own.
+func (e *Engine) canSignal(ctx context.Context, opts container.StopOptions) error {
+	if opts.Signal == "" {
+		return nil
+	}
+	return e.requires(ctx, stopSignals, "the signal of a stop")
 }
 
 // ContainerKill implements engine.Containers.

@@ -8,6 +8,11 @@ import (
 
 // NetworkCreate implements engine.Networks.
 func (e *Engine) NetworkCreate(ctx context.Context, name string, opts network.CreateOptions) (string, error) {
+	if opts.EnableIPv4 != nil && !*opts.EnableIPv4 {
+		if err := e.requires(ctx, withoutIPv4, "enable_ipv4: false of network "+name); err != nil {
+			return "", err
+		}
+	}
 	made, err := e.api.NetworkCreate(ctx, name, opts)
 	return made.ID, e.failed(err)
 }
@@ -31,6 +36,11 @@ func (e *Engine) NetworkRemove(ctx context.Context, ref string) error {
 
 // NetworkConnect implements engine.Networks.
 func (e *Engine) NetworkConnect(ctx context.Context, ref, container string, settings *network.EndpointSettings) error {
+	if settings != nil && settings.MacAddress != "" {
+		if err := e.requires(ctx, severalEndpoints, "the MAC address on network "+ref); err != nil {
+			return err
+		}
+	}
 	return e.failed(e.api.NetworkConnect(ctx, ref, container, settings))
 }
 

@@ -32,8 +32,8 @@ func (e *Engine) Events(ctx context.Context, opts events.ListOptions) (<-chan ev
 	}
 	out := make(chan error, 1)
 	// The client reads the agreed version for the query without waiting for the agreement; this call does wait.
-	if err := e.api.NewVersionError(ctx, "1.24", "events"); err != nil {
-		out <- e.failed(err)
+	if _, err := e.version(ctx); err != nil {
+		out <- err
 		return make(chan events.Message), out
 	}
 	messages, errs := e.api.Events(ctx, opts)
