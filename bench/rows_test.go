@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/filters"
 )
@@ -115,7 +116,15 @@ func restart(t testing.TB, u *tool) time.Duration {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	got, failed := u.engine.Events(ctx, events.ListOptions{Filters: filters.NewArgs(filters.Arg("event", "die"), filters.Arg("event", "start"), filters.Arg("type", "container"))})
-	u.run(t, dir, "exec", "-T", "s0", "/bin/busybox", "kill", "-USR1", "1")
+	u.run(t, dir, "exec", "-T", "s0", "/bin/busybox", "true") // by then the shell has set its trap
+	// Not with exec: whoever is in a container ends with it, and may not live to tell.
+	found, err := u.engine.ContainerList(ctx, container.ListOptions{Filters: filters.NewArgs(filters.Arg("label", "com.docker.compose.project=restart"))})
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	if err := u.engine.ContainerKill(ctx, found[0].ID, "USR1"); err != nil {
+		t.Fatal(err)
+	}
 	var died int64
 	for {
 		select {
