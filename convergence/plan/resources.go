@@ -115,13 +115,17 @@ func (u *up) reconnect() {
 func (u *up) reconnectMember(s *service, m *member) {
 	for _, key := range s.Networks {
 		n := u.networks[key]
+		if n == nil {
+			continue
+		}
 		settings := m.Config.Networking.EndpointsConfig[n.Name]
 		switch {
-		case n == nil:
 		case n.recreated:
 			u.connect(*m.now, n, settings, "the network is recreated")
 		case !m.now.On(n.Name) && m.now.Status.Alive():
 			u.connect(*m.now, n, settings, "it was disconnected")
+		case !m.now.On(n.Name) && m.begin:
+			u.connect(*m.now, n, settings, "it was never connected, or disconnected")
 		}
 	}
 }
