@@ -117,6 +117,8 @@ func (n *narrator) event(e execute.Event) {
 		n.tell(view.Event{ID: id, Status: w.doing, State: view.Working, Minor: w.minor})
 	case execute.Done:
 		n.tell(view.Event{ID: id, Status: w.done, State: view.Done, Minor: w.minor})
+	case execute.Noted:
+		n.progress.Text("warning: " + id + ": " + e.Note)
 	case execute.Progress:
 		if n.transfers[id] == nil {
 			n.transfers[id] = transfer(n.progress, id, w.doing)

@@ -17,6 +17,7 @@ type Phase string
 const (
 	Started  Phase = "started"
 	Progress Phase = "progress" // of pulls and builds
+	Noted    Phase = "noted"    // the engine did it and has something to say about it
 	Done     Phase = "done"
 	Failed   Phase = "failed"
 	Skipped  Phase = "skipped"
@@ -30,6 +31,7 @@ type Event struct {
 	At        time.Time
 	Elapsed   time.Duration            // Done, Failed and Warned: since Started
 	Progress  *jsonmessage.JSONMessage // Progress only
+	Note      string                   // Noted only
 	Err       error                    // Failed, Skipped and Warned: why
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
@@ -156,7 +157,10 @@ func (x *executor) create(ctx context.Context, op *plan.CreateContainer) error {
 		config = withImage(config, x.imageID(op.ImageFrom))
 	}
 	x.touched(op.Name)
-	_, err := x.engine.ContainerCreate(ctx, op.Name, config)
+	made, err := x.engine.ContainerCreate(ctx, op.Name, config)
+	for _, note := range made.Warnings {
+		x.tell(Event{Operation: op, Phase: Noted, At: time.Now(), Note: note})
+	}
 	return err
 }
 
