@@ -79,7 +79,7 @@ func Open(root string, store Store) (*Manager, error) {
 	}
 	for name, value := range all {
 		var r record
-		if err := json.Unmarshal(value, &r); err != nil || r.Name != name || !validName.MatchString(name) {
+		if err := json.Unmarshal(value, &r); err != nil || r.Name != name || !validName(name) {
 			return nil, engine.Errorf(engine.ErrInternal, "cannot open the volumes: the record of %q is damaged", name)
 		}
 		m.volumes[name] = &entry{rec: &r}
