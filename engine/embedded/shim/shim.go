@@ -150,6 +150,7 @@ func isolate() error {
 	}
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("-998"), 0) // forbidden to the unprivileged, and only a wish
 	unix.Umask(0o022)
+	heedSignals()
 	return nil
 }
 
