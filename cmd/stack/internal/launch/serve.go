@@ -50,6 +50,9 @@ func Serve(ctx context.Context, t Target, o ServeOptions) (err error) {
 	ready := &readiness{file: o.Ready}
 	defer func() { ready.tell(t, err) }()
 	unix.Umask(0o022)
+	if o.Detach {
+		forgetCaller()
+	}
 	if err := t.makeDirs(); err != nil {
 		return err
 	}
