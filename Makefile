@@ -2,6 +2,7 @@
 # make demo    the reddit example, up and answering
 # make test    every test, those on real containers included (they need root; without it a line says which are left out)
 # make bench   the budget of docs/ARCHITECTURE.md, side by side with Docker and Compose where they are installed
+# make docs    the pages of docs/reference that are made from the program
 # make clean   what the others made in this folder
 
 SHELL   := /bin/bash
@@ -57,6 +58,10 @@ test: build test-packages demo-packages $(BASE) examples/reddit/post_db/post_db
 .PHONY: bench
 bench: build test-packages
 	STACK_TEST_BINARY=$(STACK) go test -count=1 -timeout 60m -v -run TestBudget ./bench -measure $(BENCH)
+
+.PHONY: docs
+docs: build-packages
+	go test ./cmd/stack ./convergence/desired -run AreDocumented -update
 
 .PHONY: clean
 clean:
