@@ -132,6 +132,9 @@ func (e *Engine) NetworkConnect(ctx context.Context, ref, containerRef string, s
 	}
 	c.Change(func(r *container.Record) {
 		r.Endpoints = endpoints.Endpoints
+		if r.Host.NetworkMode.IsNone() {
+			setNetworkMode(r, name) // it was taken off all networks before
+		}
 		if made != nil {
 			r.Live = maps.Clone(r.Live)
 			if r.Live == nil {
@@ -154,6 +157,8 @@ func checkConnectable(r *container.Record, name string) error {
 		return engine.Errorf(engine.ErrConflict, "container %s shares another container's network and cannot be connected to others", r.Name)
 	case mode.IsHost() || name == dockernet.NetworkHost:
 		return engine.Errorf(engine.ErrForbidden, "container %s cannot be connected to network %s: the host's network cannot be combined with others", r.Name, name)
+	case mode.IsNone() && len(r.Endpoints) > 0:
+		return engine.Errorf(engine.ErrInvalid, "container %s cannot be connected to network %s: the network none goes with no other", r.Name, name)
 	case name == dockernet.NetworkNone:
 		return engine.Errorf(engine.ErrForbidden, "container %s cannot be connected to the network none", r.Name)
 	case r.State.Phase == lifecycle.Removing || r.State.Phase == lifecycle.Dead:
@@ -229,13 +234,18 @@ func (e *Engine) disconnect(ctx context.Context, c *container.Container, id, nam
 		delete(r.Live, name)
 		if string(r.Host.NetworkMode) == name {
 			// Its network mode would bring the network back with the next start.
-			host := *r.Host
-			host.NetworkMode = dockernet.NetworkNone
+			mode := dockernet.NetworkNone
 			for other := range r.Endpoints {
-				host.NetworkMode = dockercontainer.NetworkMode(other)
+				mode = other
 			}
-			r.Host = &host
+			setNetworkMode(r, mode)
 		}
 	})
 	return errors.Join(err, c.Save())
+}
+
+func setNetworkMode(r *container.Record, mode string) {
+	host := *r.Host
+	host.NetworkMode = dockercontainer.NetworkMode(mode)
+	r.Host = &host
 }

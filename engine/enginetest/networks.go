@@ -141,6 +141,24 @@ var networkCases = []testCase{
 			f.Errorf("got %v", r)
 		}
 	}},
+	{"connect again what was disconnected from its only network", func(f *fixture) {
+		net, _ := f.network()
+		client := f.run(on(net, nil))
+		id := f.create(server("hello"), on(net, nil))
+		f.must(f.NetworkDisconnect(f.ctx, net, id, false))
+		f.must(f.NetworkConnect(f.ctx, net, id, &network.EndpointSettings{Aliases: []string{"again"}}))
+		f.must(f.ContainerStart(f.ctx, id))
+		f.awaitOutput(id, "ready")
+		if r := f.fetch(client, "again"); r.stdout != "hello\n" {
+			f.Errorf("before it ran: %v", r)
+		}
+		f.must(f.NetworkDisconnect(f.ctx, net, id, false))
+		f.must(f.NetworkConnect(f.ctx, net, id, &network.EndpointSettings{Aliases: []string{"later"}}))
+		f.must(f.ContainerRestart(f.ctx, id, zeroTimeout()))
+		if r := f.exec(id, "nslookup later"); r.code != 0 {
+			f.Errorf("while it ran: %v", r)
+		}
+	}},
 	{"a network in use is not removed", func(f *fixture) {
 		net, _ := f.network()
 		id := f.run(on(net, nil))
@@ -175,7 +193,12 @@ var networkCases = []testCase{
 		}
 	}},
 	{"without a network", func(f *fixture) {
-		id := f.run(host(func(h *container.HostConfig) { h.NetworkMode = "none" }))
+		alone := host(func(h *container.HostConfig) { h.NetworkMode = "none" })
+		id := f.run(alone)
+		net, _ := f.network()
+		for _, c := range []string{id, f.create(alone)} {
+			f.wantKind("connect", f.NetworkConnect(f.ctx, net, c, nil), engine.ErrInvalid)
+		}
 		ep := f.inspect(id).NetworkSettings.Networks["none"]
 		if ep == nil || ep.IPAddress != "" {
 			f.Errorf("endpoint is %+v", ep)

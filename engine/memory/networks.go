@@ -313,6 +313,9 @@ func (e *Engine) plug(c *ctr, ref string, settings *network.EndpointSettings) er
 // NetworkConnect implements engine.Networks.
 func (e *Engine) NetworkConnect(ctx context.Context, ref, containerRef string, settings *network.EndpointSettings) error {
 	return e.locked(ctx, "NetworkConnect", containerRef, func(c *ctr) error {
+		if len(c.endpoints) > 0 && c.endpoints[0].network.name == "none" {
+			return engine.Errorf(engine.ErrInvalid, "cannot connect container %s to network %s: the network none goes with no other", c.name, ref)
+		}
 		if err := e.plug(c, ref, settings); err != nil {
 			return err
 		}
