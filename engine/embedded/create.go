@@ -35,6 +35,7 @@ func (e *Engine) ContainerCreate(ctx context.Context, name string, cfg engine.Cr
 	if cfg.Config == nil {
 		return none, engine.Errorf(engine.ErrInvalid, "cannot create a container without a configuration")
 	}
+	e.migration.announce() // it is probably started right away
 	img, err := e.images.Resolve(ctx, cfg.Config.Image)
 	if err != nil {
 		return none, err

@@ -111,6 +111,7 @@ func (t *execTable) dropContainer(containerID string) {
 
 // ExecCreate implements engine.Execs.
 func (e *Engine) ExecCreate(ctx context.Context, ref string, opts dockercontainer.ExecOptions) (string, error) {
+	e.migration.announce()
 	c, err := e.find(ref)
 	if err != nil {
 		return "", err

@@ -67,6 +67,9 @@ func (e *Engine) finish(ctx context.Context, c *container.Container, status runt
 	}
 	e.stopMonitor(c.ID)
 	running := c.Record()
+	if !running.Host.RestartPolicy.IsNone() {
+		e.migration.announce()
+	}
 	err := errors.Join(e.giveBack(ctx, c.ID), e.releaseVolumes(&running))
 	if hasUserNetwork(&running) {
 		e.pushNames(ctx)

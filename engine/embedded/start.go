@@ -111,6 +111,7 @@ func (a *attempt) undo() error {
 // run carries the attempt out and returns the pid of the container's first process.
 func (a *attempt) run(ctx context.Context) (int, error) {
 	e, r := a.engine, &a.record
+	e.migration.announce()
 	var err error
 	if a.lower, err = e.layers(ctx, r); err != nil {
 		return 0, err
