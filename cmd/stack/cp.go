@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"stackrun.dev/stack/cmd/stack/internal/view"
+	"stackrun.dev/stack/engine"
 )
 
 type cpOptions struct {
@@ -51,7 +52,7 @@ func runCp(ctx context.Context, a *app, o cpOptions, source, target string) erro
 	}
 	return a.with(ctx, func(s *session) error {
 		if from != "" {
-			m, err := s.one(ctx, sc, from, o.index)
+			m, err := s.copyPartner(ctx, sc, from, o.index)
 			if err != nil {
 				return err
 			}
@@ -84,10 +85,26 @@ func splitCopyArg(arg string) (service, path string) {
 
 func (s *session) copyTargets(ctx context.Context, sc scope, service string, o cpOptions) ([]member, error) {
 	if !o.all {
-		m, err := s.one(ctx, sc, service, o.index)
+		m, err := s.copyPartner(ctx, sc, service, o.index)
 		return []member{m}, err
 	}
 	return s.members(ctx, sc, which{services: []string{service}, stopped: true, oneOff: true, index: o.index})
+}
+
+// copyPartner is the container of a service to copy from or to, which need not run.
+func (s *session) copyPartner(ctx context.Context, sc scope, service string, index int) (member, error) {
+	running, err := s.one(ctx, sc, service, index)
+	if !errors.Is(err, engine.ErrNotFound) {
+		return running, err
+	}
+	all, failed := s.members(ctx, sc, which{services: []string{service}, stopped: true, index: index})
+	if failed != nil {
+		return member{}, failed
+	}
+	if len(all) == 0 {
+		return member{}, engine.Errorf(engine.ErrNotFound, "service %q has no container", service)
+	}
+	return all[0], nil
 }
 
 func (s *session) copyFrom(ctx context.Context, m member, source, target string, o cpOptions) (err error) {
