@@ -41,7 +41,7 @@ func newImageLoad(a *app) *cobra.Command {
 						return err
 					}
 					defer progress.Close()
-					refs, err := s.ImageLoad(cmd.Context(), r, transfer(progress, "Image", "Loading"))
+					refs, err := s.ImageLoad(cmd.Context(), r, transfer(progress, view.Event{ID: "Image", Status: "Loading"}))
 					for _, ref := range refs {
 						progress.Event(view.Event{ID: "Image " + ref, Status: "Loaded", State: view.Done})
 					}

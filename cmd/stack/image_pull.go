@@ -57,7 +57,7 @@ func (s *session) pull(ctx context.Context, progress view.Progress, ref, platfor
 	}
 	id := "Image " + ref
 	progress.Event(view.Event{ID: id, Status: "Pulling", State: view.Working})
-	err = s.ImagePull(ctx, ref, image.PullOptions{RegistryAuth: auth, Platform: platform}, transfer(progress, id, "Pulling"))
+	err = s.ImagePull(ctx, ref, image.PullOptions{RegistryAuth: auth, Platform: platform}, transfer(progress, view.Event{ID: id, Status: "Pulling"}))
 	if err != nil {
 		progress.Event(view.Event{ID: id, Status: "Error", State: view.Failed})
 		return pullError{err}
@@ -77,7 +77,7 @@ func (s *session) push(ctx context.Context, progress view.Progress, ref string) 
 	}
 	id := "Image " + ref
 	progress.Event(view.Event{ID: id, Status: "Pushing", State: view.Working})
-	if err := s.ImagePush(ctx, ref, image.PushOptions{RegistryAuth: auth}, transfer(progress, id, "Pushing")); err != nil {
+	if err := s.ImagePush(ctx, ref, image.PushOptions{RegistryAuth: auth}, transfer(progress, view.Event{ID: id, Status: "Pushing"})); err != nil {
 		progress.Event(view.Event{ID: id, Status: "Error", State: view.Failed})
 		return fmt.Errorf("cannot push %s: %w", ref, err)
 	}

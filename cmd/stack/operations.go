@@ -121,7 +121,7 @@ func (n *narrator) event(e execute.Event) {
 		n.progress.Text("warning: " + id + ": " + e.Note)
 	case execute.Progress:
 		if n.transfers[id] == nil {
-			n.transfers[id] = transfer(n.progress, id, w.doing)
+			n.transfers[id] = transfer(n.progress, view.Event{ID: id, Status: w.doing, Source: e.Operation.Head().Service})
 		}
 		n.transfers[id](*e.Progress)
 	}

@@ -9,12 +9,13 @@ import (
 	"stackrun.dev/stack/engine"
 )
 
-// transfer shows Docker's messages about an image that comes or goes. The bytes of all layers are summed up into one
-// line for those who watch.
-func transfer(progress view.Progress, id, doing string) engine.Progress {
+// transfer shows Docker's messages about an image that comes or goes; is says which one and what happens to it. The
+// bytes of all layers are summed up into one line for those who watch.
+func transfer(progress view.Progress, is view.Event) engine.Progress {
+	is.State, is.Minor = view.Working, true
 	layers := map[string]*jsonmessage.JSONProgress{}
 	return func(m jsonmessage.JSONMessage) {
-		e := view.Event{ID: id, Status: doing, State: view.Working, Minor: true}
+		e := is
 		switch {
 		case m.Stream != "":
 			e.Output = m.Stream

@@ -1,9 +1,11 @@
 package view
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 )
@@ -27,7 +29,8 @@ type Event struct {
 	State  State
 	Detail string // more about it: how far a download is, why it failed
 	Minor  bool   // of interest to those who watch live only, such as the bytes that have come in
-	Output string // lines that a build step printed
+	Output string // what a build printed, not necessarily whole lines
+	Source string // who printed it: a service
 }
 
 // Progress shows how work goes on. Its methods may be called from several goroutines.
@@ -54,7 +57,7 @@ func NewProgress(mode, title string, out io.Writer, style Style) (Progress, erro
 	case "tty":
 		return newLive(title, out, style), nil
 	case "plain":
-		return &plain{out: out, last: map[string]string{}}, nil
+		return &plain{out: out, last: map[string]string{}, begun: map[string]begun{}}, nil
 	case "json":
 		return &jsonLines{enc: json.NewEncoder(out)}, nil
 	case "quiet":
@@ -69,19 +72,22 @@ func (quiet) Event(Event) {}
 func (quiet) Text(string) {}
 func (quiet) Close()      {}
 
-// plain prints a line whenever a thing's status changes.
+// plain prints a line whenever a thing's status changes. What builds print, several perhaps at the same time, is printed
+// in whole lines behind the name of the service.
 type plain struct {
-	mu   sync.Mutex
-	out  io.Writer
-	last map[string]string
+	mu    sync.Mutex
+	out   io.Writer
+	last  map[string]string
+	begun map[string]begun // by ID
 }
+
+// begun is the line that a build is about to print.
+type begun struct{ source, text string }
 
 func (p *plain) Event(e Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if e.Output != "" {
-		fmt.Fprint(p.out, e.Output)
-	}
+	p.output(e)
 	line := " " + e.ID + " " + e.Status
 	if e.Detail != "" && !e.Minor {
 		line += " " + Clean(e.Detail)
@@ -91,6 +97,30 @@ func (p *plain) Event(e Event) {
 	}
 	p.last[e.ID] = line
 	fmt.Fprintln(p.out, line)
+}
+
+// output prints the lines that are complete, and the begun one when something else happens. Empty ones separate the
+// steps of one build and would not do so between those of several.
+func (p *plain) output(e Event) {
+	b := p.begun[e.ID]
+	b.source, b.text = cmp.Or(e.Source, b.source), b.text+e.Output
+	if !e.Minor && b.text != "" {
+		b.text += "\n"
+	}
+	for {
+		line, rest, whole := strings.Cut(b.text, "\n")
+		if !whole {
+			break
+		}
+		b.text = rest
+		switch {
+		case b.source == "":
+			fmt.Fprintln(p.out, line)
+		case line != "":
+			fmt.Fprintln(p.out, b.source+" | "+line)
+		}
+	}
+	p.begun[e.ID] = b
 }
 
 func (p *plain) Text(line string) {
@@ -113,12 +143,13 @@ type jsonEvent struct {
 	State  State     `json:"state,omitempty"`
 	Detail string    `json:"details,omitempty"`
 	Output string    `json:"output,omitempty"`
+	Source string    `json:"source,omitempty"`
 	Text   string    `json:"text,omitempty"`
 	Time   time.Time `json:"time"`
 }
 
 func (j *jsonLines) Event(e Event) {
-	j.write(jsonEvent{ID: e.ID, Status: e.Status, State: e.State, Detail: e.Detail, Output: e.Output})
+	j.write(jsonEvent{ID: e.ID, Status: e.Status, State: e.State, Detail: e.Detail, Output: e.Output, Source: e.Source})
 }
 
 func (j *jsonLines) Text(line string) { j.write(jsonEvent{Text: line}) }

@@ -31,6 +31,28 @@ func TestPlainProgressHasComposesWords(t *testing.T) {
 	}
 }
 
+// Several builds at the same time are told apart, and nobody's line is broken by another's.
+func TestPlainProgressNamesWhoBuilds(t *testing.T) {
+	var out bytes.Buffer
+	p, err := NewProgress("plain", "up", &out, Style{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	say := func(source, text string) {
+		p.Event(Event{ID: "Image " + source, Status: "Building", State: Working, Minor: true, Source: source, Output: text})
+	}
+	say("ui", "#1 load")
+	say("post", "#1 FROM a\n\n#2 RUN b\n")
+	say("ui", "ed\n")
+	say("post", "#3 CO")
+	p.Event(Event{ID: "Image post", Status: "Built", State: Done})
+	p.Close()
+	want := "post | #1 FROM a\npost | #2 RUN b\nui | #1 loaded\npost | #3 CO\n Image post Built\n"
+	if out.String() != want {
+		t.Errorf("got:\n%swant:\n%s", out.String(), want)
+	}
+}
+
 func TestJSONProgressIsOneObjectALine(t *testing.T) {
 	var out bytes.Buffer
 	p, err := NewProgress("json", "up", &out, Style{})
