@@ -157,7 +157,6 @@ func inTown(t *testing.T, test func(t *testing.T, h *host, dir, port string)) {
 
 	grows(t, counter, 20)
 	counted(t, lines(t, counter))
-	grows(t, asker, 2)
 	fetch(t, port)
 	h.stack(dir, "down", "-v", "-t", "0")
 	if left := h.stack(dir, "ps", "-a", "-q"); left != "" {
@@ -216,6 +215,7 @@ func TestEngineKilled(t *testing.T) {
 			}
 		}
 		h.settled(dir, afterwards)
+		grows(t, asker, 2)
 		for service, want := range map[string]int{"always": 1, "onfailure": 1, "unless": 1, "clean": 0, "never": 0, "counter": 0} {
 			if c := h.container(dir, service); c.RestartCount != want {
 				t.Errorf("%s was restarted %d times, want %d", service, c.RestartCount, want)

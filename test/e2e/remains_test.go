@@ -120,6 +120,9 @@ func (r *remains) processes() []string {
 			continue
 		}
 		args, _ := os.ReadFile(dir + "/cmdline")
+		if len(args) == 0 {
+			continue // it has ended, and waits for the host's init to notice
+		}
 		env, _ := os.ReadFile(dir + "/environ")
 		cgroup, _ := os.ReadFile(dir + "/cgroup")
 		ours := bytes.Contains(append(args, env...), []byte(r.h.dir))
