@@ -31,7 +31,7 @@ $(SHIM): build-packages
 .PHONY: demo
 demo: build demo-packages demo-images examples/reddit/post_db/post_db
 	cd examples/reddit && $(STACK) up -d --wait
-	cd examples/reddit && echo "reddit answers at http://127.0.0.1:$$($(STACK) port ui 9292 | sed 's/.*://')"
+	@cd examples/reddit && echo "reddit answers at http://127.0.0.1:$$($(STACK) port ui 9292 | sed 's/.*://')"
 
 # The base image comes from a registry where one answers; elsewhere it is made from Debian's packages.
 .PHONY: demo-images

@@ -1,8 +1,9 @@
 // Command stack runs Compose projects, on an engine of its own or on any that speaks the Docker Engine API.
 //
 // Each command is one file, which declares its flags and says what to do in terms of the packages that know how: project
-// loads, convergence plans and executes, launch finds the engine, view shows. What the commands share is in app.go (the
-// process: streams, flags, environment), session.go (an engine and a project) and members.go (a project's containers).
+// loads, convergence plans and executes, launch finds the engine, view shows. What the commands share is here and
+// in root.go (the process: streams, environment, flags), exit.go (errors and exit codes), session.go (an engine and a
+// project) and members.go (a project's containers).
 package main
 
 import (

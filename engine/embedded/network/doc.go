@@ -1,5 +1,5 @@
 // Package network gives containers their networks: bridges, addresses, published ports and network namespaces, all
-// set up over netlink without running any helper program.
+// set up over netlink without running another program.
 //
 // # Vocabulary
 //
