@@ -5,9 +5,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestReddit is the life of examples/reddit: one site, up once, and looked at from all sides.
@@ -207,7 +209,7 @@ func (r *reddit) engineKilled(t *testing.T) {
 	if after.ID != victim.ID || after.RestartCount != victim.RestartCount+1 || !after.State.Running {
 		t.Errorf("comment was %+v, is %+v: want it restarted once by its policy", victim, after)
 	}
-	if out := r.docker("events", "--since", "1h", "--until", "0s", "--filter", "event=die", "--filter", "container="+victim.ID, "--format", "{{index .Actor.Attributes \"exitCode\"}}"); !strings.Contains(out, "137") {
+	if out := r.ends(victim.ID); !strings.Contains(out, "137") {
 		t.Errorf("the exit code of what died meanwhile is %q, want 137", out)
 	}
 	if code, body := r.site.get("/healthcheck"); code != 200 {
@@ -216,6 +218,15 @@ func (r *reddit) engineKilled(t *testing.T) {
 	if now := strings.Count(r.stack(r.dir, "logs", "--no-log-prefix", "post"), "\n"); now <= lines {
 		t.Errorf("post has %d lines of log, had %d: the requests made without the engine are missing", now, lines)
 	}
+}
+
+// ends is the exit codes with which the container has ended so far. The docker CLI cuts the end of the time that it asks for to
+// whole seconds, so it is asked for the second that is under way as well.
+func (r *reddit) ends(id string) string {
+	r.t.Helper()
+	until := strconv.FormatInt(time.Now().Unix()+1, 10)
+	return r.docker("events", "--since", "1h", "--until", until, "--filter", "event=die", "--filter", "container="+id,
+		"--format", "{{index .Actor.Attributes \"exitCode\"}}")
 }
 
 type inspected struct {
