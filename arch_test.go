@@ -122,7 +122,7 @@ func TestRules(t *testing.T) {
 // TestFsnotify: one package knows how a machine reports file events.
 func TestFsnotify(t *testing.T) {
 	for file, imports := range sources(t) {
-		if slices.Contains(imports, "github.com/fsnotify/fsnotify") && !strings.HasPrefix(file, "watch/fsnotify/") && !strings.HasPrefix(file, "internal/deps/") {
+		if slices.Contains(imports, "github.com/fsnotify/fsnotify") && !strings.HasPrefix(file, "watch/fsnotify/") {
 			t.Errorf("%s imports fsnotify, which only watch/fsnotify does", file)
 		}
 	}
