@@ -83,7 +83,7 @@ func (f *fakeRuntime) Start(_ context.Context, id string) error {
 	f.mu.Lock()
 	s := f.states[id]
 	s.Status, s.StartedAt = runtime.Running, time.Now()
-	if err != nil {
+	if errors.As(err, new(*runtime.StartError)) {
 		s.Status = runtime.Stopped
 	}
 	f.states[id] = s

@@ -55,6 +55,7 @@ func TestAFailedStartGivesEverythingBack(t *testing.T) {
 		{"no process", func(b *bench) { b.runtime.set("Create", broken) }, 125},
 		{"no name server", func(b *bench) { b.runtime.set("SetNames", broken) }, 125},
 		{"no such command", func(b *bench) { b.runtime.set("Start", &runtime.StartError{Code: 127, Text: "broken"}) }, 127},
+		{"no answer about a start that happens", func(b *bench) { b.runtime.set("Start", broken) }, 125},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBench(t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -140,7 +141,8 @@ func (a *attempt) run(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	a.onFailure(func() error { return e.runtime.Delete(ctx, r.ID) })
+	// It may run although its start failed: the shim died in between.
+	a.onFailure(func() error { return e.clear(ctx, r.ID) })
 	if err := a.checkSubpaths(pid); err != nil {
 		return 0, errors.Join(err, e.runtime.Signal(ctx, r.ID, 9, true))
 	}
@@ -185,10 +187,22 @@ func (a *attempt) process(s *specs.Spec) runtime.Container {
 	c.NetNS = a.sandbox.File()
 	if port := a.sandbox.ResolverPort(); port != 0 {
 		dns := a.engine.dnsOf(r)
+		if !a.engine.reachOutside(a.sandbox.ResolverNetworks()) {
+			dns.servers = nil
+		}
 		c.Resolver = &runtime.Resolver{Port: port, Servers: dns.servers, Search: dns.search, Options: dns.options,
 			Networks: a.sandbox.ResolverNetworks()}
 	}
 	return c
+}
+
+// reachOutside reports whether one of the networks is not internal. Who is on internal ones only asks nobody outside for
+// names either: questions and answers would be a way to speak with them.
+func (e *Engine) reachOutside(networks []string) bool {
+	return slices.ContainsFunc(networks, func(id string) bool {
+		n, err := e.networks.Inspect(id)
+		return err != nil || !n.Internal
+	})
 }
 
 func (a *attempt) closeNamespaces() {
