@@ -63,5 +63,8 @@ func (s *session) showPlan(ctx context.Context, d *desired.Project, o plan.UpOpt
 		fmt.Fprintln(s.out, "nothing to do")
 	}
 	_, err = fmt.Fprint(s.out, p.Text())
+	if p.Undecided {
+		fmt.Fprintln(s.out, "the rest is planned when these images are there")
+	}
 	return p.Empty(), err
 }

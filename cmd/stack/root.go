@@ -54,6 +54,8 @@ func newRoot(a *app) *cobra.Command {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.DisableFlagsInUseLine = true
+	cobra.EnableCommandSorting = false
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	a.declareGlobal(root)
 	for _, add := range commands {
