@@ -36,8 +36,9 @@ demo: build demo-packages demo-images examples/reddit/post_db/post_db
 # The base image comes from a registry where one answers; elsewhere it is made from Debian's packages.
 .PHONY: demo-images
 demo-images: build
-	$(STACK) image inspect debian:bookworm-slim >/dev/null 2>&1 || $(STACK) image pull debian:bookworm-slim \
-	  || { $(MAKE) --no-print-directory $(BASE) && $(STACK) image import $(BASE) debian:bookworm-slim; }
+	@$(STACK) image inspect debian:bookworm-slim >/dev/null 2>&1 || $(STACK) image pull debian:bookworm-slim \
+	  || { echo "no registry has the base image; it is made from Debian's packages" \
+	    && $(MAKE) --no-print-directory $(BASE) && $(STACK) image import $(BASE) debian:bookworm-slim; }
 
 $(BASE): | demo-packages
 	mkdir -p $(CACHE)
