@@ -223,3 +223,87 @@ func TestCopies(t *testing.T) {
 	}
 	h.stack(dir, "down", "-t", "0")
 }
+
+// TestHostileBuilds: a build reads and writes nothing outside its context and its images, whatever they link to.
+func TestHostileBuilds(t *testing.T) {
+	h, _ := newFortress(t)
+	out := h.outside()
+	up := "../../../../../../../../../../.." + out
+	if err := h.image("hostile/base", link("absolute", out), link("relative", up), folder("tmp/")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, file string }{
+		{"mounts below links", "RUN --mount=type=cache,target=/absolute/c --mount=type=tmpfs,target=/relative/t --mount=type=bind,target=/absolute/b busybox touch /absolute/c/new"},
+		{"mount on a link", "RUN --mount=type=cache,target=/relative busybox touch /relative/new; busybox rm -rf /relative/*"},
+		{"written through a link", "RUN echo x >/absolute/new; echo x >/relative/new; busybox rm -rf /absolute /relative/*; true"},
+		{"copied through a link", "COPY mine /absolute/new\nCOPY mine /relative/"},
+		{"folder copied on a link", "COPY . /absolute/\nCOPY . /relative"},
+		{"working folder on a link", "WORKDIR /relative/new\nWORKDIR /absolute/new\nCOPY mine ."},
+		{"archive added", "ADD links.tar /tmp/\nADD through.tar /tmp/"},
+		{"copied from an image's link", "COPY --from=hostile/base /absolute/secret /got"},
+		{"copied from an image's relative link", "COPY --from=hostile/base /relative/secret /got"},
+		{"copied from the context's link", "COPY link /got"},
+		{"copied from a folder that is a link", "COPY folder/secret /got"},
+		{"copied from above the context", "COPY ../outside/secret /got"},
+		{"bound from a link", "RUN --mount=type=bind,source=folder,target=/m busybox cat /m/secret >/got"},
+		{"cache on the host", "RUN --mount=type=cache,target=/m,from=hostile/base,source=/absolute busybox cat /m/secret >/got; echo x >/m/new"},
+	} {
+		name := fmt.Sprintf("hostile/built%d", len(c.file))
+		dir := h.write("builds", map[string]string{
+			"mine": "mine\n", "Dockerfile": "FROM hostile/base\n" + c.file + "\n",
+			"links.tar": string(archive(t, link("l", out))), "through.tar": string(archive(t, file("l/new", "x"), file(up+"/new", "x"))),
+			"compose.yaml": "services: {web: {image: " + name + ", build: ., command: \"busybox cat /got /got/secret /absolute/secret /relative/secret\"}}\n",
+		})
+		for name, to := range map[string]string{"link": out + "/secret", "folder": out} {
+			if err := os.Symlink(to, filepath.Join(dir, name)); err != nil && !os.IsExist(err) {
+				t.Fatal(err)
+			}
+		}
+		if _, err := h.try(dir, "build"); err != nil {
+			lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+			t.Logf("%s is refused: %s", c.name, lines[len(lines)-1])
+		} else if printed, _ := h.try(dir, "run", "--rm", "-T", "web"); strings.Contains(printed, "the host's") {
+			t.Errorf("%s: the image has the host's file", c.name)
+		}
+		untouched(t, out, c.name)
+		h.stack(dir, "down", "-t", "0")
+	}
+}
+
+// TestInternalNetworksAskNobody: who may not speak to the outside does not do so by way of names (CVE-2024-29018).
+func TestInternalNetworksAskNobody(t *testing.T) {
+	h, left := newFortress(t)
+	dir := h.write("internal", map[string]string{"compose.yaml": `services:
+  open: {image: e2e/tools:1, command: sleep 3600, init: true, networks: [front]}
+  closed: {image: e2e/tools:1, command: sleep 3600, init: true, networks: [vault]}
+networks: {front: {}, vault: {internal: true}}
+`})
+	h.stack(dir, "up", "-d")
+	left.note()
+	if out, err := h.try(dir, "exec", "-T", "closed", "timeout", "5", "nslookup", "closed"); err != nil {
+		t.Errorf("its own name: %s %v", out, err)
+	}
+	const outside = "deb.debian.org" // what a name of the outside is, the open network tells; without any there is nothing to forbid
+	if _, err := h.try(dir, "exec", "-T", "open", "timeout", "5", "nslookup", outside); err != nil {
+		t.Logf("no name of the outside resolves here: %v", err)
+	} else if out, err := h.try(dir, "exec", "-T", "closed", "timeout", "5", "nslookup", outside); err == nil {
+		t.Errorf("a name of the outside: %s", out)
+	}
+	for _, service := range []string{"open", "closed"} {
+		if out, err := h.try(dir, "exec", "-T", service, "cat", "/proc/sys/net/ipv6/conf/eth0/disable_ipv6"); err == nil && out != "1\n" {
+			t.Errorf("%s: IPv6 is on although the network has none: %q", service, out)
+		}
+	}
+	links, _ := filepath.Glob("/proc/sys/net/ipv6/conf/st*/accept_ra")
+	for _, l := range links {
+		if _, err := os.Stat(filepath.Join("/sys/class/net", filepath.Base(filepath.Dir(l)), "bridge")); err != nil {
+			continue // what comes in by a port is the bridge's
+		}
+		ra, _ := os.ReadFile(l)
+		off, _ := os.ReadFile(filepath.Join(filepath.Dir(l), "disable_ipv6"))
+		if string(ra) != "0\n" && string(off) == "0\n" {
+			t.Errorf("%s is %q: a container could make itself the router of the host", l, ra)
+		}
+	}
+	h.stack(dir, "down", "-t", "0")
+}
