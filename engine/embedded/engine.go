@@ -39,6 +39,7 @@ import (
 	"stackrun.dev/stack/engine/embedded/network"
 	"stackrun.dev/stack/engine/embedded/runtime"
 	"stackrun.dev/stack/engine/embedded/runtime/footprint"
+	"stackrun.dev/stack/engine/embedded/shim/protocol/spread"
 	"stackrun.dev/stack/engine/embedded/snapshot"
 	"stackrun.dev/stack/engine/embedded/volume"
 )
@@ -96,6 +97,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 			return nil, fmt.Errorf("cannot open the engine: %w", err)
 		}
 	}
+	spread.Below(filepath.Join(opts.Root, "containers"))
 	e := &Engine{opts: opts, bus: events.New(), ready: make(chan struct{})}
 	e.background, e.stop = context.WithCancel(context.WithoutCancel(ctx))
 	e.names = newNamePusher(e)

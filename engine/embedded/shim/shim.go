@@ -12,6 +12,7 @@ import (
 
 	"stackrun.dev/stack/engine/embedded/shim/filter"
 	"stackrun.dev/stack/engine/embedded/shim/protocol"
+	"stackrun.dev/stack/engine/embedded/shim/protocol/spread"
 	"stackrun.dev/stack/engine/embedded/shim/resolver"
 )
 
@@ -88,6 +89,7 @@ func start(cfg Config) (*Shim, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
 		}
+		spread.Below(dir)
 	}
 	if err := writeFile(cfg.Dir.Group(), []byte(cfg.Group)); err != nil {
 		return nil, err
