@@ -72,7 +72,7 @@ func narrate(ctx context.Context, progress view.Progress) *narrator {
 	}
 }
 
-// planned learns which containers take the place of others, so that four operations are told as one: the container is
+// planned learns which containers take the place of others, so that five operations are told as one: the container is
 // recreated.
 func (n *narrator) planned(p *plan.Plan) {
 	created := map[string]bool{}
@@ -101,8 +101,12 @@ func (n *narrator) describe(op plan.Operation) (id string, w words) {
 		if n.replacing[op.Container] == op.Name {
 			return subject.String(), words{done: "Recreated"}
 		}
-	case *plan.RemoveContainer, *plan.StopContainer:
-		w.minor = w.minor || n.replaced[subject.Name]
+	case *plan.StopContainer:
+		w.minor = n.replaced[subject.Name]
+	case *plan.RemoveContainer:
+		if n.replaced[subject.Name] {
+			return subject.String(), words{} // the new one has that name by now
+		}
 	}
 	return subject.String(), w
 }
