@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 
@@ -187,22 +186,13 @@ func (a *attempt) process(s *specs.Spec) runtime.Container {
 	c.NetNS = a.sandbox.File()
 	if port := a.sandbox.ResolverPort(); port != 0 {
 		dns := a.engine.dnsOf(r)
-		if !a.engine.reachOutside(a.sandbox.ResolverNetworks()) {
-			dns.servers = nil
+		if !a.sandbox.ReachesOutside() {
+			dns.servers = nil // questions and answers would be a way to speak with the outside
 		}
 		c.Resolver = &runtime.Resolver{Port: port, Servers: dns.servers, Search: dns.search, Options: dns.options,
 			Networks: a.sandbox.ResolverNetworks()}
 	}
 	return c
-}
-
-// reachOutside reports whether one of the networks is not internal. Who is on internal ones only asks nobody outside for
-// names either: questions and answers would be a way to speak with them.
-func (e *Engine) reachOutside(networks []string) bool {
-	return slices.ContainsFunc(networks, func(id string) bool {
-		n, err := e.networks.Inspect(id)
-		return err != nil || !n.Internal
-	})
 }
 
 func (a *attempt) closeNamespaces() {

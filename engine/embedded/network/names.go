@@ -86,3 +86,13 @@ func (c *container) resolverNetworks() []string {
 	}
 	return keys
 }
+
+// reachesOutside is false for who is on internal networks only, or on none.
+func (c *container) reachesOutside() bool {
+	for _, e := range c.Endpoints {
+		if !e.network.Options.Internal {
+			return true
+		}
+	}
+	return false
+}

@@ -62,6 +62,7 @@ type Sandbox struct {
 	file      *os.File
 	resolver  uint16
 	networks  []string
+	outside   bool
 	endpoints map[string]*network.EndpointSettings
 	manager   *Manager
 	container *container
@@ -100,6 +101,7 @@ func (m *Manager) NewSandbox(containerID string, attachments []Attachment, ports
 	defer m.mu.Unlock()
 	s.endpoints = c.settings()
 	s.networks = c.resolverNetworks()
+	s.outside = c.reachesOutside()
 	return s, nil
 }
 
@@ -283,6 +285,9 @@ func (s *Sandbox) ResolverPort() uint16 { return s.resolver }
 
 // ResolverNetworks are the keys of Names in which the container's names are looked up, in this order.
 func (s *Sandbox) ResolverNetworks() []string { return s.networks }
+
+// ReachesOutside reports whether one of the networks is not internal.
+func (s *Sandbox) ReachesOutside() bool { return s.outside }
 
 // Endpoints are the settings of every attachment with the addresses filled in, by network ID.
 func (s *Sandbox) Endpoints() map[string]*network.EndpointSettings { return s.endpoints }
