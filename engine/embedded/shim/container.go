@@ -27,6 +27,10 @@ type container struct {
 
 	op sync.Mutex // one operation at a time; held longer than mu and taken before it
 
+	// freezing keeps a pause (the writer) from coming while processes are started: libcontainer would wait for the frozen
+	// process and hold the lock that the resume needs. Taken after op and before Shim.starts.
+	freezing sync.RWMutex
+
 	mu        sync.Mutex
 	status    protocol.Status
 	pid       int
@@ -105,6 +109,8 @@ func (c *container) kill() {
 func (c *container) pause() error {
 	c.op.Lock()
 	defer c.op.Unlock()
+	c.freezing.Lock()
+	defer c.freezing.Unlock()
 	if err := c.expect("pause", protocol.Running); err != nil {
 		return err
 	}

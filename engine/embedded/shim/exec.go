@@ -90,6 +90,11 @@ func (c *container) startExec(r *protocol.ExecRequest, p *process, files map[pro
 
 // startSetns starts the process and makes it one that is waited for.
 func (c *container) startSetns(r *protocol.ExecRequest, p *process) (*pidfd.Process, error) {
+	c.freezing.RLock()
+	defer c.freezing.RUnlock()
+	if err := c.expect("run a command in", protocol.Running); err != nil {
+		return nil, err
+	}
 	c.shim.starts.RLock()
 	defer c.shim.starts.RUnlock()
 	if err := p.start(c.init); err != nil {
