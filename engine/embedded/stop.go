@@ -69,6 +69,11 @@ func (e *Engine) stopContainer(ctx context.Context, c *container.Container, opts
 	if _, err := c.Await(ctx, ended); err != nil {
 		return err
 	}
+	// Who handles the end holds the lock until it is stored: what is acknowledged here survives.
+	if err := c.Lock(ctx); err != nil {
+		return err
+	}
+	c.Unlock()
 	record = c.Record()
 	e.containerEvent(&record, events.ActionStop)
 	return nil
