@@ -57,10 +57,12 @@ func waitFor(cond dockercontainer.WaitCondition, begin container.Moment) (func(c
 
 func waitResponse(cond dockercontainer.WaitCondition, end container.Moment) dockercontainer.WaitResponse {
 	response := dockercontainer.WaitResponse{StatusCode: int64(end.State.ExitCode)}
-	if cond == dockercontainer.WaitConditionNextExit && end.Exits > 0 {
+	switch {
+	case cond == dockercontainer.WaitConditionNextExit && end.Exits > 0:
 		// It may run again already.
 		response.StatusCode = int64(end.LastExit)
-	} else if end.State.Error != "" {
+	case cond == dockercontainer.WaitConditionRemoved: // it is gone as wanted; who started it knows why it failed
+	case end.State.Error != "":
 		response.Error = &dockercontainer.WaitExitError{Message: end.State.Error}
 	}
 	return response

@@ -49,7 +49,9 @@ func dockerContainers(c *client) {
 	if out, errs, code := c.run("run", "--rm", testImage, "sh", "-c", "echo out; echo err >&2; exit 7"); out != "out\n" || errs != "err\n" || code != 7 {
 		c.t.Errorf("run wrote %q and %q and ended with %d", out, errs, code)
 	}
-	c.ends(127, "run", "--rm", testImage, "nosuchcommand")
+	if _, errs, code := c.run("run", "--rm", testImage, "nosuchcommand"); code != 127 || strings.Contains(errs, "Error waiting") {
+		c.t.Errorf("a command that is not there ended with %d:\n%s", code, errs)
+	}
 	c.wants([]string{"web\n"}, "ps", "--format", "{{.Names}}")
 	c.wants([]string{"started"}, "logs", "web")
 	c.ends(5, "exec", "web", "sh", "-c", "exit 5")
