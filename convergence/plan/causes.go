@@ -49,7 +49,7 @@ func difference(s *service, m *member) []string {
 		if now.ComposeHash != "" && now.ComposeHash == s.ComposeHash {
 			return nil
 		}
-		return []string{"configuration changed"}
+		return []string{"it was made by another program, or its configuration changed"}
 	}
 	was, ok := desired.Unpack(now.Config)
 	if !ok {
