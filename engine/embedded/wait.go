@@ -100,15 +100,18 @@ func (e *Engine) ContainerLogs(ctx context.Context, ref string, opts dockerconta
 	}
 }
 
-// runOver returns a channel that is closed when the container's present run is over, which is at once if there is none.
+// runOver returns a channel that is closed when the container's present run is over, which is at once if there is none. It is
+// not closed because the context is done: that is no end of the run.
 func runOver(ctx context.Context, c *container.Container) <-chan struct{} {
 	over := make(chan struct{})
 	begin, _ := c.Watch()
 	go func() {
-		defer close(over)
-		_, _ = c.Await(ctx, func(m container.Moment) bool {
+		_, err := c.Await(ctx, func(m container.Moment) bool {
 			return m.Removed || m.Exits != begin.Exits || !m.State.Active()
 		})
+		if err == nil {
+			close(over)
+		}
 	}()
 	return over
 }
