@@ -4,15 +4,15 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 )
 
 var (
 	measure = flag.Bool("measure", false, "measure every row, on stack and on the peer; without it one row is run once on stack")
-	only    = flag.String("only", "", "measure the rows whose name contains this")
+	only    = flag.String("only", "", "measure the rows whose name this regular expression matches")
 	check   = flag.Bool("check", false, "fail where a promise is not kept")
 )
 
@@ -51,6 +51,7 @@ func TestBudget(t *testing.T) {
 		t.Logf("up -d, 1 service: %v (run once; -measure measures everything)", up(1, sleeping)(t, stack))
 		return
 	}
+	wanted := regexp.MustCompile(*only)
 	memory(t, stack)
 	peer := newPeer(t)
 	if peer != nil {
@@ -60,7 +61,7 @@ func TestBudget(t *testing.T) {
 	}
 	fmt.Printf("%-48s %28s %28s %7s %8s\n", "", "stack, ms (min–max)", "peer, ms (min–max)", "ratio", "goal, ms")
 	for _, r := range rows() {
-		if !strings.Contains(r.name, *only) {
+		if !wanted.MatchString(r.name) {
 			continue
 		}
 		r.print(t, stack, peer)
