@@ -27,34 +27,33 @@ var looks = map[string]func() ([]string, error){
 	"folder":            folders,
 }
 
-// processes names each process by its start time and command, because numbers are used again. The kernel's own, this program with its ancestors,
-// and what Go's tools leave to themselves are not counted.
+// processes names each process by its start time and command, because numbers are used again.
 func processes() ([]string, error) {
-	mine := ancestors()
 	return eachProcess(func(pid int) (string, bool) {
 		cmd, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		if err != nil || len(cmd) == 0 || mine[pid] {
-			return "", false
-		}
 		stat := statFields(pid)
-		if len(stat) < 20 || stat[0] == "Z" && stat[1] == "1" {
+		if err != nil || len(cmd) == 0 || len(stat) < 20 || !ofTests(pid) {
 			return "", false
 		}
-		return stat[19] + " " + strings.TrimSpace(string(bytes.ReplaceAll(cmd, []byte{0}, []byte{' '}))), true
+		return fmt.Sprintf("%d (started at %s) %s", pid, stat[19], strings.TrimSpace(string(bytes.ReplaceAll(cmd, []byte{0}, []byte{' '})))), true
 	})
 }
 
-func ancestors() map[int]bool {
-	out := map[int]bool{}
-	for pid := os.Getpid(); pid > 1 && !out[pid]; {
-		out[pid] = true
-		stat := statFields(pid)
-		if len(stat) < 2 {
-			break
-		}
-		pid, _ = strconv.Atoi(stat[1])
+// ofTests tells what tests start from what else goes on on the machine: it has inherited their environment, or it lives in
+// a namespace of its own, as shims and containers do.
+func ofTests(pid int) bool {
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err == nil && bytes.Contains(environ, []byte("STACK_TEST_BINARY=")) {
+		return true
 	}
-	return out
+	for _, kind := range []string{"mnt", "pid", "net"} {
+		its, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", pid, kind))
+		ours, ourErr := os.Readlink("/proc/self/ns/" + kind)
+		if err == nil && ourErr == nil && its != ours {
+			return true
+		}
+	}
+	return false
 }
 
 // statFields returns the fields of /proc/PID/stat from the third on: state, parent, and, as the twentieth, the start time.
@@ -183,19 +182,22 @@ func cgroups() ([]string, error) {
 	return out, err
 }
 
-// folders lists where the engine keeps things when nobody says otherwise, and temporary folders.
+// temporary are the names under which tests of this repository and what they start make temporary files.
+var temporary = []string{"Test*", "Benchmark*", "Fuzz*", "e2e*", "sb*", "dockerd-*", "registry*", "stack*", "testscript*", "go-test-script*"}
+
+// folders lists where engines keep things when nobody says otherwise, and temporary folders.
 func folders() ([]string, error) {
+	patterns := []string{"/var/lib/stack", "/run/stack", "/run/netns/*", "/run/docker*", "/var/lib/docker", "/run/containerd"}
+	for _, name := range temporary {
+		patterns = append(patterns, filepath.Join(os.TempDir(), name))
+	}
 	var out []string
-	for _, pattern := range []string{"/var/lib/stack", "/run/stack", "/tmp/*", "/run/netns/*", "/run/docker*", "/var/lib/docker", "/run/containerd"} {
+	for _, pattern := range patterns {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			return nil, err
 		}
-		for _, f := range found {
-			if !strings.HasPrefix(f, "/tmp/go-build") && !strings.HasPrefix(f, os.TempDir()+"/go-") {
-				out = append(out, f)
-			}
-		}
+		out = append(out, found...)
 	}
 	return out, nil
 }
