@@ -42,10 +42,15 @@ var attachCases = []testCase{
 	{"with logs, what was written before comes first", func(f *fixture) {
 		id := f.run(sh("trap 'echo after; exit 0' TERM; echo before; sleep 1000 & wait"))
 		f.awaitOutput(id, "before")
-		var stdout bytes.Buffer
-		f.must(f.ContainerAttach(f.ctx, id, engine.AttachOptions{Stdout: &stdout, Logs: true, Attached: func() {
-			go func() { _ = f.ContainerKill(f.ctx, id, "TERM") }()
-		}}))
+		stdout, attached, over := newWatcher(), make(chan struct{}), make(chan error, 1)
+		go func() {
+			over <- f.ContainerAttach(f.ctx, id, engine.AttachOptions{Stdout: stdout, Logs: true, Attached: func() { close(attached) }})
+		}()
+		// Docker connects the streams and then reads the log: what is written in between would come twice.
+		stdout.await(f, "before")
+		<-attached
+		f.must(f.ContainerKill(f.ctx, id, "TERM"))
+		f.must(<-over)
 		if got := stdout.String(); got != "before\nafter\n" {
 			f.Errorf("got %q", got)
 		}
