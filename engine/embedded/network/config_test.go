@@ -2,6 +2,7 @@ package network
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -90,6 +91,22 @@ func TestPoolsAvoidWhatTheHostHas(t *testing.T) {
 		n, err := h.Inspect(name)
 		if err != nil || n.IPAM.Config[0].Subnet != want {
 			t.Errorf("%s: %+v, %v, want %s", name, n.IPAM, err, want)
+		}
+	}
+}
+
+// TestANameCountsBeforeBeginningsOfIDs: among 28 networks several IDs begin with the same digit.
+func TestANameCountsBeforeBeginningsOfIDs(t *testing.T) {
+	h := quiet(t)
+	for digit := range 16 {
+		create(t, h, fmt.Sprintf("%x", digit), "")
+	}
+	for i := range 12 {
+		create(t, h, fmt.Sprintf("net-%d", i), fmt.Sprintf("10.77.%d.0/24", i))
+	}
+	for digit := range 16 {
+		if _, name, err := h.Resolve(fmt.Sprintf("%x", digit)); err != nil || name != fmt.Sprintf("%x", digit) {
+			t.Errorf("%x is %q, %v", digit, name, err)
 		}
 	}
 }

@@ -324,22 +324,22 @@ func (m *Manager) find(ref string) (*segment, error) {
 	if n, ok := m.networks[ref]; ok {
 		return n, nil
 	}
-	var found *segment
+	var begin []*segment // those whose IDs begin so: a name counts before them
 	for _, n := range m.networks {
 		if n.Name == ref || ref == network.NetworkDefault && n.Name == nameBridge {
 			return n, nil
 		}
 		if ref != "" && strings.HasPrefix(n.ID, ref) {
-			if found != nil {
-				return nil, engine.Errorf(engine.ErrInvalid, "network %s is ambiguous: several IDs begin so", ref)
-			}
-			found = n
+			begin = append(begin, n)
 		}
 	}
-	if found == nil {
+	switch len(begin) {
+	case 0:
 		return nil, engine.Errorf(engine.ErrNotFound, "network %s not found", ref)
+	case 1:
+		return begin[0], nil
 	}
-	return found, nil
+	return nil, engine.Errorf(engine.ErrInvalid, "network %s is ambiguous: several IDs begin so", ref)
 }
 
 // Remove removes the network. ErrNotFound: there is none. ErrConflict: containers are connected, which the message
