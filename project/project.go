@@ -1,6 +1,7 @@
 package project
 
 import (
+	"context"
 	"io"
 	"slices"
 
@@ -18,6 +19,23 @@ type Options struct {
 	Profiles    []string          // --profile, "*" for all. Empty: COMPOSE_PROFILES
 	Env         map[string]string // the environment, which wins over the env files
 	Stdin       io.Reader         // what "-" reads
+	Remotes     []Fetcher         // what answers for addresses in Files, include and extends; the first that accepts one gets it
+
+	NoInterpolate    bool // leave variables as they are written
+	NoNormalize      bool // leave out what is made of other values: default networks, implied dependencies, names
+	NoPathResolution bool // leave relative paths as they are written
+	NoEnvResolution  bool // leave env_file and label_file unread, and variables without a value as they are
+	NoConsistency    bool // do not check what only the whole project can tell, such as references to networks
+	Strict           bool // a variable that is not set and has no default is an error, not a warning
+}
+
+// Fetcher brings files from elsewhere: a git repository, an OCI registry.
+type Fetcher interface {
+	// Accepts says whether the address is one of the Fetcher's. It makes no calls.
+	Accepts(address string) bool
+	// Fetch brings what the address names and returns the absolute path of its root and of the Compose file in it. Nothing
+	// that this file includes, extends or reads may lie outside the root. Fetching an address again is cheap.
+	Fetch(ctx context.Context, address string) (root, file string, err error)
 }
 
 // Project is a loaded project: the merged model, and where it came from.
