@@ -7,7 +7,15 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/template"
 	"gopkg.in/yaml.v3"
+
+	"stackrun.dev/stack/project/internal/tree"
 )
+
+// filled is what phase 3 keeps of a scalar that had a "$" in it, for tree.Value.
+type filled struct {
+	raw  string // the scalar before
+	uses []tree.Use
+}
 
 // interpolator is phase 3. It replaces the variables in the nodes themselves, so that the phases after this one check
 // values; compose-go does the same again on its own copy of the files.
@@ -21,6 +29,7 @@ func interpolate(sources []*source) *interpolator {
 	in := &interpolator{warned: make(map[string]bool)}
 	for _, s := range sources {
 		s.dynamic = make(map[*yaml.Node]bool)
+		s.filled = make(map[*yaml.Node]filled)
 		if s.root != nil {
 			in.walk(s, s.root)
 		}
@@ -47,8 +56,10 @@ func (in *interpolator) walk(s *source, n *yaml.Node) {
 
 func (in *interpolator) replace(s *source, n *yaml.Node) {
 	var unset []string
+	record := filled{raw: n.Value}
 	value, err := template.SubstituteWithOptions(n.Value, func(name string) (string, bool) {
 		v, ok := s.env[name]
+		record.uses = append(record.uses, tree.Use{Name: name, Value: v, Set: ok})
 		if !ok {
 			unset = append(unset, name)
 		}
@@ -62,6 +73,7 @@ func (in *interpolator) replace(s *source, n *yaml.Node) {
 		in.warnUnset(s, n, name)
 	}
 	s.dynamic[n] = true
+	s.filled[n] = record
 	n.Value = value
 }
 

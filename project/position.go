@@ -16,6 +16,7 @@ type source struct {
 	documents int
 	env       map[string]string   // what its variables are replaced from
 	dynamic   map[*yaml.Node]bool // values that had a variable in them
+	filled    map[*yaml.Node]filled
 }
 
 func newSource(file string, content []byte) *source {
