@@ -28,48 +28,42 @@ type Error struct {
 	Snippet string `json:"snippet,omitempty"` // the line
 	Problem string `json:"problem"`
 	Fix     string `json:"fix,omitempty"`
+	Via     []Via  `json:"via,omitempty"`  // how the file came into the project, the nearest first
+	Rule    string `json:"rule,omitempty"` // the kind of mistake for programs, such as "unknown-key"
 }
 
-// Error is the message as it is printed, over several lines when the place is known.
+// Via is a place from which a file is referred to, so that it is part of the project.
+type Via struct {
+	Position
+	Kind    string `json:"kind"`              // "included" or "extended"
+	Service string `json:"service,omitempty"` // which service extends
+}
+
+// String is "included by FILE:LINE:COL" or "extended by service NAME, FILE:LINE:COL".
+func (v Via) String() string {
+	if v.Service == "" {
+		return v.Kind + " by " + v.Position.String()
+	}
+	return v.Kind + " by service " + v.Service + ", " + v.Position.String()
+}
+
+// Error is the message as it is printed, over several lines when the place is known. Whatever the files say, it has no
+// control characters and no line of it is much longer than a terminal is wide.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if place := e.Position.String(); place != "" {
-		b.WriteString(place + ": ")
+		b.WriteString(printable(place) + ": ")
 	}
-	b.WriteString(e.Problem)
+	b.WriteString(printable(clip(e.Problem)))
 	if e.Snippet != "" {
 		line, col := window(e.Snippet, e.Col)
-		fmt.Fprintf(&b, "\n  %s\n  %s^", line, indentTo(line, col))
+		fmt.Fprintf(&b, "\n  %s\n  %s^", printable(line), indentTo(line, col))
 	}
-	if e.Fix != "" {
-		b.WriteString("\n  " + e.Fix)
+	for _, v := range e.Via {
+		b.WriteString("\n  " + printable(v.String()))
 	}
-	return b.String()
-}
-
-// longestLine is how much of a line is quoted.
-const longestLine = 160
-
-// window cuts a long line around the column, and says where the column is in the rest.
-func window(line string, col int) (string, int) {
-	if len(line) <= longestLine {
-		return line, col
-	}
-	start := max(0, min(col-1-longestLine/2, len(line)-longestLine))
-	return strings.ToValidUTF8(line[start:min(start+longestLine, len(line))], ""), col - start
-}
-
-// indentTo is white space as wide as what stands before the column; tabs stay tabs.
-func indentTo(line string, col int) string {
-	var b strings.Builder
-	for i, r := range line {
-		if i >= col-1 {
-			break
-		}
-		if r != '\t' {
-			r = ' '
-		}
-		b.WriteRune(r)
+	for line := range strings.Lines(e.Fix) {
+		b.WriteString("\n  " + printable(clip(strings.TrimSuffix(line, "\n"))))
 	}
 	return b.String()
 }
@@ -102,7 +96,8 @@ func (e Errors) Sorted() error {
 	slices.SortStableFunc(e, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
 	})
-	return slices.CompactFunc(e, func(a, b *Error) bool { return *a == *b })
+	// A file that comes into the project on two ways has its mistakes twice.
+	return slices.CompactFunc(e, func(a, b *Error) bool { return a.Position == b.Position && a.Problem == b.Problem })
 }
 
 // suggest is "did you mean x?" for the known word that is nearest to the given one, or "" if none is near.

@@ -133,7 +133,7 @@ func (v *validator) item(name string, index int, path ...string) string {
 func (v *validator) undefined(kind, name string, known []string, path ...string) {
 	fix := suggest(name, known)
 	if fix == "" {
-		fix = fmt.Sprintf("define it at the top level:\n    %ss:\n      %s:", kind, name)
+		fix = fmt.Sprintf("define it at the top level:\n  %ss:\n    %s:", kind, name)
 	}
 	v.fail(fmt.Sprintf("%s %s is not defined", kind, name), fix, path...)
 }
