@@ -14,9 +14,9 @@ type State string
 
 // The states.
 const (
-	Done     State = "done"
-	NoEffect State = "no effect" // warned about
-	Refused  State = "refused"   // an error
+	Done    State = "done"
+	Read    State = "read"    // kept in the model and warned about: it has its meaning on a cluster
+	Refused State = "refused" // an error
 )
 
 // Table lists every attribute that is known, sorted. What is not in it is refused.
@@ -66,8 +66,8 @@ func makeTable() map[string]Support {
 	for _, name := range doneElsewhere {
 		t[name] = Support{State: Done}
 	}
-	for name, reason := range noEffectServices {
-		t["services.<name>."+name] = Support{State: NoEffect, Reason: reason}
+	for name, reason := range readServices {
+		t["services.<name>."+name] = Support{State: Read, Reason: reason}
 	}
 	for name, reason := range refusedAttributes {
 		t[name] = Support{State: Refused, Reason: reason}
@@ -98,9 +98,10 @@ var doneServices = []string{
 
 var doneElsewhere = []string{
 	"networks.<name>", "volumes.<name>", "secrets.<name>", "configs.<name>",
+	"include", "name", "version", // by the loader
 }
 
-var noEffectServices = map[string]string{
+var readServices = map[string]string{
 	"deploy.endpoint_mode":                            swarmOnly,
 	"deploy.labels":                                   "they label the service of a cluster, not its containers; use labels for those",
 	"deploy.placement":                                swarmOnly,
