@@ -1,11 +1,15 @@
-// Package model makes a merged tree into compose-go's types.Project: short forms become long, defaults and names are filled
-// in, relative paths become absolute, environments are completed, and the values are decoded.
+// Package model makes a merged tree into compose-go's types.Project: short forms become long, values are decoded, defaults
+// and names are filled in, relative paths become absolute, and environments are completed.
 //
-// Build works in this order: decode → defaults → paths → networks, names, implied dependencies → environment → profiles.
-// The tree is not changed by it, so that its places stay good for messages.
+// Canonical makes the long forms, which merging needs. Build does the rest, one service after the other: decode → defaults →
+// paths → what the specification implies (networks, names, dependencies) → pre_start hooks → environment. It does not
+// change the tree, so that the tree's places stay good for messages.
 package model
 
 import (
+	"fmt"
+	"strings"
+
 	"stackrun.dev/stack/project/internal/tree"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -22,8 +26,8 @@ type Options struct {
 	NoPathResolution bool // relative paths stay relative
 	NoEnvResolution  bool // env_file and label_file are not read
 
-	// Merge merges two services in their long form, as extends does; neither is changed. It completes pre_start hooks,
-	// which inherit from their service. Without it they do not.
+	// Merge merges two services in their long form, as another file of the project does; neither is changed. It completes
+	// pre_start hooks, which inherit from their service. Without it they do not.
 	Merge func(base, over *tree.Value) *tree.Value
 }
 
@@ -38,11 +42,177 @@ func (e Error) Error() string { return e.Problem }
 
 // Build makes the project of a tree in its long form. There may be several errors; then there is no project.
 func Build(root *tree.Value, o Options) (*types.Project, []Error) {
-	return nil, nil
+	b := newBuilder(o)
+	p := &types.Project{
+		Name:             o.Name,
+		WorkingDir:       o.Dir,
+		Environment:      o.Env,
+		Profiles:         o.Profiles,
+		Services:         make(types.Services, len(entriesOf(root.Get("services")))),
+		DisabledServices: make(types.Services),
+	}
+	b.services(p, root.Get("services"))
+	b.jobs(p, root.Get("jobs"))
+	b.resources(p, root)
+	b.decode(root.Get("models"), &p.Models)
+	p.Extensions = extensions(root)
+	if len(b.errors) > 0 {
+		return nil, b.errors
+	}
+	return p, nil
 }
 
 // ReadFiles completes the environment and labels of the services with their env_file and label_file. Build does so for
 // those that the profiles let in; this is for a service that is let in later.
 func ReadFiles(p *types.Project, root *tree.Value, o Options, services ...string) []Error {
-	return nil
+	b := newBuilder(o)
+	for _, name := range services {
+		s, ok := p.Services[name]
+		if !ok {
+			continue
+		}
+		b.serviceFiles(&s, root.Get("services").Get(name))
+		p.Services[name] = s
+	}
+	return b.errors
+}
+
+// builder is Build at work.
+type builder struct {
+	Options
+	decoder
+	files map[string]*content // what was read, by path
+
+	defaultNetwork bool // some service is in it
+}
+
+func newBuilder(o Options) *builder { return &builder{Options: o, files: make(map[string]*content)} }
+
+func (b *builder) services(p *types.Project, all *tree.Value) {
+	var s types.ServiceConfig
+	for i := range entriesOf(all) {
+		e := &all.Entries[i]
+		s = types.ServiceConfig{Name: e.Key}
+		b.decode(e.Value, &s)
+		b.service(&s, e)
+		if !s.HasProfile(b.Profiles) {
+			p.DisabledServices[e.Key] = s
+			continue
+		}
+		b.serviceFiles(&s, e.Value)
+		p.Services[e.Key] = s
+	}
+}
+
+// service completes a decoded service.
+func (b *builder) service(s *types.ServiceConfig, e *tree.Entry) {
+	b.container(&s.ContainerSpec, e.Value)
+	b.workload(&s.WorkloadSpec, e)
+	b.deployDefaults(s.Deploy)
+	b.developPaths(s.Develop, e.Value.Get("develop").Get("watch"))
+	if file := e.Value.Get("extends").Get("file"); file != nil && s.Extends != nil {
+		s.Extends.File = b.absolute(file, s.Extends.File)
+	}
+	if !b.NoNormalize {
+		if s.Provider == nil {
+			b.network(&s.ContainerSpec, e.Value)
+		}
+		implyDependencies(&s.ContainerSpec, &s.WorkloadSpec, s.Links)
+	}
+	b.inherit(s, e.Value)
+}
+
+func (b *builder) jobs(p *types.Project, all *tree.Value) {
+	if all == nil || all.Kind != tree.Map {
+		return
+	}
+	p.Jobs, p.DisabledJobs = make(types.Jobs), make(types.Jobs)
+	for i := range all.Entries {
+		e := &all.Entries[i]
+		j := types.JobConfig{Name: e.Key}
+		b.decode(e.Value, &j)
+		b.container(&j.ContainerSpec, e.Value)
+		b.workload(&j.WorkloadSpec, e)
+		if !b.NoNormalize {
+			b.network(&j.ContainerSpec, e.Value)
+			implyDependencies(&j.ContainerSpec, &j.WorkloadSpec, nil)
+		}
+		if j.HasProfile(b.Profiles) {
+			p.Jobs[e.Key] = j
+		} else {
+			p.DisabledJobs[e.Key] = j
+		}
+	}
+}
+
+// container completes what services, jobs and pre_start hooks have in common.
+func (b *builder) container(c *types.ContainerSpec, v *tree.Value) {
+	containerDefaults(c, v)
+	if !b.NoPathResolution {
+		b.containerPaths(c, v)
+	}
+	if !b.NoNormalize || !b.NoEnvResolution {
+		b.fill(c.Environment, v.Get("environment"))
+	}
+	if !b.NoNormalize {
+		normalizeContainer(c)
+	}
+}
+
+// workload completes what services and jobs have in common beyond that.
+func (b *builder) workload(w *types.WorkloadSpec, e *tree.Entry) {
+	workloadDefaults(w)
+	if w.Build == nil {
+		return
+	}
+	build := e.Value.Get("build")
+	if w.Build.Context == "" && !build.Get("context").Scalar() {
+		w.Build.Context = "."
+	}
+	if !b.NoPathResolution {
+		b.buildPaths(w.Build, build, e.At)
+	}
+	if b.NoNormalize {
+		return
+	}
+	if w.Build.Dockerfile == "" && w.Build.DockerfileInline == "" {
+		w.Build.Dockerfile = "Dockerfile"
+	}
+	b.fill(w.Build.Args, build.Get("args"))
+	w.Build.Args.RemoveEmpty()
+}
+
+// extensions are the attributes of a mapping that begin with "x-".
+func extensions(v *tree.Value) types.Extensions {
+	var out types.Extensions
+	for _, e := range v.Entries {
+		if strings.HasPrefix(e.Key, "x-") {
+			if out == nil {
+				out = make(types.Extensions)
+			}
+			out[e.Key] = plain(e.Value)
+		}
+	}
+	return out
+}
+
+// entriesOf are the entries of a mapping, none of anything else.
+func entriesOf(v *tree.Value) []tree.Entry {
+	if v == nil || v.Kind != tree.Map {
+		return nil
+	}
+	return v.Entries
+}
+
+// itemsOf are the items of a list, none of anything else.
+func itemsOf(v *tree.Value) []*tree.Value {
+	if v == nil || v.Kind != tree.List {
+		return nil
+	}
+	return v.Items
+}
+
+// mistake reports where a value is written, or a mapping that lacks it.
+func (b *builder) mistake(at tree.Place, fix, format string, args ...any) {
+	b.errors = append(b.errors, Error{at, fmt.Sprintf(format, args...), fix})
 }
