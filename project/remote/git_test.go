@@ -14,11 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"stackrun.dev/stack/project"
 	"stackrun.dev/stack/project/remote"
 )
-
-var _ project.Fetcher = (*remote.Git)(nil)
 
 // repository is a git repository that a real server serves.
 type repository struct {
