@@ -31,6 +31,7 @@ const (
 type File struct {
 	Name string            // absolute, "-" for standard input, or the address of a remote resource
 	Dir  string            // where the relative paths that it states begin, absolute
+	Root string            // what the files that it names may not lie outside of: a remote resource's; "" for local files
 	Env  map[string]string // what its variables were replaced from
 	Via  *Reference        // how it came into the project; nil for a file of the command line
 }
@@ -38,7 +39,8 @@ type File struct {
 // Reference is how a file names another one, or a service another one.
 type Reference struct {
 	Place
-	Kind string // "included" or "extended"
+	Kind    string // "included" or "extended"
+	Service string // the one that extends
 }
 
 // Place is where something is written. Line and Col start at 1; Col counts bytes. The zero Place is nowhere: the value was
@@ -99,6 +101,14 @@ func (v *Value) Len() int {
 	return len(v.Entries) + len(v.Items)
 }
 
+// Or is the text of a scalar; of anything else, also nil, it is the given text.
+func (v *Value) Or(text string) string {
+	if v.Scalar() {
+		return v.Text
+	}
+	return text
+}
+
 // Get returns the value of a Map's key, or nil. It is nil also of anything else than a Map.
 func (v *Value) Get(key string) *Value {
 	if e := v.Entry(key); e != nil {
@@ -154,6 +164,14 @@ func (v *Value) Delete(key string) {
 		v.Entries = slices.Delete(v.Entries, i, i+1)
 		v.index = nil
 	}
+}
+
+// Copy copies the value. What is below it is shared: it must not be changed, and Entries and Items must be replaced before
+// they are.
+func (v *Value) Copy() *Value {
+	out := *v
+	out.index = nil
+	return &out
 }
 
 // Clone copies the value and all below it. Places, uses and what was overridden are shared.
