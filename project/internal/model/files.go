@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,7 +75,8 @@ func (b *builder) envFiles(c *types.ContainerSpec, files *tree.Value) {
 	c.Environment = types.Mapping(all).ToMappingWithEquals().OverrideBy(c.Environment)
 }
 
-// labelFiles adds what the files say and labels does not. In a file, a variable is what the file and those before it say.
+// labelFiles adds what the files say and labels does not. In a file, a variable is a label of the files before it, or of
+// this one.
 func (b *builder) labelFiles(c *types.ContainerSpec, files *tree.Value) {
 	all := make(map[string]string)
 	for i, path := range c.LabelFiles {
@@ -84,14 +86,14 @@ func (b *builder) labelFiles(c *types.ContainerSpec, files *tree.Value) {
 			b.unreadable(v, "label file", path, err, "create it")
 			continue
 		}
-		none := func(string) (string, bool) { return "", false }
-		if err := parseEnv(types.EnvFile{Path: path}, data, all, none); err != nil {
+		own := make(map[string]string)
+		earlier := func(name string) (string, bool) { value, ok := all[name]; return value, ok }
+		if err := parseEnv(types.EnvFile{Path: path}, data, own, earlier); err != nil {
 			b.mistake(placeOf(v), "", "%s: %v", path, err)
 		}
+		maps.Copy(all, own)
 	}
-	for key, value := range c.Labels {
-		all[key] = value
-	}
+	maps.Copy(all, c.Labels)
 	if len(all) > 0 {
 		c.Labels = all
 	}

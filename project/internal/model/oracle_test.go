@@ -1,9 +1,12 @@
 package model_test
 
 import (
+	"cmp"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,7 +61,7 @@ func oracle(t *testing.T, file, text, dir string, env map[string]string, profile
 	}
 	p, err := loader.LoadWithContext(t.Context(), details, func(o *loader.Options) {
 		o.SetProjectName("x", true)
-		o.SkipValidation, o.SkipConsistencyCheck = true, true
+		o.SkipValidation, o.SkipConsistencyCheck, o.SkipExtends = true, true, true
 		o.Profiles = []string{profile}
 	})
 	if err != nil {
@@ -70,8 +73,15 @@ func oracle(t *testing.T, file, text, dir string, env map[string]string, profile
 func compareModels(t *testing.T, got, want *types.Project) {
 	t.Helper()
 	for _, p := range []*types.Project{got, want} {
-		p.DisabledServices, p.Extensions["disabled"] = nil, p.DisabledServices
+		p.Extensions = maps.Clone(p.Extensions)
+		if p.Extensions == nil {
+			p.Extensions = make(types.Extensions)
+		}
+		p.Extensions["x-disabled"] = []any{p.DisabledServices, p.DisabledJobs, p.Profiles, p.WorkingDir}
 	}
+	eachBuild(want, func(b *types.BuildConfig) { // compose-go's order is random
+		slices.SortFunc(b.SSH, func(x, y types.SSHKey) int { return cmp.Compare(x.ID, y.ID) })
+	})
 	a, b := yamlLines(t, got), yamlLines(t, want)
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {
@@ -81,8 +91,24 @@ func compareModels(t *testing.T, got, want *types.Project) {
 	if len(a) != len(b) {
 		t.Errorf("%d lines, the oracle has %d", len(a), len(b))
 	}
+	for _, p := range []*types.Project{got, want} {
+		eachBuild(p, func(b *types.BuildConfig) { b.SSH = nil }) // compose-go cannot write it as JSON
+	}
 	if a, b := jsonText(t, got), jsonText(t, want); a != b {
 		t.Errorf("the YAML is the same, the JSON is not:\n%s\n%s", a, b)
+	}
+}
+
+func eachBuild(p *types.Project, f func(*types.BuildConfig)) {
+	for _, s := range p.AllServices() {
+		if s.Build != nil {
+			f(s.Build)
+		}
+	}
+	for _, j := range p.AllJobs() {
+		if j.Build != nil {
+			f(j.Build)
+		}
 	}
 }
 

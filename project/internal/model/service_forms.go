@@ -226,7 +226,7 @@ func parseVolume(spec string) (types.ServiceVolumeConfig, error) {
 
 // oneLetterName says whether the text is "x:/path[:options]" and not "x:/path:/path".
 func oneLetterName(spec string) bool {
-	if len(spec) < 3 || spec[1] != ':' || spec[2] != '/' {
+	if len(spec) < 3 || spec[1] != ':' || spec[2] != '/' || strings.IndexByte("./~", spec[0]) >= 0 {
 		return false
 	}
 	_, rest, _ := strings.Cut(spec[2:], ":")
