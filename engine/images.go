@@ -6,6 +6,7 @@ import (
 
 	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/registry"
 	"github.com/docker/docker/pkg/jsonmessage"
 )
 
@@ -55,4 +56,12 @@ type Images interface {
 	// result by opts.Tags and returns its ID. A failing step is of kind ErrInvalid and names the Dockerfile's line, the
 	// instruction, the exit code and the last lines that it printed.
 	ImageBuild(ctx context.Context, buildContext io.Reader, opts build.ImageBuildOptions, progress Progress) (string, error)
+}
+
+// Registries answers for the registries that images come from.
+type Registries interface {
+	// DistributionInspect asks ref's registry which manifest the reference stands for there, and for which platforms it
+	// has images. Nothing is stored. encodedAuth is as in image.PullOptions, "" for none. ErrNotFound: the registry answers
+	// and has no such image, or wants other credentials. ErrUnavailable: it does not answer.
+	DistributionInspect(ctx context.Context, ref, encodedAuth string) (registry.DistributionInspect, error)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/registry"
 	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/jsonmessage"
 
@@ -141,4 +142,10 @@ func (e *Engine) ImageBuild(ctx context.Context, buildContext io.Reader, opts bu
 		err = engine.Errorf(engine.ErrInternal, "cannot tell what was built: the engine's answer ended without an image ID")
 	}
 	return id, err
+}
+
+// DistributionInspect implements engine.Registries.
+func (e *Engine) DistributionInspect(ctx context.Context, ref, encodedAuth string) (registry.DistributionInspect, error) {
+	d, err := e.api.DistributionInspect(ctx, ref, encodedAuth)
+	return d, e.failed(err)
 }

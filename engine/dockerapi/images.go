@@ -37,7 +37,7 @@ func imageRoutes(e engine.Engine) []router.Route {
 		router.NewPostRoute("/images/{name:.*}/push", i.push),
 		router.NewPostRoute("/images/{name:.*}/tag", i.tag),
 		router.NewDeleteRoute("/images/{name:.*}", i.remove),
-		router.NewGetRoute("/distribution/{name:.*}/json", notSupported("ask a registry about an image")),
+		router.NewGetRoute("/distribution/{name:.*}/json", i.distribution),
 	}
 }
 
@@ -140,6 +140,14 @@ func (i images) push(ctx context.Context, w http.ResponseWriter, r *http.Request
 	return out.end(i.engine.ImagePush(ctx, named(vars["name"], r.Form.Get("tag")), image.PushOptions{
 		RegistryAuth: r.Header.Get(registry.AuthHeader),
 	}, out.report))
+}
+
+func (i images) distribution(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
+	d, err := i.engine.DistributionInspect(ctx, vars["name"], r.Header.Get(registry.AuthHeader))
+	if err != nil {
+		return err
+	}
+	return httputils.WriteJSON(w, http.StatusOK, d)
 }
 
 func (i images) load(ctx context.Context, w http.ResponseWriter, r *http.Request, _ map[string]string) error {

@@ -7,6 +7,7 @@ import (
 	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/events"
 	dockerimage "github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/registry"
 
 	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/image"
@@ -54,6 +55,11 @@ func (e *Engine) ImagePush(ctx context.Context, ref string, opts dockerimage.Pus
 	}
 	e.imageEvent(ref, ref, events.ActionPush)
 	return nil
+}
+
+// DistributionInspect implements engine.Registries.
+func (e *Engine) DistributionInspect(ctx context.Context, ref, encodedAuth string) (registry.DistributionInspect, error) {
+	return image.LookUp(ctx, ref, encodedAuth)
 }
 
 // ImageLoad implements engine.Images.

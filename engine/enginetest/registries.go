@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/pkg/jsonmessage"
@@ -47,6 +48,32 @@ var registryCases = []testCase{
 		ref, _ := f.inRegistry()
 		f.wantKind("pull", f.ImagePull(f.ctx, ref+"-none", image.PullOptions{}, nil), engine.ErrNotFound)
 	}},
+	{"look up without pulling", func(f *fixture) {
+		ref, _ := f.inRegistry()
+		_, err := f.DistributionInspect(f.ctx, ref, "")
+		f.wantKind("look up what was not pushed", err, engine.ErrNotFound)
+		f.must(f.ImagePush(f.ctx, ref, image.PushOptions{}, nil))
+		i, err := f.ImageInspect(f.ctx, ref)
+		f.must(err)
+		_, err = f.ImageRemove(f.ctx, ref, image.RemoveOptions{})
+		f.must(err)
+
+		d, err := f.DistributionInspect(f.ctx, ref, "")
+		f.must(err)
+		if err := d.Descriptor.Digest.Validate(); err != nil || d.Descriptor.MediaType == "" || d.Descriptor.Size <= 0 {
+			f.Errorf("descriptor is %+v: %v", d.Descriptor, err)
+		}
+		if len(d.Platforms) != 1 || d.Platforms[0].OS != i.Os || d.Platforms[0].Architecture != i.Architecture {
+			f.Errorf("platforms are %v, want %s/%s", d.Platforms, i.Os, i.Architecture)
+		}
+		for _, pushed := range i.RepoDigests {
+			if _, dgst, _ := strings.Cut(pushed, "@"); dgst != d.Descriptor.Digest.String() {
+				f.Errorf("digest is %s, pushed was %s", d.Descriptor.Digest, pushed)
+			}
+		}
+		_, err = f.ImageInspect(f.ctx, ref)
+		f.wantKind("inspect", err, engine.ErrNotFound)
+	}},
 	{"an image that is not here cannot be pushed", func(f *fixture) {
 		ref, _ := f.inRegistry()
 		f.wantKind("push", f.ImagePush(f.ctx, ref+"-none", image.PushOptions{}, nil), engine.ErrNotFound)
@@ -55,5 +82,7 @@ var registryCases = []testCase{
 		f.inRegistry()
 		err := f.ImagePull(f.ctx, "127.0.0.1:1/none:v1", image.PullOptions{}, nil)
 		f.wantKind("pull", err, engine.ErrUnavailable)
+		_, err = f.DistributionInspect(f.ctx, "127.0.0.1:1/none:v1", "")
+		f.wantKind("look up", err, engine.ErrUnavailable)
 	}},
 }

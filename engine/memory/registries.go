@@ -6,7 +6,10 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/registry"
 	"github.com/docker/docker/pkg/jsonmessage"
+	godigest "github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"stackrun.dev/stack/engine"
 )
@@ -71,4 +74,28 @@ func (e *Engine) ImagePush(ctx context.Context, ref string, _ image.PushOptions,
 		progress.Report(jsonmessage.JSONMessage{Status: id + ": Pushed"})
 	}
 	return err
+}
+
+// DistributionInspect implements engine.Registries. An image's digest is its ID.
+func (e *Engine) DistributionInspect(ctx context.Context, ref, _ string) (registry.DistributionInspect, error) {
+	var d registry.DistributionInspect
+	if err := e.enter(ctx, "DistributionInspect", ref); err != nil {
+		return d, err
+	}
+	name, err := normalised(ref)
+	if err != nil {
+		return d, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := e.remote[name]
+	switch {
+	case !e.registries[domain(name)]:
+		return d, engine.Errorf(engine.ErrUnavailable, "cannot look up %s: the registry does not answer", familiar(name))
+	case i == nil:
+		return d, engine.Errorf(engine.ErrNotFound, "cannot look up %s: the registry has no such image", familiar(name))
+	}
+	d.Descriptor = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: godigest.Digest(i.id), Size: i.size}
+	d.Platforms = []ocispec.Platform{{OS: i.config.OS, Architecture: i.config.Architecture}}
+	return d, nil
 }

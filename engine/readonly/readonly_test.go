@@ -17,7 +17,7 @@ import (
 
 // reads are the operations of the contract that change nothing. What is not in the list must be refused: a new operation
 // is a write until it is put here.
-var reads = strings.Fields(`Version Info Events ImageList ImageInspect ImageHistory ImageSave NetworkList NetworkInspect
+var reads = strings.Fields(`Version Info Events ImageList ImageInspect ImageHistory ImageSave DistributionInspect NetworkList NetworkInspect
 	VolumeList VolumeInspect ContainerList ContainerInspect ContainerWait ContainerLogs ContainerTop ContainerStats
 	ExecInspect StatPath CopyFrom`)
 
