@@ -102,17 +102,28 @@ func (e Errors) Sorted() error {
 
 // suggest is "did you mean x?" for the known word that is nearest to the given one, or "" if none is near.
 func suggest(word string, known []string) string {
-	best, distance := "", len(word)/3+2
+	if best := nearest(word, known); best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	return ""
+}
+
+// nearest is the known word that is most like the given one, or "" if none is near.
+func nearest(word string, known []string) string {
+	best, distance := "", min(len(word)/3+2, len(word))
+	if len(word) > longestWord {
+		return ""
+	}
 	for _, k := range known {
 		if d := editDistance(word, k); d < distance {
 			best, distance = k, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("did you mean %q?", best)
+	return best
 }
+
+// longestWord is how long a word may be to be compared with others.
+const longestWord = 100
 
 // editDistance counts the insertions, deletions, replacements and swaps of neighbours that make one word the other.
 func editDistance(a, b string) int {

@@ -11,6 +11,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"stackrun.dev/stack/internal/dag"
+	"stackrun.dev/stack/project/internal/grammar"
 )
 
 // validate is phase 6: what only the merged model can tell.
@@ -261,7 +262,8 @@ func (v *validator) portItem(service string, index int) string {
 			continue
 		}
 		for i, item := range resolveAlias(list.value).Content {
-			_, host, _ := splitPort(item.Value)
+			short, _ := grammar.ParsePorts(item.Value)
+			host := strconv.Itoa(short.Host.First)
 			if long, ok := child(item, "published"); ok {
 				host = long.value.Value
 			}

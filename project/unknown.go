@@ -1,0 +1,196 @@
+package project
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"stackrun.dev/stack/project/internal/schema"
+)
+
+// kindNames are what messages call the kinds, in the order in which they list them.
+var kindNames = []struct {
+	kind schema.Kinds
+	name string
+}{
+	{schema.Map, "a mapping"}, {schema.List, "a list"}, {schema.String, "a string"}, {schema.Int | schema.Float, "a number"},
+	{schema.Int, "a whole number"}, {schema.Bool, "true or false"}, {schema.Null, "nothing"},
+}
+
+// nameOfKinds is "a mapping or a list".
+func nameOfKinds(kinds schema.Kinds) string {
+	var names []string
+	for _, k := range kindNames {
+		if kinds&k.kind == k.kind {
+			names = append(names, k.name)
+			kinds &^= k.kind
+		}
+	}
+	if len(names) > 1 && names[len(names)-1] == "nothing" {
+		names = names[:len(names)-1]
+	}
+	if last := len(names) - 1; last > 1 {
+		return strings.Join(names[:last], ", ") + " or " + names[last]
+	}
+	return strings.Join(names, " or ")
+}
+
+// wrongType reports a value of a kind that cannot be here, and what to write instead.
+func (c *checker) wrongType(n *yaml.Node, r *schema.Rule) {
+	kind := kindOf(n)
+	is := nameOfKinds(kind)
+	if kind == schema.Float {
+		is = "a number"
+	}
+	problem := fmt.Sprintf("%s must be %s, not %s", c.name(), nameOfKinds(r.Kinds), is)
+	c.report("wrong-type", n, problem, c.typeAdvice(n, r, kind))
+}
+
+func (c *checker) typeAdvice(n *yaml.Node, r *schema.Rule, kind schema.Kinds) string {
+	last := ""
+	if len(c.path) > 0 {
+		last = c.path[len(c.path)-1]
+	}
+	// A service's attribute that is indented too little seems to be a service.
+	if len(c.path) == 2 && c.path[0] == "services" && schema.Service().Fixed(last) != nil {
+		return fmt.Sprintf("%s belongs in a service; indent it one step more", last)
+	}
+	switch {
+	case kind == schema.Null:
+		return "remove the line, or indent what belongs to it"
+	case r.Kinds&schema.String != 0 && n.Kind == yaml.ScalarNode:
+		return fmt.Sprintf("write it in quotes: %q", n.Value)
+	case r.Kinds&(schema.List|schema.Map) == schema.List && n.Kind == yaml.ScalarNode:
+		return fmt.Sprintf("write it as a list: [%s]", quoted(n))
+	case r.Kinds&schema.List != 0 && kind == schema.Map && last == "include":
+		return `begin each file with "- "`
+	case r.Kinds&schema.List != 0 && kind == schema.Map:
+		return `begin each item with "- "`
+	case r.Kinds&schema.Map != 0 && kind == schema.List && r.Named != nil:
+		return `write "name:" for each, without "- "`
+	case r.Kinds&schema.Map != 0 && kind == schema.List:
+		return `write "key: value" in each line, without "- "`
+	}
+	return ""
+}
+
+// quoted is the scalar as it can stand in a list in brackets.
+func quoted(n *yaml.Node) string {
+	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) == 0 && !strings.ContainsAny(n.Value, ",[]{}:#\n\"") && n.ShortTag() != "!!str" {
+		return n.Value
+	}
+	return fmt.Sprintf("%q", n.Value)
+}
+
+// unknownKey reports a key that the mapping cannot have: the nearest one that it can, or where the key belongs.
+func (c *checker) unknownKey(key, value *yaml.Node, r *schema.Rule) {
+	where := "at the top of the file"
+	if len(c.path) > 0 {
+		where = "in " + c.name()
+	}
+	known := r.FixedKeys()
+	if len(known) == 0 {
+		c.report("invalid-name", key, fmt.Sprintf("%q cannot be a name %s", key.Value, where), nameAdvice(r.Names))
+		return
+	}
+	c.report("unknown-key", key, fmt.Sprintf("unknown key %q %s", key.Value, where), c.keyAdvice(key.Value, value, known))
+}
+
+func nameAdvice(names schema.Names) string {
+	if names == schema.Lower {
+		return "use lower-case letters"
+	}
+	return "use letters, digits, dots, hyphens and underscores"
+}
+
+// keyAdvice says what to do with an unknown key. A slip of a letter comes first, then a key in the wrong place, and then
+// words that are somewhat like it.
+func (c *checker) keyAdvice(key string, value *yaml.Node, known []string) string {
+	slices.Sort(known)
+	r := c.within[len(c.within)-1]
+	near := nearest(key, known)
+	switch {
+	case near != "" && editDistance(key, near) == 1 && len(key) > 3:
+		return suggest(key, known)
+	case len(c.path) <= 2 && legacy[key] != "":
+		return legacy[key]
+	}
+	if at := c.above(key); at != "" {
+		return fmt.Sprintf("%s belongs in %s; indent it less", key, at)
+	}
+	if at := below(key, r, 2); at != "" {
+		return fmt.Sprintf("%s belongs in %s", key, strings.TrimPrefix(strings.ReplaceAll(c.name()+"."+at, "the file.", ""), "the file."))
+	}
+	if len(c.path) == 0 && looksLikeService(value) {
+		return "services belong below services:; indent it"
+	}
+	if len(c.path) == 0 && schema.Service().Fixed(key) != nil {
+		return key + " belongs in a service: services.NAME." + key
+	}
+	return suggest(key, known)
+}
+
+// above is the nearest mapping around this one that can have the key.
+func (c *checker) above(key string) string {
+	for i := len(c.within) - 2; i >= 0; i-- {
+		if c.within[i].Fixed(key) == nil {
+			continue
+		}
+		if i == 0 {
+			return "the top of the file"
+		}
+		return strings.ReplaceAll(strings.Join(c.path[:i], "."), ".[", "[")
+	}
+	return ""
+}
+
+// below is the way to the one mapping inside this one that can have the key, up to some steps down.
+func below(key string, r *schema.Rule, steps int) string {
+	if steps == 0 {
+		return ""
+	}
+	found := ""
+	for _, name := range r.FixedKeys() {
+		inner := r.Fixed(name)
+		if inner.Kinds&schema.Map == 0 {
+			continue
+		}
+		way := name
+		if inner.Fixed(key) == nil {
+			deeper := below(key, inner, steps-1)
+			if deeper == "" {
+				continue
+			}
+			way += "." + deeper
+		}
+		if found != "" && strings.Count(way, ".") == strings.Count(found, ".") {
+			return "" // there are several
+		}
+		if found == "" || strings.Count(way, ".") < strings.Count(found, ".") {
+			found = way
+		}
+	}
+	return found
+}
+
+func looksLikeService(value *yaml.Node) bool {
+	value = resolveAlias(value)
+	if value.Kind != yaml.MappingNode {
+		return false
+	}
+	_, image := childOfMapping(value, "image")
+	_, build := childOfMapping(value, "build")
+	return image || build
+}
+
+// legacy are keys of versions 1 to 3 of the format that are no more, and what to write instead.
+var legacy = map[string]string{
+	"net":           "write network_mode, or networks",
+	"log_driver":    "write logging:\n  driver: NAME",
+	"log_opt":       "write logging:\n  options: {…}",
+	"volume_driver": "write volumes at the top of the file with driver, and name the volume here",
+	"dockerfile":    "write build:\n  dockerfile: NAME",
+	"cpu_set":       "write cpuset",
+}
