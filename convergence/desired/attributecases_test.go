@@ -34,6 +34,7 @@ import (
 //	# model     the difference is that of the loaded model; the desired state does not show it
 //	# warning   the effect is the warning
 //	# refused   of an attribute that is done, these values are refused
+//	# allowed   of an attribute that is refused, these values are taken, since they ask for nothing
 //	# test P.T  the test T in the folder P of this module shows the rest of the effect
 type caseFile struct {
 	path    string
@@ -48,7 +49,7 @@ type attributeCase struct {
 	attribute string
 	without   string   // what the forms take the place of
 	forms     []string // what is added to the base
-	looks     []string // "model", "warning", "refused"
+	looks     []string // "model", "warning", "refused", "allowed"
 	tests     []string // "watch.TestName"
 	want      string
 }

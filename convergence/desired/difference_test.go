@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"stackrun.dev/stack/engine"
 )
 
 // lines is a value as sorted "path: value", one line for each that is set. Paths are made of the names that the Engine API
@@ -67,7 +70,7 @@ func (l *lines) fields(path string, v reflect.Value) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case !f.IsExported() || derived[f.Name]:
-		case f.Anonymous:
+		case f.Anonymous || f.Type == reflect.TypeFor[engine.CreateConfig]():
 			l.fields(path, v.Field(i))
 		case name == "" || name == "-":
 			l.value(join(path, f.Name), v.Field(i))
@@ -104,8 +107,9 @@ func (l *lines) list(path string, v reflect.Value) {
 	for elem.Kind() == reflect.Pointer {
 		elem = elem.Elem()
 	}
-	if elem.Kind() != reflect.Struct {
-		if v.Len() > 0 || !v.IsNil() {
+	ofMappings := v.Len() > 0 && elem.Kind() == reflect.Interface && v.Index(0).Elem().Kind() == reflect.Map
+	if elem.Kind() != reflect.Struct && !ofMappings {
+		if v.Len() > 0 || !v.IsNil() && clears[path[strings.LastIndexByte(path, '.')+1:]] {
 			l.add(path, v.Interface())
 		}
 		return
@@ -172,7 +176,9 @@ func difference(was, is []string) []string {
 			i, j = i+1, j+1
 		}
 	}
-	slices.SortStableFunc(out, func(a, b string) int { return strings.Compare(pathOf(a), pathOf(b)) })
+	slices.SortStableFunc(out, func(a, b string) int {
+		return cmp.Or(strings.Compare(pathOf(a), pathOf(b)), strings.Compare(b[:1], a[:1]))
+	})
 	return out
 }
 

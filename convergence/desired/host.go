@@ -63,7 +63,7 @@ func (s *serviceBuilder) volumesFrom() []string {
 			out = append(out, rest)
 			continue
 		}
-		name, mode, _ := strings.Cut(from, ":")
+		name, mode, _ := strings.Cut(strings.TrimSuffix(from, ":rw"), ":")
 		out = append(out, joinNonEmpty(":", s.b.containerName(name, 1), mode))
 	}
 	return out
@@ -92,7 +92,7 @@ func (s *serviceBuilder) restartPolicy() container.RestartPolicy {
 			out.MaximumRetryCount = int(*policy.MaxAttempts)
 		}
 	case "", "any":
-		out.Name = container.RestartPolicyUnlessStopped
+		out.Name = container.RestartPolicyAlways
 	default:
 		s.mistake(policy.Condition+" is not a restart condition", "write none, on-failure or any", "deploy", "restart_policy", "condition")
 	}

@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -18,14 +19,12 @@ func (s *serviceBuilder) resources() container.Resources {
 		Memory:             int64(s.MemLimit),
 		MemoryReservation:  int64(s.MemReservation),
 		MemorySwap:         int64(s.MemSwapLimit),
-		CPUCount:           s.CPUCount,
 		CPUPeriod:          s.CPUPeriod,
 		CPUQuota:           s.CPUQuota,
 		CPURealtimePeriod:  s.CPURTPeriod,
 		CPURealtimeRuntime: s.CPURTRuntime,
 		CPUShares:          s.CPUShares,
-		NanoCPUs:           nanoCPUs(s.CPUS),
-		CPUPercent:         int64(s.CPUPercent * 100),
+		NanoCPUs:           s.nanoCPUs(),
 		CpusetCpus:         s.CPUSet,
 		DeviceCgroupRules:  s.DeviceCgroupRules,
 		Ulimits:            ulimits(s.Ulimits),
@@ -69,6 +68,14 @@ func (s *serviceBuilder) deploy(r *container.Resources) {
 	}
 }
 
+// nanoCPUs is the limit of cpus, or that of cpu_count: the engine's own count of processors exists on Windows only.
+func (s *serviceBuilder) nanoCPUs() int64 {
+	if s.CPUS == 0 {
+		return s.CPUCount * 1e9
+	}
+	return nanoCPUs(s.CPUS)
+}
+
 // nanoCPUs rounds to microseconds of a CPU: the loader reads 0.1 as a 32-bit number, which is 0.100000001.
 func nanoCPUs(cpus float32) int64 {
 	return int64(math.Round(float64(cpus)*1e6)) * 1e3
@@ -94,7 +101,11 @@ func (s *serviceBuilder) devices(r *container.Resources) {
 			r.DeviceRequests = append(r.DeviceRequests, container.DeviceRequest{Driver: "cdi", DeviceIDs: []string{d.Source}})
 			continue
 		}
-		r.Devices = append(r.Devices, container.DeviceMapping{PathOnHost: d.Source, PathInContainer: d.Target, CgroupPermissions: d.Permissions})
+		r.Devices = append(r.Devices, container.DeviceMapping{
+			PathOnHost:        d.Source,
+			PathInContainer:   cmp.Or(d.Target, d.Source),
+			CgroupPermissions: cmp.Or(d.Permissions, "rwm"),
+		})
 	}
 	r.DeviceRequests = append(r.DeviceRequests, deviceRequests(s.withGPU(s.Gpus))...)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // mounts are the service's volumes and the configs and secrets that are files of the host. A bind whose source may be
-// created is written in the older form, Binds: engines before API 1.42 create it in that form only.
+// created is written in the older form, Binds: engines before API 1.42 create it in that form only. Without options it may be created, too.
 func (s *serviceBuilder) mounts() (binds []string, mounts []mount.Mount) {
 	for i, v := range s.Volumes {
 		if bind, ok := s.bind(v, i); ok {
@@ -23,14 +23,18 @@ func (s *serviceBuilder) mounts() (binds []string, mounts []mount.Mount) {
 
 // bind is the older form, if the volume can and must be written so.
 func (s *serviceBuilder) bind(v types.ServiceVolumeConfig, i int) (string, bool) {
-	if v.Type != types.VolumeTypeBind || v.Bind == nil {
+	if v.Type != types.VolumeTypeBind {
 		return "", false
 	}
-	if !bool(v.Bind.CreateHostPath) && v.Bind.SELinux == "" {
+	options := types.ServiceVolumeBind{CreateHostPath: true}
+	if v.Bind != nil {
+		options = *v.Bind
+	}
+	if !bool(options.CreateHostPath) && options.SELinux == "" {
 		return "", false
 	}
-	if v.Bind.Recursive != "" {
-		if v.Bind.SELinux != "" {
+	if options.Recursive != "" {
+		if options.SELinux != "" {
 			s.mistake("bind.recursive and bind.selinux cannot be combined", "", "volumes", strconv.Itoa(i))
 		}
 		return "", false
@@ -39,12 +43,12 @@ func (s *serviceBuilder) bind(v types.ServiceVolumeConfig, i int) (string, bool)
 	if v.ReadOnly {
 		access = "ro"
 	}
-	mode := joinNonEmpty(",", access, v.Bind.SELinux, v.Bind.Propagation)
+	mode := joinNonEmpty(",", access, options.SELinux, options.Propagation, v.Consistency)
 	return v.Source + ":" + v.Target + ":" + mode, true
 }
 
 func (s *serviceBuilder) mount(v types.ServiceVolumeConfig, i int) mount.Mount {
-	m := mount.Mount{Type: mount.Type(v.Type), Source: v.Source, Target: v.Target, ReadOnly: v.ReadOnly}
+	m := mount.Mount{Type: mount.Type(v.Type), Source: v.Source, Target: v.Target, ReadOnly: v.ReadOnly, Consistency: mount.Consistency(v.Consistency)}
 	switch v.Type {
 	case types.VolumeTypeBind:
 		m.BindOptions = s.bindOptions(v, i)

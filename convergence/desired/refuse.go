@@ -32,7 +32,7 @@ func (r *refuser) run() {
 // value descends as long as the table has something to say about what is below. covered means that an attribute above is
 // carried out with all that it holds.
 func (r *refuser) value(attribute string, path []string, v reflect.Value, covered bool) {
-	if v.IsZero() {
+	if v.IsZero() || v.Kind() == reflect.String && v.String() == harmless[attribute] {
 		return
 	}
 	known, listed := table[attribute]

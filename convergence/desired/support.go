@@ -54,6 +54,7 @@ func parents(table map[string]Support) map[string]bool {
 
 const (
 	swarmOnly   = "it takes effect on a cluster only"
+	storeOnly   = "it belongs to the store of a cluster"
 	windowsOnly = "it exists on Windows only"
 	notYet      = "it is not implemented yet"
 )
@@ -63,11 +64,17 @@ func makeTable() map[string]Support {
 	for _, name := range doneServices {
 		t["services.<name>."+name] = Support{State: Done}
 	}
+	for _, name := range doneByOperations {
+		t["services.<name>."+name] = Support{State: Done}
+	}
 	for _, name := range doneElsewhere {
 		t[name] = Support{State: Done}
 	}
 	for name, reason := range readServices {
 		t["services.<name>."+name] = Support{State: Read, Reason: reason}
+	}
+	for name, reason := range readElsewhere {
+		t[name] = Support{State: Read, Reason: reason}
 	}
 	for name, reason := range refusedAttributes {
 		t[name] = Support{State: Refused, Reason: reason}
@@ -79,7 +86,7 @@ func makeTable() map[string]Support {
 var doneServices = []string{
 	"annotations", "attach", "blkio_config", "cap_add", "cap_drop", "cgroup", "cgroup_parent", "command", "container_name",
 	"configs[].source", "configs[].target", "configs[].uid", "configs[].gid", "configs[].mode",
-	"cpu_count", "cpu_percent", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpus", "cpuset",
+	"cpu_count", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpus", "cpuset",
 	"depends_on", "deploy.replicas", "deploy.resources.limits.cpus", "deploy.resources.limits.memory", "deploy.resources.limits.pids",
 	"deploy.resources.reservations.memory", "deploy.resources.reservations.devices",
 	"deploy.restart_policy.condition", "deploy.restart_policy.max_attempts", "deploy.mode",
@@ -96,6 +103,11 @@ var doneServices = []string{
 	"build.no_cache", "build.pull", "build.network", "build.extra_hosts", "build.shm_size", "build.ulimits", "build.cache_from",
 }
 
+// doneByOperations are carried out by operations of their own, and not by what a container is made of.
+var doneByOperations = []string{
+	"post_start", "pre_start", "pre_stop",
+}
+
 var doneElsewhere = []string{
 	"networks.<name>", "volumes.<name>", "secrets.<name>", "configs.<name>",
 	"include", "name", "version", // by the loader
@@ -110,8 +122,18 @@ var readServices = map[string]string{
 	"deploy.restart_policy.delay":                     "the engine waits as it sees fit between restarts",
 	"deploy.restart_policy.window":                    "the engine decides when a container counts as running",
 	"deploy.rollback_config":                          swarmOnly,
-	"deploy.update_config":                            "containers are replaced one by one; " + notYet,
-	"volumes[].consistency":                           "files are always consistent on Linux",
+	"deploy.update_config":                            swarmOnly,
+}
+
+var readElsewhere = map[string]string{
+	"configs.<name>.labels": "they label the config in the store of a cluster",
+	"secrets.<name>.labels": "they label the secret in the store of a cluster",
+}
+
+// harmless are values of refused attributes that ask for nothing.
+var harmless = map[string]string{
+	"services.<name>.isolation":       "default",
+	"services.<name>.build.isolation": "default",
 }
 
 var refusedAttributes = map[string]string{
@@ -126,6 +148,7 @@ var refusedAttributes = map[string]string{
 	"services.<name>.build.sbom":                                notYet,
 	"services.<name>.build.secrets":                             notYet,
 	"services.<name>.build.ssh":                                 notYet,
+	"services.<name>.cpu_percent":                               windowsOnly + "; use cpus",
 	"services.<name>.credential_spec":                           windowsOnly,
 	"services.<name>.deploy.resources.limits.devices":           "devices are reserved, not limited",
 	"services.<name>.deploy.resources.limits.generic_resources": "they are reserved, not limited",
@@ -136,21 +159,18 @@ var refusedAttributes = map[string]string{
 	"services.<name>.log_opt":                                   "write logging.options",
 	"services.<name>.models":                                    notYet,
 	"services.<name>.net":                                       "write network_mode",
-	"services.<name>.post_start":                                notYet,
-	"services.<name>.pre_start":                                 notYet,
-	"services.<name>.pre_stop":                                  notYet,
 	"services.<name>.provider":                                  notYet,
 	"services.<name>.pull_refresh_after":                        notYet,
 	"services.<name>.umask":                                     notYet,
 	"services.<name>.use_api_socket":                            notYet,
 	"services.<name>.volume_driver":                             "give the driver of the volume in volumes:",
-	"secrets.<name>.driver":                                     swarmOnly,
-	"secrets.<name>.driver_opts":                                swarmOnly,
-	"secrets.<name>.template_driver":                            swarmOnly,
+	"secrets.<name>.driver":                                     storeOnly + "; use file or environment",
+	"secrets.<name>.driver_opts":                                storeOnly + "; use file or environment",
+	"secrets.<name>.template_driver":                            storeOnly,
 	"secrets.<name>.external":                                   "an engine without a cluster has no secret store; use file or environment",
-	"configs.<name>.template_driver":                            swarmOnly,
-	"configs.<name>.driver":                                     swarmOnly,
-	"configs.<name>.driver_opts":                                swarmOnly,
+	"configs.<name>.template_driver":                            storeOnly,
+	"configs.<name>.driver":                                     storeOnly + "; use file, environment or content",
+	"configs.<name>.driver_opts":                                storeOnly + "; use file, environment or content",
 	"configs.<name>.external":                                   "an engine without a cluster has no config store; use file, environment or content",
 	"models":                                                    notYet,
 	"jobs":                                                      notYet,
