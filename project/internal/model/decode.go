@@ -17,7 +17,7 @@ type decoder struct {
 }
 
 func (d *decoder) fail(v *tree.Value, problem, fix string) {
-	d.errors = append(d.errors, Error{v.Place, problem, fix})
+	d.errors = append(d.errors, Error{Place: v.Place, Problem: problem, Fix: fix})
 }
 
 // want reports a value of a wrong kind.

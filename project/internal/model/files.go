@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"stackrun.dev/stack/project/internal/tree"
+	"stackrun.dev/stack/project/internal/variables"
 
-	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
@@ -31,7 +29,7 @@ func (b *builder) serviceFiles(s *types.ServiceConfig, v *tree.Value) {
 	if len(s.PreStart) == 0 {
 		return
 	}
-	for i, hook := range b.hooks(v) {
+	for i, hook := range hooks(v) {
 		b.containerFiles(&s.PreStart[i].ContainerSpec, hook)
 	}
 }
@@ -48,37 +46,51 @@ func (b *builder) containerFiles(c *types.ContainerSpec, v *tree.Value) {
 // envFiles adds what the files say and environment does not. In a file, a variable is first looked up in the project's
 // variables, then in environment, then in what the file and those before it say.
 func (b *builder) envFiles(c *types.ContainerSpec, files *tree.Value) {
-	all := map[string]string(c.Environment.ToMapping())
+	all := make(variables.Env, len(c.Environment))
+	for name, value := range c.Environment {
+		if value != nil {
+			all[name] = variables.Var{Value: *value}
+		}
+	}
 	for i, f := range c.EnvFiles {
 		v := files.Items[i].Get("path")
 		data, err := b.read(v, f.Path)
-		if errors.Is(err, fs.ErrNotExist) && !bool(f.Required) {
-			continue
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && !bool(f.Required):
+		case err != nil:
 			b.unreadable(v, "env file", f.Path, err, "create it, or write required: false beside its path")
-			continue
-		}
-		err = parseEnv(f, data, all, func(name string) (string, bool) {
-			if value, ok := b.lookup(placeOf(v), name); ok {
-				return value, true
-			}
-			if value := c.Environment[name]; value != nil {
-				return *value, true
-			}
-			return "", false
-		})
-		if err != nil {
-			b.mistake(placeOf(v), "", "%s: %v", f.Path, err)
+		default:
+			file := variables.File{Name: f.Path, Content: data, Into: all, Lookup: b.lookupFor(c.Environment, v)}
+			b.parse(v, files.Items[i].Get("format"), f.Format, file)
 		}
 	}
-	c.Environment = types.Mapping(all).ToMappingWithEquals().OverrideBy(c.Environment)
+	if c.Environment == nil {
+		c.Environment = make(types.MappingWithEquals, len(all))
+	}
+	for name, v := range all {
+		if _, ok := c.Environment[name]; !ok {
+			c.Environment[name] = &v.Value
+		}
+	}
+}
+
+// lookupFor finds what wins over a file's own variables in its values.
+func (b *builder) lookupFor(environment types.MappingWithEquals, v *tree.Value) variables.Lookup {
+	return func(name string) (variables.Var, bool) {
+		if value, ok := b.lookup(placeOf(v), name); ok {
+			return variables.Var{Value: value}, true
+		}
+		if value := environment[name]; value != nil {
+			return variables.Var{Value: *value}, true
+		}
+		return variables.Var{}, false
+	}
 }
 
 // labelFiles adds what the files say and labels does not. In a file, a variable is a label of the files before it, or of
 // this one.
 func (b *builder) labelFiles(c *types.ContainerSpec, files *tree.Value) {
-	all := make(map[string]string)
+	all := make(variables.Env)
 	for i, path := range c.LabelFiles {
 		v := files.Items[i]
 		data, err := b.read(v, path)
@@ -86,16 +98,18 @@ func (b *builder) labelFiles(c *types.ContainerSpec, files *tree.Value) {
 			b.unreadable(v, "label file", path, err, "create it")
 			continue
 		}
-		own := make(map[string]string)
-		earlier := func(name string) (string, bool) { value, ok := all[name]; return value, ok }
-		if err := parseEnv(types.EnvFile{Path: path}, data, own, earlier); err != nil {
-			b.mistake(placeOf(v), "", "%s: %v", path, err)
-		}
-		maps.Copy(all, own)
+		own := make(variables.Env)
+		b.parse(v, nil, "", variables.File{Name: path, Content: data, Into: own, Lookup: all.Lookup})
+		own.Under(all)
+		all = own
 	}
-	maps.Copy(all, c.Labels)
-	if len(all) > 0 {
-		c.Labels = all
+	if len(all) > 0 && c.Labels == nil {
+		c.Labels = make(types.Labels, len(all))
+	}
+	for key, v := range all {
+		if _, ok := c.Labels[key]; !ok {
+			c.Labels[key] = v.Value
+		}
 	}
 }
 
@@ -107,7 +121,7 @@ func (b *builder) read(v *tree.Value, path string) ([]byte, error) {
 	c := b.files[path]
 	if c == nil {
 		c = new(content)
-		c.data, c.err = os.ReadFile(path)
+		c.data, c.err = variables.ReadFile(path)
 		b.files[path] = c
 	}
 	return c.data, c.err
@@ -118,40 +132,49 @@ func (b *builder) unreadable(v *tree.Value, what, path string, err error, fix st
 		b.mistake(placeOf(v), fix, "%s %s does not exist", what, path)
 		return
 	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
 	b.mistake(placeOf(v), "", "cannot read the %s %s: %v", what, path, err)
 }
 
-// parseEnv adds what a file says to the variables.
-func parseEnv(f types.EnvFile, data []byte, all map[string]string, lookup func(string) (string, bool)) error {
-	switch f.Format {
+// parse reads a file that the value names.
+func (b *builder) parse(v, formatAt *tree.Value, format string, f variables.File) {
+	var notices []variables.Notice
+	var err error
+	switch format {
 	case "":
-		return dotenv.ParseWithFormat(bytes.NewReader(data), f.Path, all, lookup, f.Format)
+		notices, err = f.Read()
 	case "raw":
-		return parseRaw(string(data), all, lookup)
+		err = f.ReadRaw()
+	default:
+		b.mistake(placeOf(formatAt), "write raw, or leave it out", "the format %q of env files is not known", format)
 	}
-	return fmt.Errorf("the format %q is not known: leave it out, or write raw", f.Format)
+	if len(notices) == 0 && err == nil {
+		return
+	}
+	file := &tree.File{Name: f.Name, Via: &tree.Reference{Place: placeOf(v), Kind: "read"}}
+	if m, ok := errors.AsType[*variables.Mistake](err); ok {
+		at := tree.Place{File: file, Line: m.Line, Col: m.Col}
+		b.errors = append(b.errors, Error{Place: at, Quote: lineOf(f.Content, m.Line), Problem: m.Problem, Fix: m.Fix, Rule: m.Rule})
+	}
+	for _, n := range notices {
+		if b.Notice != nil {
+			b.Notice(Notice{n, tree.Place{File: file, Line: n.Line, Col: n.Col}, lineOf(f.Content, n.Line)})
+		}
+	}
 }
 
-// parseRaw reads NAME=value lines whose values are taken as they are.
-func parseRaw(text string, all map[string]string, lookup func(string) (string, bool)) error {
-	number := 0
-	for line := range strings.Lines(strings.TrimPrefix(text, "\uFEFF")) {
-		number++
-		line = strings.TrimLeft(strings.TrimRight(line, "\r\n"), " \t")
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		name, value, ok := strings.Cut(line, "=")
-		switch {
-		case name == "" || strings.ContainsAny(name, " \t"):
-			return fmt.Errorf("line %d: %q is not a name", number, name)
-		case ok:
-			all[name] = value
-		default:
-			if value, ok := lookup(name); ok {
-				all[name] = value
-			}
+func lineOf(data []byte, number int) string {
+	for line := range bytes.Lines(data) {
+		if number--; number == 0 {
+			return strings.TrimRight(string(line), "\r\n")
 		}
 	}
-	return nil
+	return ""
+}
+
+// mistake reports a problem at a place of a Compose file.
+func (b *builder) mistake(at tree.Place, fix, format string, args ...any) {
+	b.errors = append(b.errors, Error{Place: at, Problem: fmt.Sprintf(format, args...), Fix: fix})
 }

@@ -3,6 +3,7 @@ package model
 import (
 	"slices"
 
+	"stackrun.dev/stack/project/internal/merge"
 	"stackrun.dev/stack/project/internal/tree"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -14,30 +15,25 @@ func (b *builder) inherit(s *types.ServiceConfig, v *tree.Value) {
 	if len(s.PreStart) == 0 {
 		return
 	}
-	for i, hook := range b.hooks(v) {
+	for i, hook := range hooks(v) {
+		s.PreStart[i] = types.PreStartHook{}
+		new(decoder).decode(hook, &s.PreStart[i]) // its mistakes are those of the service and the hook, which are known
 		c := &s.PreStart[i].ContainerSpec
-		if b.Merge != nil {
-			s.PreStart[i] = types.PreStartHook{}
-			new(decoder).decode(hook, &s.PreStart[i]) // its mistakes are those of the service and the hook, which are known
-		}
 		b.container(c, hook)
-		if _, ok := s.Networks["default"]; ok && b.Merge != nil {
+		if _, ok := s.Networks["default"]; ok {
 			addDefaultNetwork(c)
 		}
 	}
 }
 
 // hooks are a service's pre_start hooks with what they inherit.
-func (b *builder) hooks(v *tree.Value) []*tree.Value {
-	hooks := v.Get("pre_start")
-	if b.Merge == nil || hooks == nil || hooks.Kind != tree.List {
-		return itemsOf(hooks)
-	}
+func hooks(v *tree.Value) []*tree.Value {
+	hooks := itemsOf(v.Get("pre_start"))
+	out := make([]*tree.Value, len(hooks))
 	base := containerPart(v)
-	out := make([]*tree.Value, len(hooks.Items))
-	for i, hook := range hooks.Items {
+	for i, hook := range hooks {
 		if out[i] = hook; hook.Kind == tree.Map {
-			out[i] = b.Merge(base, hook)
+			out[i], _ = merge.Service(base, hook)
 		}
 	}
 	return out

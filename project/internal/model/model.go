@@ -7,10 +7,10 @@
 package model
 
 import (
-	"fmt"
 	"strings"
 
 	"stackrun.dev/stack/project/internal/tree"
+	"stackrun.dev/stack/project/internal/variables"
 
 	"github.com/compose-spec/compose-go/v2/types"
 )
@@ -26,19 +26,26 @@ type Options struct {
 	NoPathResolution bool // relative paths stay relative
 	NoEnvResolution  bool // env_file and label_file are not read
 
-	// Merge merges two services in their long form, as another file of the project does; neither is changed. It completes
-	// pre_start hooks, which inherit from their service. Without it they do not.
-	Merge func(base, over *tree.Value) *tree.Value
+	Notice func(Notice) // is told what was probably not meant in env files; may be nil
 }
 
 // Error is a mistake in what the user wrote.
 type Error struct {
 	Place   tree.Place
+	Quote   string // the line, where it is in an env file
 	Problem string
 	Fix     string // what to write instead; may be empty
+	Rule    string // the kind of mistake; may be empty
 }
 
 func (e Error) Error() string { return e.Problem }
+
+// Notice is something legal in an env file that was probably not meant.
+type Notice struct {
+	variables.Notice
+	Place tree.Place
+	Quote string // the line
+}
 
 // Build makes the project of a tree in its long form. There may be several errors; then there is no project.
 func Build(root *tree.Value, o Options) (*types.Project, []Error) {
@@ -210,9 +217,4 @@ func itemsOf(v *tree.Value) []*tree.Value {
 		return nil
 	}
 	return v.Items
-}
-
-// mistake reports where a value is written, or a mapping that lacks it.
-func (b *builder) mistake(at tree.Place, fix, format string, args ...any) {
-	b.errors = append(b.errors, Error{at, fmt.Sprintf(format, args...), fix})
 }

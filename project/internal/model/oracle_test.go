@@ -59,15 +59,17 @@ func oracle(t *testing.T, file, text, dir string, env map[string]string, profile
 		Environment: env,
 		ConfigFiles: []types.ConfigFile{{Filename: file, Content: []byte(text)}},
 	}
-	p, err := loader.LoadWithContext(t.Context(), details, func(o *loader.Options) {
-		o.SetProjectName("x", true)
-		o.SkipValidation, o.SkipConsistencyCheck, o.SkipExtends = true, true, true
-		o.Profiles = []string{profile}
-	})
+	p, err := loader.LoadWithContext(t.Context(), details, withoutChecks, loader.WithProfiles([]string{profile}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// withoutChecks leaves out what other phases do.
+func withoutChecks(o *loader.Options) {
+	o.SetProjectName("x", true)
+	o.SkipValidation, o.SkipConsistencyCheck, o.SkipExtends, o.SkipInclude = true, true, true, true
 }
 
 func compareModels(t *testing.T, got, want *types.Project) {
