@@ -1,118 +1,140 @@
 package project
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"maps"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/dotenv"
+	"stackrun.dev/stack/project/internal/variables"
 )
 
-// readEnv fills f.env: the env files, and over them the caller's environment.
-func (f *found) readEnv(o Options, workDir string) error {
-	env, err := readEnvFiles(o, workDir, f.dir)
-	if err != nil {
-		return err
-	}
-	f.env = env
-	maps.Copy(f.env, o.Env)
-	return nil
+// envReader reads env files into one environment. Docker Compose reads up to two default ones: the .env of the directory
+// where the search begins, which may name the Compose files, and under it that of the project's directory.
+type envReader struct {
+	vars     variables.Env // what is known so far; it wins over files that are read later
+	strict   bool
+	warnings []Warning
+	errors   Errors
+	read     map[string]bool
 }
 
-func readEnvFiles(o Options, workDir, projectDir string) (map[string]string, error) {
-	env := make(map[string]string)
-	for _, file := range envFiles(o, workDir, projectDir) {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the env file: %w", err)
-		}
-		if err := parseEnv(env, o.Env, file, content); err != nil {
-			return nil, err
-		}
-	}
-	return env, nil
+func newEnvReader(env map[string]string, strict bool) *envReader {
+	return &envReader{vars: variables.From(env, variables.Environment), strict: strict, read: make(map[string]bool)}
 }
 
-// envFiles are the files to read, in order. The default .env may be missing; one that was asked for may not.
-func envFiles(o Options, workDir, projectDir string) []string {
-	named := o.EnvFiles
-	if len(named) == 0 && o.Env["COMPOSE_ENV_FILES"] != "" {
-		named = strings.Split(o.Env["COMPOSE_ENV_FILES"], ",")
-	}
-	if len(named) > 0 {
-		out := make([]string, len(named))
-		for i, file := range named {
-			out[i] = absolute(strings.TrimSpace(file), workDir)
-		}
-		return out
-	}
-	if off, _ := strconv.ParseBool(o.Env["COMPOSE_DISABLE_ENV_FILE"]); off {
+// readDefault reads the .env of the directory, if it has one that was not read before.
+func (r *envReader) readDefault(dir string) error {
+	file := filepath.Join(dir, ".env")
+	info, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		r.warnings = append(r.warnings, Warning{Text: fmt.Sprintf("cannot read %s, which is left out: %v", file, errors.Unwrap(err))})
+		return nil
+	case err != nil || info.IsDir() || r.read[file]:
 		return nil
 	}
-	if file := filepath.Join(projectDir, ".env"); isFile(file) {
-		return []string{file}
+	return r.readFiles(file)
+}
+
+// readFiles reads the files in their order: what a later one says wins over an earlier one, and what is known already over
+// all of them.
+func (r *envReader) readFiles(files ...string) error {
+	into := make(variables.Env)
+	for _, file := range files {
+		r.read[file] = true
+		content, err := variables.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("cannot read the env file: %w", err)
+		}
+		notices, err := variables.File{Name: file, Content: content, Into: into, Lookup: r.vars.Lookup}.Read()
+		r.report(newSource(file, content), notices, err)
 	}
+	r.vars.Under(into)
 	return nil
 }
 
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && !info.IsDir()
+func (r *envReader) report(s *source, notices []variables.Notice, err error) {
+	if m, ok := errors.AsType[*variables.Mistake](err); ok {
+		r.errors = append(r.errors, s.mistaken(m, m.Line, m.Col))
+	}
+	for _, n := range notices {
+		if r.strict && n.Rule == variables.RuleUnset {
+			r.errors = append(r.errors, s.unset(n, n.Line, n.Col))
+			continue
+		}
+		r.warnings = append(r.warnings, s.warning(n, n.Line, n.Col))
+	}
 }
 
-// parseEnv adds the file's variables to env. A value may refer to the caller's environment and to variables before it.
-func parseEnv(env, caller map[string]string, file string, content []byte) error {
-	values, err := dotenv.UnmarshalBytesWithLookup(content, func(name string) (string, bool) {
-		if v, ok := caller[name]; ok {
-			return v, true
-		}
-		v, ok := env[name]
-		return v, ok
-	})
+// mistaken is the variables' mistake at a place of the file.
+func (s *source) mistaken(m *variables.Mistake, line, col int) *Error {
+	e := s.at(line, col, m.Problem, m.Fix)
+	e.Rule = m.Rule
+	return e
+}
+
+// unset is the notice of a variable that is not set as a mistake, which it is when Options.Strict is set.
+func (s *source) unset(n variables.Notice, line, col int) *Error {
+	fix := n.Fix
+	if fix == "" {
+		fix = fmt.Sprintf("set it in the environment or in .env, or write ${%s:-default}", n.Name)
+	}
+	e := s.at(line, col, "the variable "+n.Name+" is not set", fix)
+	e.Rule = n.Rule
+	return e
+}
+
+func (s *source) warning(n variables.Notice, line, col int) Warning {
+	text := n.Text
+	if n.Fix != "" {
+		text += "; " + n.Fix
+	}
+	return Warning{Position{s.file, line, col}, text}
+}
+
+// namedEnvFiles are the files of --env-file or COMPOSE_ENV_FILES, absolute.
+func namedEnvFiles(o Options, workDir string) []string {
+	named := o.EnvFiles
+	if len(named) == 0 {
+		named = strings.FieldsFunc(o.Env["COMPOSE_ENV_FILES"], func(c rune) bool { return c == ',' })
+	}
+	out := make([]string, len(named))
+	for i, file := range named {
+		out[i] = absolute(inHome(strings.TrimSpace(file), o.Env["HOME"]), workDir)
+	}
+	return out
+}
+
+// inHome replaces the "~" that a path begins with.
+func inHome(path, home string) string {
+	if rest, ok := strings.CutPrefix(path, "~"); ok && home != "" && (rest == "" || rest[0] == '/') {
+		return home + rest
+	}
+	return path
+}
+
+// defaultEnvFile says whether the default .env is read.
+func defaultEnvFile(env map[string]string) (bool, error) {
+	value, set := env["COMPOSE_DISABLE_ENV_FILE"]
+	if !set || value == "" {
+		return true, nil
+	}
+	off, err := strconv.ParseBool(value)
 	if err != nil {
-		return envError(file, content, err)
+		return false, Errors{{Problem: fmt.Sprintf("COMPOSE_DISABLE_ENV_FILE=%s is neither true nor false", value), Rule: variables.RuleEnvFile}}
 	}
-	maps.Copy(env, values)
-	return nil
+	return !off, nil
 }
 
-// envError finds the line in the message of the dotenv reader.
-func envError(file string, content []byte, err error) error {
-	text := strings.TrimSpace(err.Error())
-	line := 0
-	if rest, ok := strings.CutPrefix(text, "line "); ok {
-		number, problem, _ := strings.Cut(rest, ":")
-		if n, convErr := strconv.Atoi(number); convErr == nil {
-			line, text = n, strings.TrimSpace(problem)
-		}
+// setName lets the files use the project's name as COMPOSE_PROJECT_NAME, wherever it comes from.
+func (f *found) setName(name string, sources []*source) {
+	named := variables.Var{Value: name, Origin: f.vars[nameVariable].Origin}
+	f.vars[nameVariable], f.env[nameVariable] = named, name
+	for _, s := range sources {
+		s.vars[nameVariable] = named
 	}
-	if _, value, ok := strings.Cut(text, "unterminated quoted value "); ok {
-		// the reader counts on to the end of the file
-		line = 1 + bytes.Count(content[:max(0, bytes.Index(content, []byte(value)))], []byte("\n"))
-	}
-	if line == 0 {
-		return Errors{{Position: Position{File: file}, Problem: text}}
-	}
-	return Errors{newSource(file, content).at(line, 1, text, "write NAME=value, one a line")}
-}
-
-var errBadName = errors.New("must consist of lower-case letters, digits, hyphens and underscores, and begin with a letter or digit")
-
-// checkName says whether the project may be called so.
-func checkName(name string) error {
-	for i, r := range name {
-		alphanumeric := r >= 'a' && r <= 'z' || r >= '0' && r <= '9'
-		if !alphanumeric && (i == 0 || r != '-' && r != '_') {
-			return errBadName
-		}
-	}
-	if name == "" {
-		return errBadName
-	}
-	return nil
 }

@@ -6,13 +6,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"stackrun.dev/stack/project/internal/variables"
 )
 
-// The names that are looked for, the preferred ones first.
+// The names that are looked for, those that Docker Compose prefers first.
 var (
-	fileNames     = []string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"}
-	overrideNames = []string{"compose.override.yaml", "compose.override.yml", "docker-compose.override.yaml", "docker-compose.override.yml"}
+	fileNames     = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
+	overrideNames = []string{"compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"}
 )
 
 // ErrNoFile is what Load's error is when there is no Compose file at all.
@@ -20,87 +23,132 @@ var ErrNoFile = errors.New("no compose file")
 
 // found is the outcome of the first phase.
 type found struct {
-	files   []string // absolute, or "-"
-	dir     string   // the project's directory, absolute
-	env     map[string]string
-	content map[string][]byte // of "-" only
+	files    []string // absolute, "-", or an address that is one of Options.Remotes
+	dir      string   // the project's directory, absolute
+	vars     variables.Env
+	env      map[string]string // the same without the origins
+	content  map[string][]byte // of "-" only
+	warnings []Warning
 }
 
-func find(o Options) (*found, []Warning, error) {
+// find goes the way of Docker Compose: an env file may say which the Compose files are, and their directory may have
+// another env file. The warnings are there also when there is an error.
+func find(o Options) (*found, error) {
 	workDir, err := filepath.Abs(o.WorkDir)
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot find the working directory: %w", err)
+		return &found{}, fmt.Errorf("cannot find the working directory: %w", err)
 	}
 	f := &found{content: map[string][]byte{}}
-	warnings, err := f.findFiles(o, workDir)
+	env := newEnvReader(o.Env, o.Strict)
+	if _, set := env.vars["PWD"]; !set {
+		env.vars["PWD"] = variables.Var{Value: workDir, Origin: variables.Environment}
+	}
+	err = f.findWith(o, env, workDir)
+	f.vars, f.env, f.warnings = env.vars, env.vars.Values(), append(env.warnings, f.warnings...)
+	return f, err
+}
+
+func (f *found) findWith(o Options, env *envReader, workDir string) error {
+	readDefault, err := f.readFirstEnv(o, env, workDir)
+	if err == nil {
+		err = f.findFiles(o, env.vars, workDir)
+	}
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	f.dir = f.projectDir(o, workDir)
-	if err := f.readEnv(o, workDir); err != nil {
-		return nil, nil, err
-	}
-	if len(f.files) == 0 {
-		// COMPOSE_FILE may also stand in .env
-		f.useComposeFile(f.env["COMPOSE_FILE"], f.env["COMPOSE_PATH_SEPARATOR"], f.dir)
-	}
-	if len(f.files) == 0 {
-		return nil, nil, fmt.Errorf("%w in %s or its parents (%s)", ErrNoFile, workDir, strings.Join(fileNames, ", "))
-	}
-	return f, warnings, f.readStdin(o.Stdin)
-}
-
-func (f *found) findFiles(o Options, workDir string) ([]Warning, error) {
-	switch {
-	case len(o.Files) > 0:
-		for _, file := range o.Files {
-			f.files = append(f.files, absolute(file, workDir))
+	if readDefault {
+		if err := env.readDefault(f.dir); err != nil {
+			return err
 		}
-		return nil, nil
-	case o.Env["COMPOSE_FILE"] != "":
-		f.useComposeFile(o.Env["COMPOSE_FILE"], o.Env["COMPOSE_PATH_SEPARATOR"], workDir)
-		return nil, nil
-	case dotEnvNamesFiles(o, workDir):
-		return nil, nil
 	}
-	start := workDir
-	if o.ProjectDir != "" {
-		start = absolute(o.ProjectDir, workDir)
+	if err := env.errors.Sorted(); err != nil {
+		return err
 	}
-	return f.search(start)
+	if len(f.files) == 0 {
+		return fmt.Errorf("%w in %s or its parents (%s)", ErrNoFile, workDir, strings.Join(fileNames, ", "))
+	}
+	return f.readStdin(o.Stdin)
 }
 
-// dotEnvNamesFiles looks whether the .env of the directory itself sets COMPOSE_FILE, which wins over default names.
-func dotEnvNamesFiles(o Options, workDir string) bool {
-	env, err := readEnvFiles(o, workDir, absolute(o.ProjectDir, workDir))
-	return err == nil && env["COMPOSE_FILE"] != ""
+// readFirstEnv reads what may say which the Compose files are, and returns whether default env files are read.
+func (f *found) readFirstEnv(o Options, env *envReader, workDir string) (readDefault bool, err error) {
+	if named := namedEnvFiles(o, workDir); len(named) > 0 {
+		return false, env.readFiles(named...)
+	}
+	readDefault, err = defaultEnvFile(o.Env)
+	if err != nil || !readDefault {
+		return false, err
+	}
+	f.files = f.given(o, workDir)
+	return true, env.readDefault(f.projectDir(o, workDir))
 }
 
-func (f *found) useComposeFile(value, separator, dir string) {
-	if value == "" {
-		return
+// given are the files of -f.
+func (f *found) given(o Options, workDir string) []string {
+	out := make([]string, len(o.Files))
+	for i, file := range o.Files {
+		out[i] = o.locate(file, workDir)
 	}
+	return out
+}
+
+// locate makes the path absolute as seen from dir. "-" and the addresses of remote resources stay.
+func (o Options) locate(path, dir string) string {
+	if o.remote(path) {
+		return path
+	}
+	return absolute(path, dir)
+}
+
+func (o Options) remote(path string) bool {
+	return slices.ContainsFunc(o.Remotes, func(r Fetcher) bool { return r.Accepts(path) })
+}
+
+func (f *found) findFiles(o Options, vars variables.Env, workDir string) error {
+	f.files = f.given(o, workDir)
+	if list := vars["COMPOSE_FILE"]; len(f.files) == 0 && list.Value != "" {
+		return f.useComposeFile(o, list, vars["COMPOSE_PATH_SEPARATOR"].Value, workDir)
+	}
+	if len(f.files) == 0 {
+		f.search(f.projectDir(o, workDir))
+	}
+	return nil
+}
+
+func (f *found) useComposeFile(o Options, list variables.Var, separator, workDir string) error {
 	if separator == "" {
 		separator = string(os.PathListSeparator)
 	}
-	for file := range strings.SplitSeq(value, separator) {
-		f.files = append(f.files, absolute(file, dir))
+	for entry := range strings.SplitSeq(list.Value, separator) {
+		if entry == "" {
+			continue
+		}
+		file := o.locate(entry, workDir)
+		if file != "-" && !o.remote(file) {
+			if _, err := os.Stat(file); err != nil {
+				return fmt.Errorf("cannot read the compose file that COMPOSE_FILE names (%s): %w", list.Origin, err)
+			}
+		}
+		f.files = append(f.files, file)
 	}
+	return nil
 }
 
 // search goes up from dir until a directory has a file with one of the default names.
-func (f *found) search(dir string) ([]Warning, error) {
+func (f *found) search(dir string) {
 	for {
 		main := existing(dir, fileNames)
 		if len(main) > 0 {
 			overrides := existing(dir, overrideNames)
 			f.files = append(f.files, main[0])
 			f.files = append(f.files, overrides[:min(1, len(overrides))]...)
-			return append(ambiguous(main), ambiguous(overrides)...), nil
+			f.warnings = append(f.warnings, append(ambiguous(main), ambiguous(overrides)...)...)
+			return
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return nil, nil
+			return
 		}
 		dir = parent
 	}
@@ -124,16 +172,16 @@ func existing(dir string, names []string) []string {
 	return out
 }
 
+// projectDir is --project-directory, or where the first local file is.
 func (f *found) projectDir(o Options, workDir string) string {
 	if o.ProjectDir != "" {
 		return absolute(o.ProjectDir, workDir)
 	}
-	for _, file := range f.files {
-		if file != "-" {
-			return filepath.Dir(file)
-		}
+	i := slices.IndexFunc(f.files, func(file string) bool { return file != "-" })
+	if i < 0 || o.remote(f.files[i]) {
+		return workDir
 	}
-	return workDir
+	return filepath.Dir(f.files[i])
 }
 
 func (f *found) readStdin(in io.Reader) error {

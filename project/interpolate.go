@@ -2,13 +2,13 @@ package project
 
 import (
 	"errors"
-	"fmt"
+	"slices"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/template"
 	"gopkg.in/yaml.v3"
 
 	"stackrun.dev/stack/project/internal/tree"
+	"stackrun.dev/stack/project/internal/variables"
 )
 
 // filled is what phase 3 keeps of a scalar that had a "$" in it, for tree.Value.
@@ -17,24 +17,30 @@ type filled struct {
 	uses []tree.Use
 }
 
-// interpolator is phase 3. It replaces the variables in the nodes themselves, so that the phases after this one check
-// values; compose-go does the same again on its own copy of the files.
+// interpolator is phase 3. It replaces the variables in the nodes themselves, file by file, so that all phases after it see
+// values. It warns of each variable once.
 type interpolator struct {
+	strict   bool
 	warned   map[string]bool
+	room     int // by how many bytes variables may still make the files longer
 	warnings []Warning
 	errors   Errors
 }
 
-func interpolate(sources []*source) *interpolator {
-	in := &interpolator{warned: make(map[string]bool)}
-	for _, s := range sources {
-		s.dynamic = make(map[*yaml.Node]bool)
-		s.filled = make(map[*yaml.Node]filled)
-		if s.root != nil {
-			in.walk(s, s.root)
-		}
+// mostNotices is how many warnings, and how many errors, variables get: each quotes its line, and files may be long.
+const mostNotices = 200
+
+func newInterpolator(o Options) *interpolator {
+	return &interpolator{strict: o.Strict, warned: make(map[string]bool), room: variables.MaxGrowth}
+}
+
+// fill replaces the variables in a file.
+func (in *interpolator) fill(s *source) {
+	s.filled = make(map[*yaml.Node]filled)
+	s.dynamic = make(map[*yaml.Node]bool)
+	if s.root != nil {
+		in.walk(s, s.root)
 	}
-	return in
 }
 
 func (in *interpolator) walk(s *source, n *yaml.Node) {
@@ -55,88 +61,117 @@ func (in *interpolator) walk(s *source, n *yaml.Node) {
 }
 
 func (in *interpolator) replace(s *source, n *yaml.Node) {
-	var unset []string
+	x, err := variables.Expand(n.Value, s.vars.Lookup, len(n.Value)+in.room)
+	if m, ok := errors.AsType[*variables.Mistake](err); ok {
+		in.mistake(s, n, m)
+		return
+	}
+	for _, notice := range x.Notices(n.Value) {
+		in.notice(s, n, notice)
+	}
 	record := filled{raw: n.Value}
-	value, err := template.SubstituteWithOptions(n.Value, func(name string) (string, bool) {
-		v, ok := s.env[name]
-		record.uses = append(record.uses, tree.Use{Name: name, Value: v, Set: ok})
-		if !ok {
-			unset = append(unset, name)
+	for _, u := range x.Uses {
+		record.uses = append(record.uses, u.Use)
+	}
+	in.room -= max(0, len(x.Text)-len(n.Value))
+	s.filled[n], s.dynamic[n], n.Value = record, true, x.Text
+}
+
+func (in *interpolator) mistake(s *source, n *yaml.Node, m *variables.Mistake) {
+	if len(in.errors) < mostNotices {
+		line, col := s.dollar(n, m.Offset)
+		in.errors = append(in.errors, s.mistaken(m, line, col))
+	}
+}
+
+// notice makes a warning; of a variable that is not set, once for all files, and an error in strict mode.
+func (in *interpolator) notice(s *source, n *yaml.Node, notice variables.Notice) {
+	if notice.Rule == variables.RuleUnset && in.warned[notice.Name] {
+		return
+	}
+	in.warned[notice.Name] = true
+	line, col := s.dollar(n, notice.Offset)
+	switch {
+	case in.strict && notice.Rule == variables.RuleUnset:
+		if len(in.errors) < mostNotices {
+			in.errors = append(in.errors, s.unset(notice, line, col))
 		}
-		return v, ok
-	}, template.WithoutLogging)
+	case len(in.warnings) < mostNotices:
+		in.warnings = append(in.warnings, s.warning(notice, line, col))
+	}
+}
+
+// text is the scalar with its variables replaced, for what has to be known before all variables are. Mistakes in it are
+// found later.
+func (s *source) text(n *yaml.Node) string {
+	x, err := variables.Expand(n.Value, s.vars.Lookup, variables.MaxValue)
 	if err != nil {
-		in.errors = append(in.errors, in.fault(s, n, err))
-		return
+		return ""
 	}
-	for _, name := range unset {
-		in.warnUnset(s, n, name)
-	}
-	s.dynamic[n] = true
-	s.filled[n] = record
-	n.Value = value
+	return x.Text
 }
 
-// fault places an error at the "$" that caused it.
-func (in *interpolator) fault(s *source, n *yaml.Node, err error) *Error {
-	line, col := s.locateIn(n, "$")
-	if missing, ok := errors.AsType[*template.MissingRequiredError](err); ok {
-		line, col = s.locateIn(n, "${"+missing.Variable)
-		problem := "the variable " + missing.Variable + " is required and not set"
-		if missing.Reason != "" {
-			problem += ": " + missing.Reason
-		}
-		return s.at(line, col, problem, fmt.Sprintf("set it in the environment or in .env: %s=…", missing.Variable))
-	}
-	return s.at(line, col, fmt.Sprintf("%q is not a valid use of a variable", n.Value), "write ${NAME} or ${NAME:-default}; a $ that is meant literally is written $$")
+// Variable is a variable that the files of a project use.
+type Variable struct {
+	Name      string
+	Required  bool   // somewhere it must be set
+	Default   string // what stands for it somewhere when it is not set
+	Alternate string // what stands somewhere in its place when it is set
+	Position         // of its first use
 }
 
-// locateIn finds where in the file the text begins, starting at the node; block scalars span lines.
-func (s *source) locateIn(n *yaml.Node, text string) (line, col int) {
-	last := n.Line + strings.Count(n.Value, "\n") + 1
-	for line := n.Line; line <= last; line++ {
-		content := s.line(line)
-		start := 0
-		if line == n.Line {
-			start = min(n.Column-1, len(content))
-		}
-		if i := strings.Index(content[start:], text); i >= 0 {
-			return line, start + i + 1
-		}
+// Variables are the variables that the project's files use, sorted by name.
+func (p *Project) Variables() []Variable {
+	var out []Variable
+	index := make(map[string]int)
+	for _, s := range p.sources {
+		s.eachText(func(n *yaml.Node, text string) {
+			for _, v := range variables.Named(text) {
+				i, known := index[v.Name]
+				if !known {
+					i = len(out)
+					index[v.Name] = i
+					line, col := s.dollar(n, v.Offset)
+					out = append(out, Variable{Name: v.Name, Position: Position{s.file, line, col}})
+				}
+				out[i].add(v)
+			}
+		})
 	}
-	return n.Line, n.Column
+	slices.SortFunc(out, func(a, b Variable) int { return strings.Compare(a.Name, b.Name) })
+	return out
 }
 
-// warnUnset gives a warning for each variable once, and only where no default stands for it.
-func (in *interpolator) warnUnset(s *source, n *yaml.Node, name string) {
-	use := bareUse(n.Value, name)
-	if use == "" || in.warned[name] {
-		return
+func (v *Variable) add(n variables.Name) {
+	v.Required = v.Required || n.Required
+	if v.Default == "" {
+		v.Default = n.Default
 	}
-	in.warned[name] = true
-	line, col := s.locateIn(n, use)
-	text := fmt.Sprintf("the variable %s is not set; it is replaced by nothing", name)
-	in.warnings = append(in.warnings, Warning{Position{s.file, line, col}, text})
-}
-
-// bareUse returns how the text uses the variable without saying what to do when it is not set, or "".
-func bareUse(text, name string) string {
-	if braced := "${" + name + "}"; strings.Contains(text, braced) {
-		return braced
-	}
-	plain := "$" + name
-	for rest := text; ; {
-		i := strings.Index(rest, plain)
-		if i < 0 {
-			return ""
-		}
-		rest = rest[i+len(plain):]
-		if rest == "" || !isNameByte(rest[0]) {
-			return plain
-		}
+	if v.Alternate == "" {
+		v.Alternate = n.Alternate
 	}
 }
 
-func isNameByte(c byte) bool {
-	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+// eachText calls do with each value that has a "$", as it was written.
+func (s *source) eachText(do func(n *yaml.Node, text string)) {
+	var walk func(n *yaml.Node)
+	walk = func(n *yaml.Node) {
+		if record, ok := s.filled[n]; ok {
+			do(n, record.raw)
+		} else if n.Kind == yaml.ScalarNode && s.filled == nil && strings.Contains(n.Value, "$") {
+			do(n, n.Value)
+		}
+		for i, c := range n.Content {
+			if n.Kind != yaml.MappingNode || i%2 == 1 {
+				walk(c)
+			}
+		}
+	}
+	if s.root != nil {
+		walk(s.root)
+	}
 }
+
+// Origin says where the variable of Env was set: "environment", or "FILE:LINE" of an env file. It is "" for one that is not
+// set, and for COMPOSE_PROJECT_NAME when the name comes from elsewhere.
+func (p *Project) Origin(name string) string { return p.vars[name].Origin }

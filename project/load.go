@@ -7,7 +7,8 @@ import (
 // Load finds, reads and checks a project. The warnings are valid also when there is an error. The error is an Errors when
 // the user's files are at fault, and matches ErrNoFile when there is no Compose file.
 func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
-	found, warnings, err := find(o)
+	found, err := find(o)
+	warnings := found.warnings
 	if err != nil {
 		return nil, warnings, err
 	}
@@ -15,13 +16,17 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 	if err != nil {
 		return nil, warnings, err
 	}
-	in := interpolate(sources)
-	warnings = append(warnings, in.warnings...)
-	if err := append(in.errors, check(sources)...).Sorted(); err != nil {
-		return nil, warnings, err
-	}
 	name, err := projectName(o, found, sources)
 	if err != nil {
+		return nil, warnings, err
+	}
+	found.setName(name, sources)
+	in := newInterpolator(o)
+	for _, s := range sources {
+		in.fill(s)
+	}
+	warnings = append(warnings, in.warnings...)
+	if err := append(in.errors, check(sources)...).Sorted(); err != nil {
 		return nil, warnings, err
 	}
 	p, err := merge(ctx, o, found, sources, name)

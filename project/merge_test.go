@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"stackrun.dev/stack/project/internal/variables"
 )
 
 // Merging in parts gives the same model as compose-go's own way.
@@ -42,12 +44,16 @@ func TestPartsMakeTheWhole(t *testing.T) {
 func mergerFor(t *testing.T, file, profile string) *merger {
 	t.Helper()
 	path, _ := filepath.Abs(file)
-	f := &found{files: []string{path}, dir: filepath.Dir(path), env: map[string]string{"SEC": "s"}}
+	f := &found{files: []string{path}, dir: filepath.Dir(path), vars: variables.From(map[string]string{"SEC": "s"}, variables.Environment)}
 	sources, err := parse(f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := append(interpolate(sources).errors, check(sources)...).Sorted(); err != nil {
+	in := newInterpolator(Options{})
+	for _, s := range sources {
+		in.fill(s)
+	}
+	if err := append(in.errors, check(sources)...).Sorted(); err != nil {
 		t.Fatal(err)
 	}
 	details := types.ConfigDetails{WorkingDir: f.dir, Environment: types.Mapping{"SEC": "s"}}

@@ -18,7 +18,7 @@ func projectName(o Options, f *found, sources []*source) (string, error) {
 	if o.ProjectName != "" {
 		return o.ProjectName, nameError("the project name "+o.ProjectName, o.ProjectName)
 	}
-	if name := f.env["COMPOSE_PROJECT_NAME"]; name != "" {
+	if name := f.env[nameVariable]; name != "" {
 		return name, nameError("COMPOSE_PROJECT_NAME="+name, name)
 	}
 	for _, s := range slices.Backward(sources) {
@@ -26,7 +26,7 @@ func projectName(o Options, f *found, sources []*source) (string, error) {
 		if n == 0 || !slices.Contains(f.files, s.file) {
 			continue
 		}
-		name := e.value.Value
+		name := s.text(e.value)
 		if err := checkName(name); err != nil {
 			return "", Errors{s.atNode(e.value, fmt.Sprintf("the project name %q %v", name, err), "")}
 		}
@@ -49,7 +49,7 @@ func nameError(what, name string) error {
 // merge has compose-go make one model of the files. What it reports has passed our own checks, so that its messages are
 // seldom seen; the place is taken from the path that they mention.
 func merge(ctx context.Context, o Options, f *found, sources []*source, name string) (*Project, error) {
-	p := &Project{Files: f.files, Dir: f.dir, Env: f.env, sources: sources}
+	p := &Project{Files: f.files, Dir: f.dir, Env: f.env, vars: f.vars, sources: sources}
 	m := &merger{files: f.files, sources: sources, name: name, profiles: profiles(o, f.env), details: types.ConfigDetails{WorkingDir: f.dir}}
 	m.details.Environment = make(types.Mapping, len(f.env)+1)
 	for k, v := range f.env {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +13,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"stackrun.dev/stack/project/internal/variables"
 )
 
 // parser reads the project's files and those that they include or extend, each once.
@@ -34,7 +35,7 @@ func parse(f *found) ([]*source, error) {
 				return nil, fmt.Errorf("cannot read the compose file: %w", err)
 			}
 		}
-		p.add(file, content, f.env)
+		p.add(file, content, f.vars)
 	}
 	if err := p.errors.Sorted(); err != nil {
 		return nil, err
@@ -45,13 +46,13 @@ func parse(f *found) ([]*source, error) {
 	return p.sources, nil
 }
 
-func (p *parser) add(file string, content []byte, env map[string]string) {
+func (p *parser) add(file string, content []byte, vars variables.Env) {
 	if p.seen[file] {
 		return
 	}
 	p.seen[file] = true
 	s := newSource(file, content)
-	s.env = env
+	s.vars = vars
 	if err := s.parse(); err != nil {
 		p.errors = append(p.errors, err)
 		return
@@ -82,23 +83,21 @@ func (p *parser) follow(s *source) {
 
 // envOf is the environment of the file: that of the one which refers to it, and for an included one also what its own env
 // files set, which the project's wins over.
-func (p *parser) envOf(ref reference, from *source, dir string) map[string]string {
+func (p *parser) envOf(ref reference, from *source, dir string) variables.Env {
 	if !ref.included {
-		return from.env
+		return from.vars
 	}
 	files := ref.envFiles
 	if len(files) == 0 {
 		files = []string{filepath.Join(dir, ".env")}
 	}
-	env := make(map[string]string)
+	env := &envReader{vars: from.vars.Clone(), read: make(map[string]bool)}
 	for _, file := range files {
-		file = absolute(file, filepath.Dir(from.file))
-		if content, err := os.ReadFile(file); err == nil && parseEnv(env, from.env, file, content) != nil {
-			return from.env // the merge reports it
+		if env.readFiles(absolute(file, filepath.Dir(from.file))) != nil || len(env.errors) > 0 {
+			return from.vars // the merge reports it
 		}
 	}
-	maps.Copy(env, from.env)
-	return env
+	return env.vars
 }
 
 // reference is how one file names another.

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"stackrun.dev/stack/project/internal/variables"
 )
 
 // source is one parsed file.
@@ -14,9 +16,9 @@ type source struct {
 	content   []byte
 	root      *yaml.Node // the mapping at the top; nil for an empty file
 	documents int
-	env       map[string]string   // what its variables are replaced from
-	dynamic   map[*yaml.Node]bool // values that had a variable in them
-	filled    map[*yaml.Node]filled
+	vars      variables.Env         // what its variables are replaced from
+	dynamic   map[*yaml.Node]bool   // values that had a variable in them
+	filled    map[*yaml.Node]filled // by phase 3; nil before it
 }
 
 func newSource(file string, content []byte) *source {

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"stackrun.dev/stack/project/internal/variables"
 )
 
 // Options says which project to load. The zero value loads the default files of the current directory with an empty
@@ -46,6 +48,7 @@ type Project struct {
 	Env   map[string]string // what variables were replaced from: env files and environment
 
 	sources []*source
+	vars    variables.Env // Env with the origin of each
 }
 
 // Warning is advice that does not stop anything.

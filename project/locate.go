@@ -1,0 +1,112 @@
+package project
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// dollar finds where in the file the "$" stands that is at the offset of a scalar's value. How a value is written hides
+// everything but the dollar signs: they are never folded, and only double quotes have an escape for them. So it is the one
+// with as many before it.
+func (s *source) dollar(n *yaml.Node, offset int) (line, col int) {
+	value := n.Value
+	if record, ok := s.filled[n]; ok {
+		value = record.raw
+	}
+	before := strings.Count(value[:min(offset, len(value))], "$")
+	at, ok := s.start(n)
+	for i := 0; ok && at < len(s.content); at++ {
+		c := s.content[at]
+		size := 0
+		switch {
+		case c == '$':
+			size = 1
+		case c == '\\' && n.Style&yaml.DoubleQuotedStyle != 0:
+			if size = escapedDollar(s.content[at:]); size == 0 {
+				at++ // what is escaped
+			}
+		}
+		if size == 0 {
+			continue
+		}
+		if i == before {
+			return s.place(at)
+		}
+		i++
+	}
+	return n.Line, n.Column
+}
+
+// escapedDollar is how long an escape is that stands for "$", or 0.
+func escapedDollar(text []byte) int {
+	for _, escape := range []string{`\x24`, `\u0024`, `\U00000024`} {
+		if bytes.HasPrefix(text, []byte(escape)) {
+			return len(escape)
+		}
+	}
+	return 0
+}
+
+// start is the offset in the file at which a scalar's text begins: after its tag and anchor, and after the line that begins
+// a block scalar, since there may be a comment on it.
+func (s *source) start(n *yaml.Node) (int, bool) {
+	at, ok := s.offset(n.Line, n.Column)
+	for ok && at < len(s.content) && (s.content[at] == '&' || s.content[at] == '!') {
+		for at < len(s.content) && !isSpace(s.content[at]) {
+			at++
+		}
+		for at < len(s.content) && isSpace(s.content[at]) {
+			at++
+		}
+	}
+	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		for at < len(s.content) && s.content[at] != '\n' {
+			at++
+		}
+	}
+	return at, ok
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+
+// offset is the byte at the line and the column, which counts characters as yaml.v3 does.
+func (s *source) offset(line, column int) (int, bool) {
+	at := 0
+	for range line - 1 {
+		i := bytes.IndexByte(s.content[at:], '\n')
+		if i < 0 {
+			return 0, false
+		}
+		at += i + 1
+	}
+	for range column - 1 {
+		_, size := utf8.DecodeRune(s.content[at:])
+		at += size
+	}
+	return at, at < len(s.content)
+}
+
+// place is the line and the byte of it at an offset of the file.
+func (s *source) place(at int) (line, col int) {
+	before := s.content[:at]
+	return 1 + bytes.Count(before, []byte("\n")), at - bytes.LastIndexByte(before, '\n')
+}
+
+// locateIn finds where the text begins that is part of a scalar, on the lines that its value may take up.
+func (s *source) locateIn(n *yaml.Node, text string) (line, col int) {
+	last := n.Line + strings.Count(n.Value, "\n") + 1
+	for line := n.Line; line <= last; line++ {
+		content := s.line(line)
+		start := 0
+		if line == n.Line {
+			start = min(n.Column-1, len(content))
+		}
+		if i := strings.Index(content[start:], text); i >= 0 {
+			return line, start + i + 1
+		}
+	}
+	return n.Line, n.Column
+}
