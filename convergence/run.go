@@ -80,7 +80,7 @@ func Run(ctx context.Context, e engine.Engine, d *desired.Project, o Options, si
 	return out, errors.New("cannot converge: the project still differs after " + fmt.Sprint(maxRounds) + " rounds; something else is changing it")
 }
 
-// restore brings back what ran before, where nothing could take its place. A run that was cancelled ends as it is: the next
+// restore carries out what is left to do after a failure, see plan.Restore. A run that was cancelled ends as it is: the next
 // one goes on from there.
 func (o *Options) restore(ctx context.Context, e engine.Engine, p *plan.Plan, sink execute.Sink) error {
 	if p.Empty() || ctx.Err() != nil {
@@ -116,7 +116,11 @@ func Apply(ctx context.Context, e engine.Engine, p *plan.Plan, o Options, sink e
 		return err
 	}
 	defer unlock()
-	return execute.Run(ctx, e, p, o.Execute, sink).Err()
+	done := execute.Run(ctx, e, p, o.Execute, sink)
+	if err := done.Err(); err != nil {
+		return errors.Join(err, o.restore(ctx, e, plan.Restore(p, done.Done), sink))
+	}
+	return nil
 }
 
 // Down takes a project down. d may be nil when there is no Compose file; name is the project's.

@@ -39,6 +39,8 @@ func wordsOf(op plan.Operation) words {
 		return words{"Pausing", "Paused", false}
 	case *plan.UnpauseContainer:
 		return words{"Unpausing", "Unpaused", false}
+	case *plan.RunHook:
+		return words{"Running hook", "Started", true}
 	case *plan.WaitHealthy:
 		return words{"Waiting", "Healthy", false}
 	case *plan.WaitCompleted:
@@ -125,10 +127,20 @@ func (n *narrator) event(e execute.Event) {
 		n.progress.Text("warning: " + id + ": " + e.Note)
 	case execute.Progress:
 		if n.transfers[id] == nil {
-			n.transfers[id] = transfer(n.progress, view.Event{ID: id, Status: w.doing, Source: e.Operation.Head().Service})
+			n.transfers[id] = transfer(n.progress, view.Event{ID: id, Status: w.doing, Source: source(e.Operation)})
 		}
 		n.transfers[id](*e.Progress)
 	}
+}
+
+// source is who prints what an operation prints: the service whose image is built, or a hook's container, as Compose
+// writes it.
+func source(op plan.Operation) string {
+	h := op.Head()
+	if _, ok := op.(*plan.RunHook); ok {
+		return h.Subject.Name + " ->"
+	}
+	return h.Service
 }
 
 // unchanged tells that containers run to which nothing happened.

@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -30,6 +31,22 @@ func (p *Project) Service(name string) *Service {
 		return nil
 	}
 	return &p.Services[i]
+}
+
+// Images yields the references of the images that services and their hooks are made of, some perhaps more than once.
+func (p *Project) Images() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range p.Services {
+			if !yield(p.Services[i].Image) {
+				return
+			}
+			for _, hook := range p.Services[i].PreStart {
+				if !yield(hook.Image) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Network returns the one with this key of the Compose file, or nil.
@@ -83,6 +100,9 @@ type Service struct {
 	Networks   []string // keys, sorted
 	Volumes    []string // keys, sorted
 	Containers []Container
+	PreStart   []PreStart `json:",omitempty"` // in this order
+	PostStart  []Hook     `json:",omitempty"` // in this order
+	PreStop    []Hook     `json:",omitempty"` // in this order
 
 	// ComposeHash is the config hash as Docker Compose computes it, by which its containers are taken over.
 	ComposeHash string

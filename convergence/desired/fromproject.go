@@ -44,13 +44,14 @@ type builder struct {
 // serviceBuilder is one service on its way from the model to the engine's terms.
 type serviceBuilder struct {
 	types.ServiceConfig
-	b   *builder
-	out *Service
+	b     *builder
+	out   *Service
+	under []string // the path within the service of a part that is like a service itself
 }
 
 // mistake records an error about the service's attribute at the path.
 func (s *serviceBuilder) mistake(problem, fix string, path ...string) {
-	s.b.errors = append(s.b.errors, s.b.project.Mistake(problem, fix, place(s.Name, path...)...))
+	s.b.errors = append(s.b.errors, s.b.project.Mistake(problem, fix, place(s.Name, slices.Concat(s.under, path)...)...))
 }
 
 func (b *builder) service(model types.ServiceConfig) {
@@ -65,6 +66,7 @@ func (b *builder) service(model types.ServiceConfig) {
 	s.out.Networks = sortedKeys(model.Networks)
 	s.out.Volumes = s.namedVolumes()
 	s.out.ComposeHash = composeHash(model)
+	s.out.PreStart, s.out.PostStart, s.out.PreStop = s.preStart(), hooks(model.PostStart), hooks(model.PreStop)
 	s.containers()
 }
 
@@ -158,6 +160,7 @@ func (s *serviceBuilder) containers() {
 	}
 	config, files := s.config(), s.files()
 	config.Labels = s.b.serviceLabels(s)
+	ofHooks := hookSettings(s.out)
 	for number := 1; number <= n; number++ {
 		c := Container{Name: s.b.containerName(s.Name, number), Number: number, Files: files}
 		own := *config
@@ -166,7 +169,7 @@ func (s *serviceBuilder) containers() {
 		c.Config.Host = s.host()
 		c.Config.Networking = s.networking(c.Name)
 		c.Config.Platform = s.out.Platform
-		c.Settings = containerSettings(&c)
+		c.Settings = containerSettings(&c).merge(ofHooks)
 		c.Hash = c.Settings.Hash()
 		own.Labels[LabelHash] = c.Hash
 		s.out.Containers = append(s.out.Containers, c)

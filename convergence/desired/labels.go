@@ -23,7 +23,11 @@ const (
 	LabelNetwork     = "com.docker.compose.network"
 	LabelVolume      = "com.docker.compose.volume"
 	LabelReplace     = "com.docker.compose.replace" // the name that a container takes over
+	LabelHook        = "com.docker.compose.hook"    // what kind of hook the container is for, and no replica
 )
+
+// HookPreStart is the value of LabelHook for the containers of pre_start.
+const HookPreStart = "pre_start"
 
 // Labels of our own.
 const (

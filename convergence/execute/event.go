@@ -16,7 +16,7 @@ type Phase string
 // The phases. Every operation ends in exactly one of Done, Failed, Skipped and Warned.
 const (
 	Started  Phase = "started"
-	Progress Phase = "progress" // of pulls and builds
+	Progress Phase = "progress" // of pulls, builds and hooks
 	Noted    Phase = "noted"    // the engine did it and has something to say about it
 	Done     Phase = "done"
 	Failed   Phase = "failed"

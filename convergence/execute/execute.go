@@ -22,6 +22,7 @@ type Engine interface {
 	engine.Networks
 	engine.Volumes
 	engine.Containers
+	engine.Execs
 	engine.Archives
 }
 

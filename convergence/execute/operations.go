@@ -32,6 +32,8 @@ func (x *executor) do(ctx context.Context, op plan.Operation) error {
 		return unless(err, engine.ErrNotFound, engine.ErrConflict)
 	case *plan.CreateNetwork, *plan.RemoveNetwork, *plan.ConnectNetwork, *plan.DisconnectNetwork, *plan.CreateVolume, *plan.RemoveVolume:
 		return x.doResource(ctx, op)
+	case *plan.RunHook:
+		return x.runHook(ctx, op)
 	case *plan.WaitHealthy:
 		return x.waitHealthy(ctx, op)
 	case *plan.WaitCompleted:

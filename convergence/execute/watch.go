@@ -141,6 +141,9 @@ func (x *executor) waitCompleted(ctx context.Context, op *plan.WaitCompleted) er
 		if s.Running || s.Restarting || s.Status == container.StateCreated {
 			return errNotYet
 		}
+		if s.ExitCode != 0 && op.Of != "" {
+			return fmt.Errorf("%s failed: container %s exited (%d) and is kept", op.Of, op.Subject.Name, s.ExitCode)
+		}
 		if s.ExitCode != 0 {
 			return fmt.Errorf("container %s did not complete successfully: exit %d", op.Subject.Name, s.ExitCode)
 		}

@@ -26,6 +26,7 @@ func containerOf(c *container.Summary) state.Container {
 		ID:          c.ID,
 		Service:     c.Labels[desired.LabelService],
 		Number:      number,
+		Hook:        c.Labels[desired.LabelHook],
 		OneOff:      strings.EqualFold(c.Labels[desired.LabelOneOff], "true"),
 		Image:       c.Image,
 		ImageID:     cmp.Or(c.Labels[desired.LabelImage], c.ImageID),

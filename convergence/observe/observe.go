@@ -148,12 +148,12 @@ func (o *observer) volume(v volume.Volume) {
 	}
 }
 
-// images looks up each image that the project's services use, once.
+// images looks up each image that the project uses, once.
 func (o *observer) images(d *desired.Project) {
 	slots := make(chan struct{}, imagesAtOnce)
 	seen := make(map[string]bool)
-	for _, s := range d.Services {
-		if ref := s.Image; !seen[ref] {
+	for ref := range d.Images() {
+		if !seen[ref] {
 			seen[ref] = true
 			o.run(func() error {
 				slots <- struct{}{}

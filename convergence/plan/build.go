@@ -10,13 +10,15 @@ import (
 
 // builder adds operations to a plan and hands out their IDs.
 type builder struct {
-	plan  *Plan
-	state *state.Project
-	ops   map[string]Operation // by ID
+	plan    *Plan
+	desired *desired.Project // nil when there is no Compose file
+	state   *state.Project
+	ops     map[string]Operation // by ID
+	heads   map[string]string    // the first hook of the moment, by the operation that the hooks come before
 }
 
-func newBuilder(project string, s *state.Project) *builder {
-	return &builder{plan: &Plan{Project: project}, state: s, ops: make(map[string]Operation)}
+func newBuilder(d *desired.Project, s *state.Project) *builder {
+	return &builder{plan: &Plan{Project: s.Name}, desired: d, state: s, ops: make(map[string]Operation), heads: make(map[string]string)}
 }
 
 func (b *builder) note(format string, args ...any) {
@@ -59,9 +61,21 @@ func lower(k Kind) string {
 
 func header(service string) Header { return Header{Service: service} }
 
+// stop adds the hooks that come before a stop, and the stop.
 func (b *builder) stop(c state.Container, timeout *int, cause string, needs ...string) string {
+	first, needs := b.preStop(c, needs)
 	op := &StopContainer{Header: header(c.Service), Container: c.ID, Timeout: timeout}
-	return b.add("stop", op, Subject{Container, c.Name}, cause, needs...)
+	id := b.add("stop", op, Subject{Container, c.Name}, cause, needs...)
+	b.heads[id] = first
+	return id
+}
+
+// headOf is the header of the operation, or of the first of the hooks that come before it.
+func (b *builder) headOf(id string) *Header {
+	if first := b.heads[id]; first != "" {
+		id = first
+	}
+	return b.ops[id].Head()
 }
 
 func (b *builder) remove(c state.Container, volumes bool, cause string, needs ...string) string {
@@ -77,11 +91,16 @@ func (b *builder) stopAndRemove(c state.Container, timeout *int, volumes bool, c
 	return b.remove(c, volumes, cause, needs...)
 }
 
-// orphans are the project's containers of services that it does not have. Those of run that are over count as such.
+// orphans are the project's containers of services that it does not have. Those of run that are over count as such. Those of
+// hooks are cleared away when the hooks run again.
 func orphans(d *desired.Project, s *state.Project) []state.Container {
 	var out []state.Container
 	for _, c := range s.Containers {
-		known := d.Service(c.Service) != nil || slices.Contains(d.Disabled, c.Service)
+		service := d.Service(c.Service)
+		if service != nil && c.Hook != "" && len(service.PreStart) > 0 {
+			continue
+		}
+		known := service != nil || slices.Contains(d.Disabled, c.Service)
 		if !known || c.OneOff && !c.Status.Alive() {
 			out = append(out, c)
 		}

@@ -76,6 +76,7 @@ var nouns = []struct{ prefix, noun string }{
 	{"User", "user"}, {"WorkingDir", "working_dir"}, {"Hostname", "hostname"}, {"Memory", "memory"}, {"NanoCPUs", "cpus (nano)"},
 	{"LogConfig.", "logging "}, {"Sysctls.", "sysctl "}, {"CapAdd", "cap_add"}, {"CapDrop", "cap_drop"}, {"Privileged", "privileged"},
 	{"ReadonlyRootfs", "read_only"}, {"IPAM.", "ipam "}, {"Options.", "driver_opts "}, {"DriverOpts.", "driver_opts "}, {"Driver", "driver"},
+	{"PreStart.", "pre_start "}, {"PostStart.", "post_start "}, {"PreStop.", "pre_stop "},
 	{"Internal", "internal"}, {"StopTimeout", "stop_grace_period"}, {"StopSignal", "stop_signal"},
 }
 
@@ -94,7 +95,7 @@ func noun(setting string) string {
 }
 
 // secretSettings are those whose values are not shown: they may be secrets, or digests that tell nobody anything.
-var secretSettings = []string{"Env.", "Files."}
+var secretSettings = []string{"Env.", "Files.", "PreStart.", "PostStart.", "PreStop."}
 
 func describe(c desired.Change) string {
 	name := noun(c.Name)

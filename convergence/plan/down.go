@@ -13,7 +13,7 @@ import (
 // for. d may be nil: then everything that carries the project's label is taken down, as far as the labels tell in their
 // own order. External networks and volumes are never touched.
 func Down(d *desired.Project, s *state.Project, o DownOptions) *Plan {
-	b := &down{builder: newBuilder(s.Name, s), desired: d, options: o, gone: make(map[string]bool)}
+	b := &down{builder: newBuilder(d, s), options: o, gone: make(map[string]bool)}
 	removed := b.containers()
 	if len(o.Services) == 0 {
 		b.networks(removed)
@@ -27,7 +27,6 @@ func Down(d *desired.Project, s *state.Project, o DownOptions) *Plan {
 
 type down struct {
 	*builder
-	desired *desired.Project
 	options DownOptions
 	gone    map[string]bool // IDs of containers that the plan removes
 }
@@ -35,7 +34,7 @@ type down struct {
 // containers removes them and returns the operations.
 func (b *down) containers() []string {
 	targets := slices.DeleteFunc(slices.Clone(b.state.Containers), func(c state.Container) bool { return !b.concerns(c) })
-	stops := stopAll(b.builder, b.desired, targets, b.options.Timeout, "the project is taken down")
+	stops := stopAll(b.builder, targets, b.options.Timeout, "the project is taken down")
 	var removed []string
 	for _, c := range targets {
 		removed = append(removed, b.remove(c, b.options.Volumes, "the project is taken down", stops[c.ID]))
@@ -55,7 +54,7 @@ func (b *down) concerns(c state.Container) bool {
 }
 
 // stopAll stops those of the containers that have a process, dependents first, and returns the operations by container ID.
-func stopAll(b *builder, d *desired.Project, containers []state.Container, timeout *int, cause string) map[string]string {
+func stopAll(b *builder, containers []state.Container, timeout *int, cause string) map[string]string {
 	byService := make(map[string][]state.Container)
 	for _, c := range containers {
 		byService[c.Service] = append(byService[c.Service], c)
@@ -70,10 +69,10 @@ func stopAll(b *builder, d *desired.Project, containers []state.Container, timeo
 		if ids[c.ID] == "" {
 			continue
 		}
-		for _, dep := range dependencies(d, c) {
+		for _, dep := range dependencies(b.desired, c) {
 			for _, other := range byService[dep] {
 				if id := ids[other.ID]; id != "" && dep != c.Service {
-					h := b.ops[id].Head()
+					h := b.headOf(id)
 					h.After = append(h.After, ids[c.ID])
 				}
 			}

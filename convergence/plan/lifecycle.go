@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"stackrun.dev/stack/convergence/desired"
@@ -30,30 +31,51 @@ func Start(d *desired.Project, s *state.Project, o LifecycleOptions) (*Plan, err
 	if err != nil {
 		return nil, err
 	}
-	b := newBuilder(s.Name, s)
-	starts := make(map[string]string)
+	b := newBuilder(d, s)
+	starts := make(map[string]*StartContainer) // by the container's ID
+	started := make(map[string]string)         // the last of its operations, likewise
 	for _, c := range list {
 		if !c.Status.Alive() {
 			op := &StartContainer{Header: header(c.Service), Container: c.ID}
-			starts[c.ID] = b.add("start", op, Subject{Container, c.Name}, "")
+			id := b.add("start", op, Subject{Container, c.Name}, "")
+			starts[c.ID], started[c.ID] = op, b.postStart(b.hooked(c), c.ID, c.Name, id)
 		}
 	}
 	for _, c := range list {
-		if starts[c.ID] != "" {
-			b.startAfter(d, c, list, starts)
+		if starts[c.ID] != nil {
+			b.startAfter(&starts[c.ID].Header, c, list, started)
 		}
 		if o.Wait {
 			op := &WaitHealthy{Header: header(c.Service), Container: c.ID, OrExited: true}
-			b.add("wait for the health of", op, Subject{Container, c.Name}, "", nonEmpty(starts[c.ID])...)
+			b.add("wait for the health of", op, Subject{Container, c.Name}, "", nonEmpty(started[c.ID])...)
 		}
 	}
+	b.preStartAll(list, starts)
 	return b.plan.sort(), nil
 }
 
+// preStartAll puts pre_start hooks in front of the starts, service by service.
+func (b *builder) preStartAll(list []state.Container, starts map[string]*StartContainer) {
+	starting, running := make(map[string][]newcomer), make(map[string]bool)
+	for _, c := range list {
+		if op := starts[c.ID]; op != nil {
+			starting[c.Service] = append(starting[c.Service], newcomer{ref: c.ID, name: c.Name, start: op})
+		} else {
+			running[c.Service] = true
+		}
+	}
+	for _, service := range slices.Sorted(maps.Keys(starting)) {
+		var s *desired.Service
+		if b.desired != nil {
+			s = b.desired.Service(service)
+		}
+		b.preStart(s, starting[service], running[service], func(*desired.PreStart) string { return "" })
+	}
+}
+
 // startAfter puts the start behind those of the dependencies, and behind what they have to reach.
-func (b *builder) startAfter(d *desired.Project, c state.Container, list []state.Container, starts map[string]string) {
-	h := b.ops[starts[c.ID]].Head()
-	for _, dep := range conditions(d, c) {
+func (b *builder) startAfter(h *Header, c state.Container, list []state.Container, starts map[string]string) {
+	for _, dep := range conditions(b.desired, c) {
 		for _, other := range list {
 			if other.Service != dep.Service || other.Service == c.Service {
 				continue
@@ -96,8 +118,8 @@ func Stop(d *desired.Project, s *state.Project, o LifecycleOptions) (*Plan, erro
 	if err != nil {
 		return nil, err
 	}
-	b := newBuilder(s.Name, s)
-	stopAll(b, d, list, o.Timeout, "")
+	b := newBuilder(d, s)
+	stopAll(b, list, o.Timeout, "")
 	return b.plan.sort(), nil
 }
 
@@ -107,21 +129,25 @@ func Restart(d *desired.Project, s *state.Project, o LifecycleOptions) (*Plan, e
 	if err != nil {
 		return nil, err
 	}
-	b := newBuilder(s.Name, s)
+	b := newBuilder(d, s)
 	if !o.NoDeps {
 		list = append(list, dependents(d, s, list)...)
 	}
 	restarts := make(map[string]string)
+	last := make(map[string]string)
 	for _, c := range list {
+		first, needs := b.preStop(c, nil)
 		op := &RestartContainer{Header: header(c.Service), Container: c.ID, Timeout: o.Timeout}
-		restarts[c.ID] = b.add("restart", op, Subject{Container, c.Name}, "")
+		id := b.add("restart", op, Subject{Container, c.Name}, "", needs...)
+		b.heads[id] = first
+		restarts[c.ID], last[c.ID] = id, b.postStart(b.hooked(c), c.ID, c.Name, id)
 	}
 	for _, c := range list {
 		for _, name := range dependencies(d, c) {
 			for _, other := range list {
 				if other.Service == name && name != c.Service {
-					h := b.ops[restarts[c.ID]].Head()
-					h.After = append(h.After, restarts[other.ID])
+					h := b.headOf(restarts[c.ID])
+					h.After = append(h.After, last[other.ID])
 				}
 			}
 		}
@@ -185,10 +211,10 @@ func Remove(d *desired.Project, s *state.Project, o LifecycleOptions) (*Plan, er
 	if err != nil {
 		return nil, err
 	}
-	b := newBuilder(s.Name, s)
+	b := newBuilder(d, s)
 	stops := map[string]string{}
 	if o.Stop {
-		stops = stopAll(b, d, list, o.Timeout, "")
+		stops = stopAll(b, list, o.Timeout, "")
 	}
 	for _, c := range list {
 		if o.Stop || !c.Status.Alive() {
@@ -203,7 +229,7 @@ func each(s *state.Project, o LifecycleOptions, verb string, concerns func(state
 	if err != nil {
 		return nil, err
 	}
-	b := newBuilder(s.Name, s)
+	b := newBuilder(nil, s)
 	for _, c := range list {
 		if concerns(c.Status) {
 			b.add(verb, op(c), Subject{Container, c.Name}, "")
@@ -214,7 +240,7 @@ func each(s *state.Project, o LifecycleOptions, verb string, concerns func(state
 
 // Build plans to build the services' images; services without a build section are left out. No services: all.
 func Build(d *desired.Project, services []string) (*Plan, error) {
-	b := newBuilder(d.Name, &state.Project{Name: d.Name})
+	b := newBuilder(d, &state.Project{Name: d.Name})
 	return b.plan, b.images(d, services, func(s *desired.Service) {
 		if s.Build != nil {
 			b.add("build", &BuildImage{Header: header(s.Name), Ref: s.Image, Build: s.Build}, Subject{Image, s.Image}, "")
@@ -224,7 +250,7 @@ func Build(d *desired.Project, services []string) (*Plan, error) {
 
 // Pull plans to fetch the services' images; those that are built are left out. No services: all.
 func Pull(d *desired.Project, services []string) (*Plan, error) {
-	b := newBuilder(d.Name, &state.Project{Name: d.Name})
+	b := newBuilder(d, &state.Project{Name: d.Name})
 	return b.plan, b.images(d, services, func(s *desired.Service) {
 		if s.Build == nil && s.Pull != desired.PullNever {
 			b.add("pull", &PullImage{Header: header(s.Name), Ref: s.Image, Platform: s.Platform}, Subject{Image, s.Image}, "")

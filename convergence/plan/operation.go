@@ -195,6 +195,15 @@ type (
 		Force     bool   `json:"force,omitempty"`   // also if it runs
 	}
 
+	// RunHook executes a command in a container that runs.
+	RunHook struct {
+		Header
+		Container string       `json:"container"`
+		Moment    HookMoment   `json:"moment"`
+		Index     int          `json:"index"` // among the service's hooks of that moment
+		Hook      desired.Hook `json:"-"`
+	}
+
 	// WaitHealthy waits until a container's health check succeeds. A container without one is healthy while it runs.
 	WaitHealthy struct {
 		Header
@@ -206,5 +215,15 @@ type (
 	WaitCompleted struct {
 		Header
 		Container string `json:"container"`
+		Of        string `json:"of,omitempty"` // what the container is for, if it is not one of the service's own
 	}
+)
+
+// HookMoment says when a hook is executed.
+type HookMoment string
+
+// The moments, in the words of the Compose file.
+const (
+	PostStart HookMoment = "post_start"
+	PreStop   HookMoment = "pre_stop"
 )

@@ -92,7 +92,7 @@ func (u *up) make(s *service, m *member, name string, config engine.CreateConfig
 		}
 	}
 	id := u.add("create", op, Subject{Container, name}, cause, needs...)
-	files := slices.DeleteFunc(slices.Clone(m.Files), func(f desired.File) bool { return f.Mounted })
+	files := copied(m.Files)
 	if len(files) == 0 {
 		return id
 	}

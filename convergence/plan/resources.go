@@ -18,15 +18,19 @@ type resource struct {
 	recreated bool   // so that those who were on it have to be put on it again
 }
 
-// resources makes sure that the service's networks and volumes are there, and returns the operations that do so.
+// resources makes sure that the networks and volumes of the service and its hooks are there, and returns the operations that do so.
 func (u *up) resources(s *service) []string {
 	var out []string
-	for _, key := range s.Networks {
+	networks, volumes := s.Networks, s.Volumes
+	for _, hook := range s.PreStart {
+		networks, volumes = slices.Concat(networks, hook.Networks), slices.Concat(volumes, hook.Volumes)
+	}
+	for _, key := range networks {
 		if n := u.desired.Network(key); n != nil {
 			out = append(out, u.network(*n).op)
 		}
 	}
-	for _, key := range s.Volumes {
+	for _, key := range volumes {
 		out = append(out, u.volume(key))
 	}
 	return slices.DeleteFunc(out, func(id string) bool { return id == "" })

@@ -2,17 +2,48 @@ package plan
 
 import "stackrun.dev/stack/convergence/state"
 
-// Restore plans to bring back what a plan stopped and could not put anything in the place of: done are the IDs of the plan's
-// operations that succeeded. What never ran is not started.
+// Restore plans what is left to do after a plan has failed: to bring back what it stopped and could not put anything in the
+// place of, and to stop what has started and whose post_start hooks did not all succeed, so that the next start runs them
+// again. done are the IDs of the plan's operations that succeeded. What never ran is not started.
 func Restore(p *Plan, done map[string]bool) *Plan {
-	b := newBuilder(p.Project, &state.Project{Name: p.Project})
+	b := newBuilder(nil, &state.Project{Name: p.Project})
+	unhooked := make(map[string]bool) // names of containers
 	for _, op := range p.Operations {
-		start, ok := op.(*StartContainer)
-		if ok && start.Replaces != nil && !done[start.ID] {
-			b.restore(start.Service, start.Replaces, done)
+		if hook, ok := op.(*RunHook); ok && hook.Moment == PostStart && !done[hook.ID] {
+			unhooked[hook.Subject.Name] = true
+		}
+	}
+	for _, op := range p.Operations {
+		switch op := op.(type) {
+		case *StartContainer:
+			b.restoreStart(op, done, unhooked[op.Subject.Name])
+		case *RestartContainer:
+			if done[op.ID] && unhooked[op.Subject.Name] {
+				b.giveUp(&op.Header, op.Container)
+			}
 		}
 	}
 	return b.plan.sort()
+}
+
+// restoreStart undoes a start that failed, or whose hooks did.
+func (b *builder) restoreStart(op *StartContainer, done map[string]bool, unhooked bool) {
+	started := done[op.ID]
+	switch r := op.Replaces; {
+	case started && !unhooked:
+	case r != nil && (r.Temporary != "" || !started):
+		if started && !done[operationID(setAside, Container, r.Name)] { // else it makes place for the old one
+			b.giveUp(&op.Header, op.Container)
+		}
+		b.restore(op.Service, r, done)
+	case started:
+		b.giveUp(&op.Header, op.Container)
+	}
+}
+
+// giveUp stops a container whose post_start hooks failed.
+func (b *builder) giveUp(h *Header, ref string) {
+	b.add("stop", &StopContainer{Header: header(h.Service), Container: ref}, h.Subject, "its post_start hook failed")
 }
 
 func (b *builder) restore(service string, r *Replaced, done map[string]bool) {

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/state"
 )
@@ -32,7 +34,7 @@ func (u *up) restartAfterDependencies(s *service) {
 func (u *up) stopBefore(s *service, id string) {
 	for _, m := range s.members {
 		if m.stopped != "" {
-			h := u.ops[m.stopped].Head()
+			h := u.headOf(m.stopped)
 			h.After = append(h.After, id)
 		}
 	}
@@ -43,12 +45,15 @@ func (u *up) start(s *service) {
 	if s.later || u.options.NoStart {
 		return
 	}
+	var starting []newcomer
 	for _, m := range s.members {
 		if m.begin {
 			op := &StartContainer{Header: header(s.Name), Container: m.ref(), Replaces: m.before}
 			u.await(s, &op.Header)
 			op.After = append(op.After, u.holders(m)...)
-			m.start = u.add("start", op, Subject{Container, m.Name}, m.why, m.ready...)
+			start := u.add("start", op, Subject{Container, m.Name}, m.why, m.ready...)
+			m.start = u.postStart(s.Service, m.ref(), m.Name, start)
+			starting = append(starting, newcomer{m.ref(), m.Name, op, m.ready})
 			if len(m.causes) > 0 {
 				u.remove(*m.now, u.options.RenewVolumes, "the new one has started", m.start)
 			}
@@ -57,6 +62,12 @@ func (u *up) start(s *service) {
 			u.ops[u.waitHealthy(s, m, "until everything is up")].(*WaitHealthy).OrExited = true
 		}
 	}
+	u.preStart(s.Service, starting, s.runs(), func(hook *desired.PreStart) string { return s.hookImage[hook.Image] })
+}
+
+// runs says that a container of the service goes on running, so that the service has started already.
+func (s *service) runs() bool {
+	return slices.ContainsFunc(s.members, func(m *member) bool { return m.now != nil && !m.begin && m.now.Status.Alive() })
 }
 
 // holders are the operations that stop containers which hold a host port that the member wants.

@@ -16,8 +16,7 @@ import (
 // external network is not there; it is of one of the engine's kinds.
 func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
 	u := &up{
-		builder:  newBuilder(d.Name, s),
-		desired:  d,
+		builder:  newBuilder(d, s),
 		options:  o,
 		services: make(map[string]*service),
 		networks: make(map[string]*resource),
@@ -32,6 +31,9 @@ func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
 	}
 	for _, name := range order {
 		u.image(u.services[name])
+	}
+	for _, name := range order {
+		u.imagesOfHooks(u.services[name])
 	}
 	u.postpone(order)
 	for _, name := range order {
@@ -53,7 +55,6 @@ func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
 
 type up struct {
 	*builder
-	desired  *desired.Project
 	options  UpOptions
 	services map[string]*service
 	networks map[string]*resource // by key
@@ -67,11 +68,12 @@ type up struct {
 // service is what is known about one service while the plan is made.
 type service struct {
 	*desired.Service
-	asked     bool   // and not only a dependency of one that was
-	imageID   string // "" if it is not known before imageOp is done
-	imageOp   string // the operation that pulls or builds the image, or ""
-	undecided bool   // whether the image is built, only a failed pull tells
-	later     bool   // decided in the next round
+	asked     bool              // and not only a dependency of one that was
+	imageID   string            // "" if it is not known before imageOp is done
+	imageOp   string            // the operation that pulls or builds the image, or ""
+	undecided bool              // whether the image is built, only a failed pull tells
+	later     bool              // decided in the next round
+	hookImage map[string]string // the operation that pulls or builds an image of its hooks, by reference
 	members   []*member
 	made      bool // one of its containers is created or recreated
 }

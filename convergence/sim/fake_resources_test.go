@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/build"
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
@@ -175,4 +176,33 @@ func (f *fake) ImageRemove(ctx context.Context, ref string, _ image.RemoveOption
 	defer f.mu.Unlock()
 	delete(f.images, ref)
 	return nil, nil
+}
+
+// ExecCreate stores what to run; its ID names the container and the command.
+func (f *fake) ExecCreate(ctx context.Context, ref string, o container.ExecOptions) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.find(ref)
+	if err != nil {
+		return "", err
+	}
+	if r.status != container.StateRunning {
+		return "", engine.Errorf(engine.ErrConflict, "container %s does not run", r.name)
+	}
+	return r.name + " " + strings.Join(o.Cmd, " "), ctx.Err()
+}
+
+func (f *fake) ExecStart(ctx context.Context, id string, _ bool, o engine.AttachOptions) error {
+	if err := f.write(ctx, "exec in %s", id); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	_, err := io.WriteString(o.Stdout, "output of "+id+"\n")
+	return err
+}
+
+// ExecInspect says that what is called "fail" has failed.
+func (f *fake) ExecInspect(_ context.Context, id string) (container.ExecInspect, error) {
+	_, command, _ := strings.Cut(id, " ")
+	return container.ExecInspect{ExitCode: failing([]string{command})}, nil
 }

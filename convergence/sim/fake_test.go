@@ -164,11 +164,23 @@ func (f *fake) ContainerStart(ctx context.Context, ref string) error {
 	}
 	r.status = container.StateRunning
 	f.tell(r, events.ActionStart)
-	if code, ok := f.exits[r.service()]; ok {
+	code, exits := f.exits[r.service()]
+	if r.cfg.Config.Labels["com.docker.compose.hook"] != "" {
+		code, exits = failing(r.cfg.Config.Cmd), true
+	}
+	if exits {
 		r.status, r.exit = container.StateExited, code
 		f.tell(r, events.ActionDie)
 	}
 	return nil
+}
+
+// failing is the exit code of a hook: those that are called "fail" do.
+func failing(command []string) int {
+	if slices.Equal(command, []string{"fail"}) {
+		return 3
+	}
+	return 0
 }
 
 func (r *record) wants(port uint16) bool {

@@ -12,8 +12,10 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"stackrun.dev/stack/convergence"
+	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/observe"
 	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/convergence/state"
 )
 
 var update = flag.Bool("update", false, "rewrite the plans in testdata")
@@ -95,9 +97,28 @@ func planText(t *testing.T, f *fake, said, after string) string {
 			clear(r.networks)
 		case "down":
 			return downText(t, f, after)
+		case "lifecycle":
+			return lifecycleText(t, f, rest, after)
 		}
 	}
 	p, err := convergence.Plan(t.Context(), f, parse(t, after), o)
+	if err != nil {
+		return "error: " + err.Error() + "\n"
+	}
+	return p.Text()
+}
+
+func lifecycleText(t *testing.T, f *fake, verb, after string) string {
+	t.Helper()
+	d := parse(t, after)
+	s, err := observe.Project(t.Context(), f, "x", d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plans := map[string]func(*desired.Project, *state.Project, plan.LifecycleOptions) (*plan.Plan, error){
+		"start": plan.Start, "stop": plan.Stop, "restart": plan.Restart,
+	}
+	p, err := plans[verb](d, s, plan.LifecycleOptions{})
 	if err != nil {
 		return "error: " + err.Error() + "\n"
 	}

@@ -35,7 +35,8 @@ type Container struct {
 	Name    string
 	Service string
 	Number  int
-	OneOff  bool // made by "run"
+	OneOff  bool   // made by "run", or for a hook
+	Hook    string // desired.LabelHook: what kind of hook it is for
 
 	Image   string // the reference that it was made with
 	ImageID string
