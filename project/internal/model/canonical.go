@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"strings"
 
 	"stackrun.dev/stack/project/internal/tree"
@@ -135,9 +136,9 @@ func underlay(base, over *tree.Value) *tree.Value {
 	return out
 }
 
-// instead is an empty value that takes the place of another one in the tree.
+// instead is an empty value that takes the place of another one in the tree. It remembers a text as which it is written.
 func instead(v *tree.Value, kind tree.Kind) *tree.Value {
-	return &tree.Value{Kind: kind, Place: v.Place, Before: v.Before, Reset: v.Reset, Replace: v.Replace}
+	return &tree.Value{Kind: kind, Raw: cmp.Or(v.Raw, v.Text), Place: v.Place, Before: v.Before, Reset: v.Reset, Replace: v.Replace}
 }
 
 // piece is a scalar that is a part of another one.

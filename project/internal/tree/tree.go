@@ -62,7 +62,7 @@ type Use struct {
 type Value struct {
 	Kind    Kind
 	Text    string   // of a scalar, variables replaced; "true" or "false" of a Bool
-	Raw     string   // of a scalar that had variables: the text as it was written; else ""
+	Raw     string   // of a scalar that had variables, and of a long form made of a text: the text as it was written; else ""
 	Items   []*Value // of a List
 	Entries []Entry  // of a Map, in the order of the file; use the methods to change them
 	Place   Place
