@@ -12,45 +12,44 @@ import (
 )
 
 // build is the long form of a build, which may be only a context.
-func build(v *tree.Value) *tree.Value {
-	return apply(keyed("context")(v), buildForms)
+func build(m *maker, v *tree.Value) *tree.Value {
+	return m.apply(keyed("context")(m, v), buildForms)
 }
 
 // dependencies is the long form of depends_on, with the defaults of each.
-func dependencies(v *tree.Value) *tree.Value {
-	v = names(v)
+func dependencies(m *maker, v *tree.Value) *tree.Value {
+	v = names(m, v)
 	if v.Kind != tree.Map {
 		return v
 	}
 	for i := range v.Entries {
 		d := v.Entries[i].Value
 		if d.Kind == tree.Null {
-			d = instead(d, tree.Map)
-			d.Entries = make([]tree.Entry, 0, 2)
+			d = m.instead(d, tree.Map, 2)
 			v.Entries[i].Value = d
 		}
-		byDefault(d, "condition", tree.String, types.ServiceConditionStarted)
-		byDefault(d, "required", tree.Bool, "true")
+		m.byDefault(d, "condition", tree.String, types.ServiceConditionStarted)
+		m.byDefault(d, "required", tree.Bool, "true")
 	}
 	return v
 }
 
 // byDefault gives a mapping a key that it does not have. It counts as written where the mapping is.
-func byDefault(m *tree.Value, key string, kind tree.Kind, text string) {
-	if m.Kind == tree.Map && m.Entry(key) == nil {
-		m.Set(key, m.Place, &tree.Value{Kind: kind, Text: text, Place: m.Place})
+func (m *maker) byDefault(v *tree.Value, key string, kind tree.Kind, text string) {
+	if v.Kind == tree.Map && v.Entry(key) == nil {
+		v.Set(key, v.Place, m.value(v, kind, text))
 	}
 }
 
-func envFile(v *tree.Value) *tree.Value {
-	v = keyed("path")(v)
-	byDefault(v, "required", tree.Bool, "true")
+func envFile(m *maker, v *tree.Value) *tree.Value {
+	v = keyed("path")(m, v)
+	m.byDefault(v, "required", tree.Bool, "true")
 	return v
 }
 
 // dns is a list without what is empty, such as a variable that is not set.
-func dns(v *tree.Value) *tree.Value {
-	v = list(v)
+func dns(m *maker, v *tree.Value) *tree.Value {
+	v = list(m, v)
 	if v.Kind != tree.List {
 		return v
 	}
@@ -67,34 +66,34 @@ func dns(v *tree.Value) *tree.Value {
 }
 
 // gpus is the long form of "all", the only text that it may be.
-func gpus(v *tree.Value) *tree.Value {
+func gpus(m *maker, v *tree.Value) *tree.Value {
 	if !v.Scalar() {
 		return v
 	}
-	request := tree.NewMap(v.Place)
-	add(request, "count", piece(v, tree.String, "all"))
-	out := instead(v, tree.List)
+	request := m.value(v, tree.Map, "")
+	add(request, "count", m.piece(v, tree.String, "all"))
+	out := m.instead(v, tree.List, 0)
 	out.Items = []*tree.Value{request}
 	return out
 }
 
 var watchForms = map[string]form{"ignore": list, "include": list}
 
-func develop(v *tree.Value) *tree.Value {
-	items(func(trigger *tree.Value) *tree.Value {
+func develop(m *maker, v *tree.Value) *tree.Value {
+	items(func(m *maker, trigger *tree.Value) *tree.Value {
 		adopt(trigger, "x-initialSync", "initial_sync")
-		return apply(trigger, watchForms)
-	})(v.Get("watch"))
+		return m.apply(trigger, watchForms)
+	})(m, v.Get("watch"))
 	return v
 }
 
-func triggers(v *tree.Value) *tree.Value {
-	items(keyed("cron"))(v.Get("schedule"))
+func triggers(m *maker, v *tree.Value) *tree.Value {
+	items(keyed("cron"))(m, v.Get("schedule"))
 	return v
 }
 
 // device is the long form of "source[:target[:permissions]]".
-func device(v *tree.Value) *tree.Value {
+func device(m *maker, v *tree.Value) *tree.Value {
 	if !v.Scalar() {
 		return v
 	}
@@ -112,22 +111,21 @@ func device(v *tree.Value) *tree.Value {
 	if target == "" {
 		target = source
 	}
-	out := instead(v, tree.Map)
-	out.Entries = make([]tree.Entry, 0, 3)
-	add(out, "source", piece(v, tree.String, source))
-	add(out, "target", piece(v, tree.String, target))
-	add(out, "permissions", piece(v, tree.String, permissions))
+	out := m.instead(v, tree.Map, 3)
+	add(out, "source", m.piece(v, tree.String, source))
+	add(out, "target", m.piece(v, tree.String, target))
+	add(out, "permissions", m.piece(v, tree.String, permissions))
 	return out
 }
 
 // ports is a list in which each item is one mapping; a range in the short form makes several.
-func ports(v *tree.Value) *tree.Value {
+func ports(m *maker, v *tree.Value) *tree.Value {
 	if v.Kind != tree.List {
 		return v
 	}
 	var out []*tree.Value
 	for i, item := range v.Items {
-		long := port(item)
+		long := port(m, item)
 		if out == nil && len(long) == 1 && long[0] == item {
 			continue
 		}
@@ -143,7 +141,7 @@ func ports(v *tree.Value) *tree.Value {
 }
 
 // port is the long form of one item of ports, or the item.
-func port(v *tree.Value) []*tree.Value {
+func port(m *maker, v *tree.Value) []*tree.Value {
 	if !v.Scalar() {
 		return []*tree.Value{v}
 	}
@@ -153,27 +151,19 @@ func port(v *tree.Value) []*tree.Value {
 	}
 	out := make([]*tree.Value, len(configs))
 	for i, c := range configs {
-		m := instead(v, tree.Map)
-		m.Entries = make([]tree.Entry, 0, 5)
-		add(m, "mode", piece(v, tree.String, c.Mode))
-		addText(m, v, "host_ip", c.HostIP)
-		add(m, "target", piece(v, tree.Int, strconv.FormatUint(uint64(c.Target), 10)))
-		addText(m, v, "published", c.Published)
-		add(m, "protocol", piece(v, tree.String, c.Protocol))
-		out[i] = m
+		p := m.instead(v, tree.Map, 5)
+		add(p, "mode", m.piece(v, tree.String, c.Mode))
+		m.addText(p, v, "host_ip", c.HostIP)
+		add(p, "target", m.piece(v, tree.Int, strconv.FormatUint(uint64(c.Target), 10)))
+		m.addText(p, v, "published", c.Published)
+		add(p, "protocol", m.piece(v, tree.String, c.Protocol))
+		out[i] = p
 	}
 	return out
 }
 
-// addText adds a text that is a part of another value, unless it is empty.
-func addText(m, of *tree.Value, key, text string) {
-	if text != "" {
-		add(m, key, piece(of, tree.String, text))
-	}
-}
-
 // volume is the long form of "[source:]target[:options]".
-func volume(v *tree.Value) *tree.Value {
+func volume(m *maker, v *tree.Value) *tree.Value {
 	if !v.Scalar() {
 		return v
 	}
@@ -181,35 +171,34 @@ func volume(v *tree.Value) *tree.Value {
 	if err != nil {
 		return v
 	}
-	out := instead(v, tree.Map)
-	out.Entries = make([]tree.Entry, 0, 4)
-	add(out, "type", piece(v, tree.String, c.Type))
-	addText(out, v, "source", c.Source)
+	out := m.instead(v, tree.Map, 5)
+	add(out, "type", m.piece(v, tree.String, c.Type))
+	m.addText(out, v, "source", c.Source)
 	if c.Target != "" {
-		add(out, "target", piece(v, tree.String, path.Clean(c.Target)))
+		add(out, "target", m.piece(v, tree.String, path.Clean(c.Target)))
 	}
 	if c.ReadOnly {
-		add(out, "read_only", piece(v, tree.Bool, "true"))
+		add(out, "read_only", m.piece(v, tree.Bool, "true"))
 	}
 	if c.Bind != nil {
-		add(out, "bind", bind(v, c.Bind))
+		add(out, "bind", bind(m, v, c.Bind))
 	}
 	if c.Volume != nil {
-		options := tree.NewMap(v.Place)
+		options := m.value(v, tree.Map, "")
 		if c.Volume.NoCopy {
-			add(options, "nocopy", piece(v, tree.Bool, "true"))
+			add(options, "nocopy", m.piece(v, tree.Bool, "true"))
 		}
 		add(out, "volume", options)
 	}
 	return out
 }
 
-func bind(v *tree.Value, b *types.ServiceVolumeBind) *tree.Value {
-	out := tree.NewMap(v.Place)
-	addText(out, v, "selinux", b.SELinux)
-	addText(out, v, "propagation", b.Propagation)
+func bind(m *maker, v *tree.Value, b *types.ServiceVolumeBind) *tree.Value {
+	out := m.value(v, tree.Map, "")
+	m.addText(out, v, "selinux", b.SELinux)
+	m.addText(out, v, "propagation", b.Propagation)
 	if b.CreateHostPath {
-		add(out, "create_host_path", piece(v, tree.Bool, "true"))
+		add(out, "create_host_path", m.piece(v, tree.Bool, "true"))
 	}
 	return out
 }
