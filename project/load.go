@@ -8,45 +8,27 @@ import (
 // the user's files are at fault, and matches ErrNoFile when there is no Compose file.
 func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 	found, err := find(o)
-	warnings := found.warnings
 	if err != nil {
-		return nil, warnings, err
+		return nil, found.warnings, err
 	}
-	sources, err := parse(found)
+	a := newAssembler(ctx, o, found)
+	root, name, err := a.assemble()
 	if err != nil {
-		return nil, warnings, err
+		return nil, a.warnings, err
 	}
-	name, err := projectName(o, found, sources)
+	p := &Project{
+		Files: found.files, Dir: found.dir, Env: found.env,
+		options: o, name: name, profiles: profiles(o, found.env), vars: found.vars, root: root, sources: a.sources, paths: a.paths,
+	}
+	notices, err := p.build()
+	a.warnings = append(a.warnings, notices...)
 	if err != nil {
-		return nil, warnings, err
+		return nil, a.warnings, err
 	}
-	found.setName(name, sources)
-	in := newInterpolator(o)
-	for _, s := range sources {
-		in.fill(s)
-	}
-	warnings = append(warnings, in.warnings...)
-	if err := append(in.errors, check(sources)...).Sorted(); err != nil {
-		return nil, warnings, err
-	}
-	p, err := merge(ctx, o, found, sources, name)
-	if err != nil {
-		return nil, warnings, err
-	}
-	if err := validate(p).Sorted(); err != nil {
-		return nil, warnings, err
-	}
-	return p, append(warnings, obsolete(sources)...), nil
-}
-
-// obsolete warns about "version", which has had no effect for years.
-func obsolete(sources []*source) []Warning {
-	var out []Warning
-	for _, s := range sources {
-		if e, n := s.find([]string{"version"}); n == 1 {
-			at := Position{s.file, e.key.Line, e.key.Column}
-			out = append(out, Warning{at, "version has no effect any more; remove the line"})
+	if !o.NoConsistency {
+		if err := validate(p).Sorted(); err != nil {
+			return nil, a.warnings, err
 		}
 	}
-	return out
+	return p, a.warnings, nil
 }

@@ -72,7 +72,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// compose-go reads these in another way: see readDiffers.
+// compose-go takes a name at the very end of a file as the value of a variable that has no name.
 func TestReadDiffersFromComposeGo(t *testing.T) {
 	for _, c := range []struct{ content, want string }{
 		{"A", "A=[1]"},
