@@ -1,42 +1,53 @@
 package project
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/loader"
-	"github.com/compose-spec/compose-go/v2/template"
-	"github.com/compose-spec/compose-go/v2/types"
+	"stackrun.dev/stack/project/internal/model"
+	"stackrun.dev/stack/project/internal/tree"
+	"stackrun.dev/stack/project/internal/variables"
 )
 
-// projectName is the name by precedence: -p, COMPOSE_PROJECT_NAME, the last file that states one, the directory's.
-func projectName(o Options, f *found, sources []*source) (string, error) {
-	if o.ProjectName != "" {
-		return o.ProjectName, nameError("the project name "+o.ProjectName, o.ProjectName)
+// name is the project's name by precedence: -p, COMPOSE_PROJECT_NAME, the last file that states one, the directory's.
+func (a *assembler) name(readings []*reading) (string, error) {
+	if name := a.options.ProjectName; name != "" {
+		return name, nameError("the project name "+name, name)
 	}
-	if name := f.env[nameVariable]; name != "" {
+	if name := a.found.env[nameVariable]; name != "" {
 		return name, nameError("COMPOSE_PROJECT_NAME="+name, name)
 	}
-	for _, s := range slices.Backward(sources) {
-		e, n := s.find([]string{"name"})
-		if n == 0 || !slices.Contains(f.files, s.file) {
-			continue
+	for _, r := range slices.Backward(readings) {
+		for _, s := range slices.Backward(r.sources) {
+			e, n := s.find([]string{"name"})
+			if n == 0 {
+				continue
+			}
+			name := s.text(e.value)
+			if err := checkName(name); err != nil {
+				return "", Errors{s.atNode(e.value, fmt.Sprintf("the project name %q %v", name, err), "")}
+			}
+			return name, nil
 		}
-		name := s.text(e.value)
-		if err := checkName(name); err != nil {
-			return "", Errors{s.atNode(e.value, fmt.Sprintf("the project name %q %v", name, err), "")}
-		}
-		return name, nil
 	}
-	name := loader.NormalizeProjectName(filepath.Base(f.dir))
+	name := nameOfDir(a.found.dir)
 	if name == "" {
-		return "", fmt.Errorf("cannot derive a project name from the directory %s: give one with -p or name:", f.dir)
+		return "", fmt.Errorf("cannot derive a project name from the directory %s: give one with -p or name:", a.found.dir)
 	}
 	return name, nil
+}
+
+// nameOfDir is the directory's name without what a project's name cannot have.
+func nameOfDir(dir string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return -1
+	}, strings.ToLower(filepath.Base(dir)))
+	return strings.TrimLeft(name, "_-")
 }
 
 func nameError(what, name string) error {
@@ -46,40 +57,67 @@ func nameError(what, name string) error {
 	return nil
 }
 
-// merge has compose-go make one model of the files. What it reports has passed our own checks, so that its messages are
-// seldom seen; the place is taken from the path that they mention.
-func merge(ctx context.Context, o Options, f *found, sources []*source, name string) (*Project, error) {
-	p := &Project{Files: f.files, Dir: f.dir, Env: f.env, vars: f.vars, sources: sources}
-	m := &merger{files: f.files, sources: sources, name: name, profiles: profiles(o, f.env), details: types.ConfigDetails{WorkingDir: f.dir}}
-	m.details.Environment = make(types.Mapping, len(f.env)+1)
-	for k, v := range f.env {
-		m.details.Environment[k] = v
-	}
-	m.details.Environment["COMPOSE_PROJECT_NAME"] = name
-	model, err := m.merge(ctx)
+// build is phase 6: it makes the model of the tree.
+func (p *Project) build() ([]Warning, error) {
+	o, notices := p.modelOptions()
+	m, mistakes := model.Build(p.root, o)
+	warnings, err := p.modelErrors(mistakes, *notices)
 	if err != nil {
-		return nil, p.fromLoader(err)
+		return warnings, err
 	}
-	model.ComposeFiles = f.files
-	p.Project = model
-	return p, nil
+	m.ComposeFiles = p.Files
+	p.Project = m
+	return warnings, nil
 }
 
-func contentOf(sources []*source, file string) []byte {
-	for _, s := range sources {
-		if s.file == file {
-			return s.content
+// readFiles reads the env files of services that were off before and are on now.
+func (p *Project) readFiles(before *Project) error {
+	var on []string
+	for _, name := range p.ServiceNames() {
+		if _, was := before.Services[name]; !was {
+			on = append(on, name)
 		}
 	}
-	return nil
+	o, _ := p.modelOptions()
+	_, err := p.modelErrors(model.ReadFiles(p.Project, p.root, o, on...), nil)
+	return err
 }
 
-// substituteQuietly replaces variables; the warnings about unset ones were given in phase 3.
-func substituteQuietly(text string, lookup template.Mapping) (string, error) {
-	if !strings.Contains(text, "$") {
-		return text, nil
+func (p *Project) modelOptions() (model.Options, *[]model.Notice) {
+	notices := new([]model.Notice)
+	return model.Options{
+		Name: p.name, Dir: p.Dir, Env: p.Env, Profiles: p.profiles,
+		NoNormalize: p.options.NoNormalize, NoPathResolution: p.options.NoPathResolution, NoEnvResolution: p.options.NoEnvResolution,
+		Notice: func(n model.Notice) { *notices = append(*notices, n) },
+	}, notices
+}
+
+// modelErrors gives the mistakes and notices of phase 6 their lines.
+func (p *Project) modelErrors(mistakes []model.Error, notices []model.Notice) ([]Warning, error) {
+	var errs Errors
+	var warnings []Warning
+	for _, m := range mistakes {
+		errs = append(errs, p.quoted(m.Place, m.Quote, m.Problem, m.Fix, m.Rule))
 	}
-	return template.SubstituteWithOptions(text, lookup, template.WithoutLogging)
+	for _, n := range notices {
+		if p.options.Strict && n.Rule == variables.RuleUnset {
+			errs = append(errs, p.quoted(n.Place, n.Quote, n.Text, n.Fix, n.Rule))
+			continue
+		}
+		at := Position{n.Place.File.Name, n.Place.Line, n.Place.Col}
+		warnings = append(warnings, (&source{file: at.File}).warning(n.Notice, at.Line, at.Col))
+	}
+	return warnings, errs.Sorted()
+}
+
+// quoted is an Error whose line may be known already, because it is not in a Compose file.
+func (p *Project) quoted(at tree.Place, line, problem, fix, rule string) *Error {
+	e := mistakeAt(p.sources, at, problem, fix)
+	if e.Rule = rule; line != "" && at.File != nil {
+		s := &source{file: at.File.Name, of: at.File}
+		e.Position, e.Snippet, e.Via = Position{s.file, at.Line, at.Col}, line, s.via()
+	}
+	return e
 }
 
 func profiles(o Options, env map[string]string) []string {
@@ -93,37 +131,4 @@ func profiles(o Options, env map[string]string) []string {
 		}
 	}
 	return out
-}
-
-var modelPath = regexp.MustCompile(`(?:services|networks|volumes|secrets|configs|include)(?:\.[\w-]+|\[\d+\])+`)
-
-var extending = regexp.MustCompile(`cannot extend service "([^"]+)"`)
-
-// fromLoader gives compose-go's error the place that its text mentions, or that of the file it names.
-func (p *Project) fromLoader(err error) error {
-	text := strings.TrimSpace(err.Error())
-	if match := modelPath.FindString(text); match != "" {
-		path := strings.FieldsFunc(match, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
-		return Errors{p.Mistake(text, "", path...)}
-	}
-	if match := extending.FindStringSubmatch(text); match != nil {
-		return Errors{p.Mistake(text, "", "services", match[1], "extends")}
-	}
-	if e := p.missingFile(text); e != nil {
-		return Errors{e}
-	}
-	return Errors{{Problem: text}}
-}
-
-// missingFile looks for an env_file, label_file or extends.file whose name the error mentions.
-func (p *Project) missingFile(text string) *Error {
-	for _, s := range p.sources {
-		for _, n := range scalars(s.root) {
-			name := n.Value
-			if len(name) > 1 && (strings.Contains(text, filepath.Join(filepath.Dir(s.file), name)) || strings.Contains(text, filepath.Join(p.Dir, name))) {
-				return s.atNode(n, text, "")
-			}
-		}
-	}
-	return nil
 }

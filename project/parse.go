@@ -6,173 +6,95 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
-	"stackrun.dev/stack/project/internal/variables"
+	"stackrun.dev/stack/project/internal/tree"
 )
 
-// parser reads the project's files and those that they include or extend, each once.
-type parser struct {
-	sources []*source
-	seen    map[string]bool
-	errors  Errors
-}
+// The bounds of one file. What is parsed takes some hundred bytes for each value, so that a file takes 400 MB at most.
+const (
+	maxFileSize = 8 << 20
+	maxMarks    = 1_000_000 // ends of lines and signs that part values
+	maxDepth    = 500
+)
 
-// parse is phase 2. The sources come in the order of merging; a file that others refer to comes before its first referrer.
-func parse(f *found) ([]*source, error) {
-	p := &parser{seen: make(map[string]bool)}
-	for _, file := range f.files {
-		content, inMemory := f.content[file]
-		if !inMemory {
-			var err error
-			if content, err = os.ReadFile(file); err != nil {
-				return nil, fmt.Errorf("cannot read the compose file: %w", err)
-			}
-		}
-		p.add(file, content, f.vars)
-	}
-	if err := p.errors.Sorted(); err != nil {
+var errTooLarge = fmt.Errorf("the file is larger than %d MiB, the most that is read", maxFileSize>>20)
+
+// readFile reads a file of a bounded size.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(p.sources, func(s *source) bool { return s.root != nil }) {
-		return nil, Errors{{Position: Position{File: f.files[0]}, Problem: "the file is empty", Fix: "begin with services:"}}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > maxFileSize {
+		return nil, errTooLarge
 	}
-	return p.sources, nil
+	return readBounded(f)
 }
 
-func (p *parser) add(file string, content []byte, vars variables.Env) {
-	if p.seen[file] {
-		return
+func readBounded(r io.Reader) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(r, maxFileSize+1))
+	if err == nil && len(content) > maxFileSize {
+		return nil, errTooLarge
 	}
-	p.seen[file] = true
-	s := newSource(file, content)
-	s.vars = vars
-	if err := s.parse(); err != nil {
-		p.errors = append(p.errors, err)
-		return
-	}
-	if s.root != nil {
-		if errs := s.checkStructure(); len(errs) > 0 {
-			p.errors = append(p.errors, errs...)
-			return
-		}
-		p.follow(s)
-	}
-	p.sources = append(p.sources, s)
+	return content, err
 }
 
-// follow reads local files that s includes or extends. What cannot be read is reported by the merge.
-func (p *parser) follow(s *source) {
-	dir := filepath.Dir(s.file)
-	for _, ref := range references(s.root) {
-		if strings.Contains(ref.file, "$") || strings.Contains(ref.file, "://") {
-			continue
+// parseFile is phase 2 for one file. There is a source for each document that is not empty; they come with the errors of
+// those that are not good.
+func parseFile(file *tree.File, content []byte) ([]*source, Errors) {
+	whole := &source{file: file.Name, of: file, content: content}
+	if marks(content) > maxMarks {
+		return nil, Errors{whole.at(0, 0, fmt.Sprintf("the file has more than %d lines and values, the most that is read", maxMarks), "")}
+	}
+	var out []*source
+	var errs Errors
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	for {
+		var doc yaml.Node
+		err := decoder.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return out, errs
 		}
-		path := absolute(ref.file, dir)
-		if content, err := os.ReadFile(path); err == nil {
-			p.add(path, content, p.envOf(ref, s, filepath.Dir(path)))
+		if err != nil {
+			return out, append(errs, whole.syntaxError(err))
+		}
+		s := &source{file: file.Name, of: file, content: content}
+		if more := s.document(&doc); len(more) > 0 {
+			errs = append(errs, more...)
+		} else if s.root != nil {
+			out = append(out, s)
 		}
 	}
 }
 
-// envOf is the environment of the file: that of the one which refers to it, and for an included one also what its own env
-// files set, which the project's wins over.
-func (p *parser) envOf(ref reference, from *source, dir string) variables.Env {
-	if !ref.included {
-		return from.vars
-	}
-	files := ref.envFiles
-	if len(files) == 0 {
-		files = []string{filepath.Join(dir, ".env")}
-	}
-	env := &envReader{vars: from.vars.Clone(), read: make(map[string]bool)}
-	for _, file := range files {
-		if env.readFiles(absolute(file, filepath.Dir(from.file))) != nil || len(env.errors) > 0 {
-			return from.vars // the merge reports it
+func marks(content []byte) int {
+	n := 0
+	for _, c := range content {
+		switch c {
+		case '\n', ',', ':', '[', '{':
+			n++
 		}
 	}
-	return env.vars
+	return n
 }
 
-// reference is how one file names another.
-type reference struct {
-	file     string
-	included bool     // and not extended
-	envFiles []string // of an included one
-}
-
-// references are the values of include and of services.*.extends.file.
-func references(root *yaml.Node) []reference {
-	var out []reference
-	if e, ok := child(root, "include"); ok && e.value.Kind == yaml.SequenceNode {
-		for _, item := range e.value.Content {
-			out = append(out, includes(item)...)
-		}
-	}
-	services, ok := child(root, "services")
-	if !ok {
-		return out
-	}
-	for _, service := range resolveAlias(services.value).Content {
-		extends, ok := child(service, "extends")
-		if !ok {
-			continue
-		}
-		if file, ok := child(extends.value, "file"); ok {
-			out = append(out, reference{file: file.value.Value})
-		}
-	}
-	return out
-}
-
-// includes reads one entry of include: a path, or a mapping with one or more of them.
-func includes(item *yaml.Node) []reference {
-	paths, env := item, []string(nil)
-	if path, ok := child(item, "path"); ok {
-		paths = path.value
-	}
-	if files, ok := child(item, "env_file"); ok {
-		for _, n := range scalars(files.value) {
-			env = append(env, n.Value)
-		}
-	}
-	var out []reference
-	for _, n := range scalars(paths) {
-		out = append(out, reference{n.Value, true, env})
-	}
-	return out
-}
-
-// parse reads the first document; files of several documents are rare, and compose-go merges the others.
-func (s *source) parse() *Error {
-	var doc, next yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(s.content))
-	err := decoder.Decode(&doc)
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	if err != nil {
-		return s.syntaxError(err)
-	}
-	s.documents = 1
-	if !errors.Is(decoder.Decode(&next), io.EOF) {
-		s.documents++
-	}
+// document checks what the document is, and that the phases after this one can walk freely in it.
+func (s *source) document(doc *yaml.Node) Errors {
 	root := resolveAlias(doc.Content[0])
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
 		return nil
 	}
 	if root.Kind != yaml.MappingNode {
-		return s.atNode(root, "a compose file must be a mapping of services, networks and so on", "begin with services:")
+		return Errors{s.atNode(root, "a compose file must be a mapping of services, networks and so on", "begin with services:")}
 	}
 	s.root = root
-	return nil
+	return s.checkStructure()
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)

@@ -7,18 +7,20 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"stackrun.dev/stack/project/internal/tree"
 	"stackrun.dev/stack/project/internal/variables"
 )
 
 // source is one parsed file.
 type source struct {
-	file      string
-	content   []byte
-	root      *yaml.Node // the mapping at the top; nil for an empty file
-	documents int
-	vars      variables.Env         // what its variables are replaced from
-	dynamic   map[*yaml.Node]bool   // values that had a variable in them
-	filled    map[*yaml.Node]filled // by phase 3; nil before it
+	file    string
+	content []byte
+	lines   []int                 // where each line begins; computed when one is quoted
+	root    *yaml.Node            // the mapping at the top; nil for an empty document
+	of      *tree.File            // nil for what is no Compose file
+	vars    variables.Env         // what its variables are replaced from
+	filled  map[*yaml.Node]filled // by phase 3; nil before it
+	dynamic map[*yaml.Node]bool   // values that had a variable in them
 }
 
 func newSource(file string, content []byte) *source {
@@ -26,22 +28,51 @@ func newSource(file string, content []byte) *source {
 }
 
 func (s *source) line(n int) string {
-	i := 0
-	for line := range bytes.Lines(s.content) {
-		if i++; i == n {
-			return strings.TrimRight(string(line), "\r\n")
+	if s.lines == nil {
+		s.lines = []int{0}
+		for i, c := range s.content {
+			if c == '\n' {
+				s.lines = append(s.lines, i+1)
+			}
 		}
 	}
-	return ""
+	if n < 1 || n > len(s.lines) {
+		return ""
+	}
+	line, _, _ := bytes.Cut(s.content[s.lines[n-1]:], []byte("\n"))
+	return strings.TrimRight(string(line), "\r")
 }
 
-// at is an error at a place of the file, with the line quoted.
+// at is an error at a place of the file, with the line quoted and how the file came into the project.
 func (s *source) at(line, col int, problem, fix string) *Error {
-	return &Error{Position: Position{s.file, line, col}, Snippet: s.line(line), Problem: problem, Fix: fix}
+	return &Error{Position: Position{s.file, line, col}, Snippet: s.line(line), Problem: problem, Fix: fix, Via: s.via()}
 }
 
 func (s *source) atNode(n *yaml.Node, problem, fix string) *Error {
 	return s.at(n.Line, n.Column, problem, fix)
+}
+
+// via is the chain of files from this one to one of the command line.
+func (s *source) via() []Via {
+	var out []Via
+	for f := s.of; f != nil && f.Via != nil; f = f.Via.File {
+		out = append(out, Via{Position{f.Via.File.Name, f.Via.Line, f.Via.Col}, f.Via.Kind, f.Via.Service})
+	}
+	return out
+}
+
+// filling is what phase 3 knows of a scalar.
+func (s *source) filling(n *yaml.Node) (string, []tree.Use) {
+	f := s.filled[n]
+	return f.raw, f.uses
+}
+
+// obsolete warns about "version", which has had no effect for years.
+func (s *source) obsolete() []Warning {
+	if e, n := s.find([]string{"version"}); n == 1 {
+		return []Warning{{Position{s.file, e.key.Line, e.key.Column}, "version has no effect any more; remove the line"}}
+	}
+	return nil
 }
 
 // entry is a key and its value in a mapping; in a list the key is nil.
@@ -141,35 +172,4 @@ func nameOf(s string) string {
 		return s[:i]
 	}
 	return s
-}
-
-// Position says where the value at the path stands, for example Position("services", "web", "ports", "0"). Where several
-// files state it, the last one counts, as in merging. Of a path that no file states, the nearest parent is given.
-func (p *Project) Position(path ...string) Position {
-	s, e := p.locate(path)
-	if s == nil {
-		return Position{}
-	}
-	return Position{s.file, e.place().Line, e.place().Column}
-}
-
-// Mistake is an Error about the value at the path.
-func (p *Project) Mistake(problem, fix string, path ...string) *Error {
-	s, e := p.locate(path)
-	if s == nil {
-		return &Error{Problem: problem, Fix: fix}
-	}
-	return s.atNode(e.place(), problem, fix)
-}
-
-func (p *Project) locate(path []string) (*source, entry) {
-	var best *source
-	var at entry
-	depth := -1
-	for _, s := range p.sources {
-		if e, n := s.find(path); e.value != nil && n >= depth && n > 0 {
-			best, at, depth = s, e, n
-		}
-	}
-	return best, at
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"stackrun.dev/stack/project/internal/tree"
 	"stackrun.dev/stack/project/internal/variables"
 )
 
@@ -47,8 +48,13 @@ type Project struct {
 	Dir   string            // absolute; relative paths of the model started here
 	Env   map[string]string // what variables were replaced from: env files and environment
 
-	sources []*source
-	vars    variables.Env // Env with the origin of each
+	name     string
+	options  Options
+	profiles []string
+	vars     variables.Env
+	root     *tree.Value // all files merged
+	sources  []*source
+	paths    []string
 }
 
 // Warning is advice that does not stop anything.
@@ -89,7 +95,7 @@ func (p *Project) Select(services []string, alone bool) (*Project, error) {
 	}
 	out := *p
 	out.Project = selected
-	return &out, nil
+	return &out, out.readFiles(p)
 }
 
 func (p *Project) hasService(name string) bool {

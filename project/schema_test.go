@@ -10,6 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"stackrun.dev/stack/project/internal/schema"
+	"stackrun.dev/stack/project/internal/tree"
 )
 
 // TestCasts compares with what the reference implementation casts to numbers and booleans.
@@ -93,12 +94,12 @@ func hugeProject(n int) string {
 }
 
 func BenchmarkCheck(b *testing.B) {
-	s := newSource("compose.yaml", []byte(hugeProject(1000)))
-	if err := s.parse(); err != nil {
-		b.Fatal(err)
+	sources, errs := parseFile(&tree.File{Name: "compose.yaml"}, []byte(hugeProject(1000)))
+	if len(errs) > 0 {
+		b.Fatal(errs)
 	}
 	for b.Loop() {
-		if errs := check([]*source{s}); len(errs) > 0 {
+		if errs := check(sources); len(errs) > 0 {
 			b.Fatal(errs)
 		}
 	}

@@ -7,21 +7,22 @@ import (
 )
 
 // maxNodes bounds what a file may grow to when its aliases are replaced by what they stand for.
-const maxNodes = 2_000_000
+const maxNodes = 1_000_000
 
 // structure is the last part of phase 2. After it, aliases form no circle, "<<" merges mappings only, keys are plain and
 // differ, and the whole is of a bounded size, so that the phases after it may walk freely.
 type structure struct {
 	*source
 	onPath map[*yaml.Node]bool
-	size   map[*yaml.Node]int
+	size   map[*yaml.Node]int // of what aliases name
+	deep   bool               // it was reported
 	errors Errors
 }
 
 func (s *source) checkStructure() Errors {
 	c := &structure{source: s, onPath: make(map[*yaml.Node]bool), size: make(map[*yaml.Node]int)}
-	if n := c.walk(s.root); n > maxNodes && len(c.errors) == 0 {
-		c.fail(s.root, "the file is too large when its aliases are replaced by what they stand for", "")
+	if n := c.walk(s.root, 1); n > maxNodes && len(c.errors) == 0 {
+		c.fail(s.root, fmt.Sprintf("the file has more than %d values when its aliases are replaced by what they stand for, the most that is read", maxNodes), "")
 	}
 	return c.errors
 }
@@ -31,9 +32,17 @@ func (c *structure) fail(n *yaml.Node, problem, fix string) {
 }
 
 // walk checks the node and what is below it, once, and returns how many nodes that is.
-func (c *structure) walk(n *yaml.Node) int {
+func (c *structure) walk(n *yaml.Node, depth int) int {
 	if size, done := c.size[n]; done {
 		return size
+	}
+	if depth > maxDepth {
+		if c.deep {
+			return 1
+		}
+		c.deep = true
+		c.fail(n, fmt.Sprintf("the values are more than %d levels deep, the most that is read", maxDepth), "")
+		return 1
 	}
 	if c.onPath[n] {
 		c.fail(n, fmt.Sprintf("%q contains itself", n.Anchor), "")
@@ -43,13 +52,13 @@ func (c *structure) walk(n *yaml.Node) int {
 	defer delete(c.onPath, n)
 	size := 1
 	if n.Kind == yaml.AliasNode {
-		size += c.walk(n.Alias)
+		size += c.walk(n.Alias, depth+1)
 	}
 	if n.Kind == yaml.MappingNode {
 		c.keys(n)
 	}
 	for _, below := range n.Content {
-		size = min(size+c.walk(below), maxNodes+1)
+		size = min(size+c.walk(below, depth+1), maxNodes+1)
 	}
 	c.size[n] = size
 	return size

@@ -95,16 +95,24 @@ var table = sync.OnceValue(func() *step {
 
 func (s *step) add(path string, r rule) {
 	for key := range strings.SplitSeq(path, ".") {
-		next := s.below(key)
-		if next == nil {
-			next = &step{keys: make(map[string]*step)}
-			if key == "*" {
-				s.any = next
-			} else {
-				s.keys[key] = next
-			}
-		}
-		s = next
+		s = s.grow(key)
 	}
 	s.rule = r
+}
+
+// grow is the step of exactly that key, made if there was none.
+func (s *step) grow(key string) *step {
+	if key == "*" {
+		if s.any == nil {
+			s.any = &step{}
+		}
+		return s.any
+	}
+	if s.keys == nil {
+		s.keys = make(map[string]*step)
+	}
+	if s.keys[key] == nil {
+		s.keys[key] = &step{}
+	}
+	return s.keys[key]
 }

@@ -62,7 +62,7 @@ type Use struct {
 type Value struct {
 	Kind    Kind
 	Text    string   // of a scalar, variables replaced; "true" or "false" of a Bool
-	Raw     string   // of a scalar that had variables, and of a long form made of a text: the text as it was written; else ""
+	Raw     string   // of a scalar that had variables: the text as it was written; else ""
 	Items   []*Value // of a List
 	Entries []Entry  // of a Map, in the order of the file; use the methods to change them
 	Place   Place
@@ -213,9 +213,9 @@ func Equal(a, b *Value) bool {
 	return true
 }
 
-// Find follows the path as far as it exists: a step is a key, an index of a List ("0" or "[0]"), or the name at the
-// beginning of an item ("NAME" of "NAME=value" or "NAME:/path"). It returns the entry reached and how many steps that were;
-// an item of a List has no key and its value's place.
+// Find follows the path as far as it exists: a step is a key, an index of a List ("0" or "[0]"), the name at the beginning
+// of an item ("NAME" of "NAME=value" or "NAME:/path"), or the source that an item has. It returns the entry reached and how
+// many steps that were; an item of a List has no key and its value's place.
 func (v *Value) Find(path ...string) (Entry, int) {
 	at := Entry{Value: v}
 	for i, step := range path {
@@ -242,7 +242,7 @@ func (v *Value) step(step string) (Entry, bool) {
 		return Entry{At: v.Items[i].Place, Value: v.Items[i]}, true
 	}
 	for _, item := range v.Items {
-		if item.Scalar() && nameOf(item.Text) == step {
+		if item.Scalar() && nameOf(item.Text) == step || item.Get("source").Or("") == step {
 			return Entry{At: item.Place, Value: item}, true
 		}
 	}

@@ -1,0 +1,146 @@
+package project
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"stackrun.dev/stack/project/internal/merge"
+	"stackrun.dev/stack/project/internal/tree"
+)
+
+// family is services that may extend each other without naming a file: those of a document with what it includes, or
+// those of a file that others extend.
+type family struct {
+	services *tree.Value
+	reading  *reading
+	done     map[string]*tree.Value
+}
+
+// extend returns the document with each service that extends another one merged over it.
+func (a *assembler) extend(doc *tree.Value, r *reading) *tree.Value {
+	for _, section := range []string{"services", "jobs"} {
+		services := doc.Get(section)
+		if services == nil || !slices.ContainsFunc(services.Entries, func(e tree.Entry) bool { return e.Value.Get("extends") != nil }) {
+			continue
+		}
+		f := &family{services, r, make(map[string]*tree.Value)}
+		extended := services.Copy()
+		extended.Entries = slices.Clone(services.Entries)
+		for i, e := range extended.Entries {
+			extended.Entries[i].Value = a.extended(f, e.Key, nil)
+		}
+		out := doc.Copy()
+		out.Entries = slices.Clone(doc.Entries)
+		out.Set(section, tree.Place{}, extended)
+		doc = out
+	}
+	return doc
+}
+
+// link is a service on the way from one that extends to the last one that is extended.
+type link struct{ file, service string }
+
+// extended returns the service merged over what it extends, and that over what it extends in turn.
+func (a *assembler) extended(f *family, name string, chain []link) *tree.Value {
+	service := f.services.Get(name)
+	reference := service.Get("extends")
+	if reference == nil {
+		return service
+	}
+	if done, ok := f.done[name]; ok {
+		return done
+	}
+	out := without(service, "extends")
+	f.done[name] = out
+	self := link{f.reading.file.Name, name}
+	if a.extendsItself(reference, append(chain, self)) {
+		return out
+	}
+	base := a.base(f, name, reference, append(chain[:len(chain):len(chain)], self))
+	if base == nil || base.Kind != tree.Map {
+		return out
+	}
+	merged, errs := merge.Service(merge.Clean(base), out)
+	a.conflict(errs)
+	f.done[name] = merged
+	return merged
+}
+
+// extendsItself reports a chain that ends where it was before, with the services on the way.
+func (a *assembler) extendsItself(at *tree.Value, chain []link) bool {
+	last := len(chain) - 1
+	i := slices.Index(chain[:last], chain[last])
+	if i < 0 {
+		return false
+	}
+	var names []string
+	for j, step := range chain[i:] {
+		text := step.service
+		if j > 0 && step.file != chain[i+j-1].file {
+			text += " of " + step.file
+		}
+		names = append(names, text)
+	}
+	a.fail(at.Place, fmt.Sprintf("service %s extends itself: %s", chain[last].service, strings.Join(names, " → ")), "remove one of the extends")
+	return true
+}
+
+// base is the service that another one extends, or nil if it cannot be found.
+func (a *assembler) base(f *family, extending string, reference *tree.Value, chain []link) *tree.Value {
+	name := reference.Get("service")
+	if !name.Scalar() {
+		return nil
+	}
+	if file := reference.Get("file"); file.Scalar() {
+		if f = a.relatives(file, extending, f.reading.scope); f == nil {
+			return nil
+		}
+	}
+	if f.services.Entry(name.Text) == nil {
+		a.noService(f, name)
+		return nil
+	}
+	return a.extended(f, name.Text, chain)
+}
+
+func (a *assembler) noService(f *family, name *tree.Value) {
+	var known []string
+	for _, e := range entries(f.services) {
+		known = append(known, e.Key)
+	}
+	a.fail(name.Place, fmt.Sprintf("cannot extend service %s: there is none in %s", name.Text, f.reading.file.Name), suggest(name.Text, known))
+}
+
+func entries(v *tree.Value) []tree.Entry {
+	if v == nil {
+		return nil
+	}
+	return v.Entries
+}
+
+// relatives are the services of the file that is extended from. What that file includes is no part of it.
+func (a *assembler) relatives(file *tree.Value, extending string, sc *scope) *family {
+	t, ok := a.named(file)
+	if !ok {
+		return nil
+	}
+	own := a.scope(filepath.Dir(t.path), sc.vars, t.root)
+	r, err := a.parse(t, own, &tree.Reference{Place: file.Place, Kind: "extended", Service: extending})
+	if err != nil {
+		a.fail(file.Place, fmt.Sprintf("cannot read the file to extend from: %v", err), "")
+		return nil
+	}
+	if r.family == nil {
+		a.finish(r)
+		root := tree.NewMap(tree.Place{})
+		for _, d := range r.documents {
+			merged, errs := merge.Files(root, d.root)
+			a.conflict(errs)
+			root = merged
+		}
+		r.family = &family{root.Get("services"), r, make(map[string]*tree.Value)}
+	}
+	return r.family
+}
