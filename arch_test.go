@@ -30,8 +30,9 @@ var rules = []rule{
 	{folder: "convergence/desired", may: []string{"project/...", "engine", "convergence/...", "internal/dag"}, never: impure},
 	{folder: "convergence/plan", may: []string{"project/...", "engine", "convergence/...", "internal/dag"}, never: impure},
 	{folder: "convergence/sim", may: []string{"project/...", "engine", "engine/memory", "convergence/...", "internal/dag"}},
+	{folder: "convergence/execute", may: []string{"project/...", "engine", "convergence/...", "internal/..."}},
 	{folder: "convergence", may: []string{"project/...", "engine", "convergence/...", "internal/dag"}},
-	{folder: "engine/embedded/build", may: []string{"engine", "engine/embedded/image", "engine/embedded/snapshot"}},
+	{folder: "engine/embedded/build", may: []string{"engine", "engine/embedded/image", "engine/embedded/snapshot", "internal/buildkit"}},
 	{folder: "engine/embedded/image", may: []string{"engine", "engine/embedded/snapshot"}},
 	{folder: "engine/embedded/runtime", may: []string{"engine", "engine/embedded/shim/protocol/..."}},
 	{folder: "engine/embedded/shim/stack-shim", may: []string{"engine/embedded/shim/...", "engine/embedded/logs"}},
@@ -40,6 +41,7 @@ var rules = []rule{
 	{folder: "engine/", may: nil},
 	{folder: "engine/*", may: []string{"engine"}},
 	{folder: "watch", may: []string{"project"}},
+	{folder: "internal/buildkit", may: []string{"engine"}},
 	{folder: "internal/dag", may: nil},
 }
 

@@ -41,6 +41,7 @@ import (
 type Engine interface {
 	System
 	Images
+	Builds
 	Registries
 	Networks
 	Volumes

@@ -22,6 +22,7 @@ type builds struct{ engine engine.Engine }
 func buildRoutes(e engine.Engine) []router.Route {
 	return []router.Route{
 		router.NewPostRoute("/build", builds{e}.build),
+		router.NewPostRoute("/grpc", builds{e}.grpc),
 		router.NewPostRoute("/build/prune", notSupported("prune the build cache")),
 		router.NewPostRoute("/build/cancel", notSupported("cancel a build by its ID; close its connection instead")),
 	}

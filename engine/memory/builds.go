@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"path"
 	"strings"
 	"time"
@@ -24,6 +25,14 @@ import (
 type instruction struct {
 	line      int
 	name, arg string
+}
+
+// BuildKit implements engine.Builds: there is none.
+func (e *Engine) BuildKit(ctx context.Context) (net.Conn, error) {
+	if err := e.enter(ctx, "BuildKit", ""); err != nil {
+		return nil, err
+	}
+	return nil, engine.Errorf(engine.ErrUnsupported, "cannot open BuildKit: the engine in memory has none")
 }
 
 // ImageBuild implements engine.Images for Dockerfiles of one stage.

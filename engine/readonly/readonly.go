@@ -5,6 +5,7 @@ package readonly
 import (
 	"context"
 	"io"
+	"net"
 
 	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/container"
@@ -120,6 +121,10 @@ func (reader) ImageRemove(_ context.Context, ref string, _ image.RemoveOptions) 
 
 func (reader) ImageBuild(context.Context, io.Reader, build.ImageBuildOptions, engine.Progress) (string, error) {
 	return "", refused("build an image", "")
+}
+
+func (reader) BuildKit(context.Context) (net.Conn, error) {
+	return nil, refused("open BuildKit", "")
 }
 
 func (reader) NetworkCreate(_ context.Context, name string, _ network.CreateOptions) (string, error) {

@@ -23,20 +23,23 @@ var layerFormat = cacheconfig.RefConfig{Compression: compression.New(compression
 
 // export makes an image of the layer at the end of a build. The layers stay where the build has put them.
 func (k *kit) export(ctx context.Context, group session.Group, sessionID string, ref cache.ImmutableRef, metadata map[string][]byte, tags []string) (string, error) {
+	return k.exportSource(ctx, group, &exporter.Source{Ref: ref, Metadata: maps.Clone(metadata)}, exporter.ExportBuildInfo{SessionID: sessionID}, tags)
+}
+
+func (k *kit) exportSource(ctx context.Context, group session.Group, source *exporter.Source, info exporter.ExportBuildInfo, tags []string) (string, error) {
 	ctx, release, err := k.snapshots.Hold(ctx)
 	if err != nil {
 		return "", engine.Errorf(engine.ErrInternal, "cannot export the image: %w", err)
 	}
 	defer release()
-	key, err := k.settle(ctx, group, ref)
+	key, err := k.settle(ctx, group, source.Ref)
 	if err != nil {
 		return "", err
 	}
 	opts := &containerimage.ImageCommitOpts{RefCfg: layerFormat}
 	opts.SetOCITypesDefault(true)
 	opts.SetOCIArtifactDefault(false)
-	source := &exporter.Source{Ref: ref, Metadata: maps.Clone(metadata)}
-	desc, err := k.writer.Commit(ctx, source, sessionID, nil, opts, compat.CompatibilityVersionCurrent, "image")
+	desc, err := k.writer.Commit(ctx, source, info.SessionID, info.InlineCache, opts, compat.CompatibilityVersionCurrent, "image")
 	if err != nil {
 		return "", fmt.Errorf("cannot write the image: %w", err)
 	}

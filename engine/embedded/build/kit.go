@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"github.com/containerd/containerd/v2/core/diff/apply"
 	ctdmetadata "github.com/containerd/containerd/v2/core/metadata"
@@ -37,6 +38,9 @@ import (
 // frontendName is the name of the only frontend.
 const frontendName = "dockerfile.v0"
 
+// embeddedFrontend keeps the frontend from looking for a newer one of itself in a registry, which "# syntax=" asks for.
+const embeddedFrontend = "docker/dockerfile"
+
 // kit is BuildKit, opened.
 type kit struct {
 	snapshots *snapshot.Store
@@ -49,14 +53,19 @@ type kit struct {
 	solver   *solver.Solver
 	shared   *llbsolver.Solver // answers builds that are started by builds
 	writer   *containerimage.ImageWriter
+	cache    solver.CacheManager
 	pruner   pruner
+	root     string
+
+	controlMu sync.Mutex
+	control   *controller // nil before the first connection to it
 }
 
 func openKit(opts Options) (_ *kit, err error) {
 	if err := os.MkdirAll(opts.Root, 0o700); err != nil {
 		return nil, err
 	}
-	k := &kit{snapshots: opts.Snapshots, images: opts.Images, workers: &worker.Controller{}}
+	k := &kit{snapshots: opts.Snapshots, images: opts.Images, workers: &worker.Controller{}, root: opts.Root}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, k.close())
@@ -72,7 +81,7 @@ func openKit(opts Options) (_ *kit, err error) {
 	if k.worker, err = base.NewWorker(context.Background(), wopt); err != nil {
 		return k, errors.Join(err, wopt.MetadataStore.Close())
 	}
-	if err := k.workers.Add(k.worker); err != nil {
+	if err := k.workers.Add(exportingWorker{k.worker, k}); err != nil {
 		return k, err
 	}
 	if k.keys, err = bboltcachestorage.NewStore(filepath.Join(opts.Root, "keys.db")); err != nil {
@@ -86,11 +95,12 @@ func openKit(opts Options) (_ *kit, err error) {
 	if k.shared, err = k.newBridges(); err != nil {
 		return k, err
 	}
+	k.cache = solver.NewCacheManager(context.Background(), "local", k.keys, worker.NewCacheResultStorage(k.workers))
 	k.solver = solver.NewSolver(solver.SolverOpt{
 		ResolveOpFunc: func(v solver.Vertex, b solver.Builder) (solver.Op, error) {
 			return k.worker.ResolveOp(v, k.shared.Bridge(b), k.sessions, worker.ProxyOpt{})
 		},
-		DefaultCache: solver.NewCacheManager(context.Background(), "local", k.keys, worker.NewCacheResultStorage(k.workers)),
+		DefaultCache: k.cache,
 	})
 	k.pruner.kit = k
 	return k, nil
@@ -157,6 +167,9 @@ func (k *kit) close() error {
 	}
 	if k.shared != nil {
 		errs = append(errs, k.shared.Close())
+	}
+	if k.control != nil {
+		return errors.Join(append(errs, k.control.close())...)
 	}
 	if k.keys != nil {
 		errs = append(errs, k.keys.Close())

@@ -7,15 +7,14 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"strconv"
 	"strings"
 
 	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/registry"
-	"github.com/docker/go-units"
 
 	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/image"
+	"stackrun.dev/stack/internal/buildkit"
 )
 
 // request is what a build asks for, in the terms of the Dockerfile frontend.
@@ -45,40 +44,23 @@ func newRequest(opts build.ImageBuildOptions) (request, error) {
 		dockerfile = "Dockerfile"
 	}
 	clean := strings.TrimPrefix(path.Clean("/"+dockerfile), "/")
+	attrs, err := buildkit.Attrs(opts)
+	if err != nil {
+		return request{}, err
+	}
+	attrs["filename"], attrs["cmdline"] = clean, embeddedFrontend
 	r := request{
-		// The frontend takes an image from its registry over itself unless it has a command line of its own; the one
-		// that is embedded is the one to use.
-		attrs:      map[string]string{"filename": clean, "target": opts.Target, "cmdline": "docker/dockerfile", "image-resolve-mode": "local"},
+		attrs:      attrs,
 		dockerfile: clean,
 		tags:       opts.Tags,
 		quiet:      opts.SuppressOutput,
 		auth:       opts.AuthConfigs,
 		sharedKey:  sharedKey(opts, clean),
-	}
-	if opts.PullParent {
-		r.attrs["image-resolve-mode"] = "pull"
-	}
-	if opts.NoCache {
-		r.attrs["no-cache"] = ""
-	}
-	if opts.Platform != "" {
-		r.attrs["platform"] = opts.Platform
-	}
-	for k, v := range opts.BuildArgs {
-		if v != nil { // without a value it is the client's environment's, which has none here
-			r.attrs["build-arg:"+k] = *v
-		}
-	}
-	for k, v := range opts.Labels {
-		r.attrs["label:"+k] = v
+		hostNet:    opts.NetworkMode == "host",
 	}
 	if err := r.setRemote(opts.RemoteContext); err != nil {
 		return request{}, err
 	}
-	if err := r.setNetwork(opts.NetworkMode, opts.ExtraHosts); err != nil {
-		return request{}, err
-	}
-	r.setLimits(opts)
 	return r, r.setCacheFrom(opts.CacheFrom)
 }
 
@@ -123,59 +105,6 @@ func (r *request) setRemote(remote string) error {
 	}
 	r.remote, r.attrs["context"] = true, remote
 	return nil
-}
-
-func (r *request) setNetwork(mode string, hosts []string) error {
-	switch mode {
-	case "", "default", "bridge":
-	case "none", "host":
-		r.attrs["force-network-mode"] = mode
-		r.hostNet = mode == "host"
-	default:
-		return engine.Errorf(engine.ErrUnsupported, "cannot build on network %q; there are default, host and none", mode)
-	}
-	entries := make([]string, 0, len(hosts))
-	for _, h := range hosts {
-		name, ip, ok := strings.Cut(h, "=")
-		if !ok {
-			name, ip, ok = strings.Cut(h, ":")
-		}
-		if !ok {
-			return engine.Errorf(engine.ErrInvalid, "cannot read the extra host %q: it is not name:address", h)
-		}
-		entries = append(entries, name+"="+strings.Trim(ip, "[]"))
-	}
-	if len(entries) > 0 {
-		r.attrs["add-hosts"] = strings.Join(entries, ",")
-	}
-	return nil
-}
-
-func (r *request) setLimits(opts build.ImageBuildOptions) {
-	number := func(key string, v int64) {
-		if v != 0 {
-			r.attrs[key] = strconv.FormatInt(v, 10)
-		}
-	}
-	text := func(key, v string) {
-		if v != "" {
-			r.attrs[key] = v
-		}
-	}
-	number("shm-size", opts.ShmSize)
-	number("memory", opts.Memory)
-	number("memswap", opts.MemorySwap)
-	number("cpushares", opts.CPUShares)
-	number("cpuperiod", opts.CPUPeriod)
-	number("cpuquota", opts.CPUQuota)
-	text("cpusetcpus", opts.CPUSetCPUs)
-	text("cpusetmems", opts.CPUSetMems)
-	text("cgroup-parent", opts.CgroupParent)
-	ulimits := make([]string, 0, len(opts.Ulimits))
-	for _, u := range opts.Ulimits {
-		ulimits = append(ulimits, (&units.Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard}).String())
-	}
-	text("ulimit", strings.Join(ulimits, ","))
 }
 
 // setCacheFrom imports the cache that images have inside them.

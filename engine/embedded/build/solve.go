@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/internal/buildkit"
 )
 
 // entitlementsKey is where BuildKit's bridge looks for what a job may do beyond the usual.
@@ -29,13 +30,13 @@ func (k *kit) build(ctx context.Context, req request, files *contextFiles, repor
 		return "", engine.Errorf(engine.ErrInternal, "cannot build: %w", err)
 	}
 	defer end()
-	out := newPrinter(report, req.quiet)
+	out := buildkit.NewPrinter(report, req.quiet)
 	printed := make(chan struct{})
 	status := make(chan *client.SolveStatus)
 	go func() {
 		defer close(printed)
 		for s := range status {
-			out.update(s)
+			out.Update(s)
 		}
 	}()
 	// The status ends with the job's progress, not with the context: what was printed before a failure is wanted.
@@ -45,7 +46,7 @@ func (k *kit) build(ctx context.Context, req request, files *contextFiles, repor
 	job.CloseProgress()
 	<-printed
 	if err != nil {
-		return "", out.explain(ctx, err, req.dockerfile)
+		return "", out.Explain(ctx, err, req.dockerfile)
 	}
 	return id, nil
 }

@@ -1,4 +1,4 @@
-package build
+package buildkit
 
 import (
 	"bytes"
@@ -18,9 +18,9 @@ import (
 // tailLines is how many of a failing step's last lines are part of the error.
 const tailLines = 20
 
-// printer turns what the solver tells into lines: "#5 [2/4] RUN make", "#5 0.231 cc main.c", "#5 DONE 1.2s". It
+// Printer turns what the solver tells into lines: "#5 [2/4] RUN make", "#5 0.231 cc main.c", "#5 DONE 1.2s". It
 // remembers the end of each step's output for the error message.
-type printer struct {
+type Printer struct {
 	report engine.Progress
 	quiet  bool
 
@@ -41,11 +41,13 @@ type vertex struct {
 	fetched map[string]bool
 }
 
-func newPrinter(report engine.Progress, quiet bool) *printer {
-	return &printer{report: report, quiet: quiet, vertexes: map[digest.Digest]*vertex{}}
+// NewPrinter reports the lines as Stream messages; a quiet one reports nothing and only remembers.
+func NewPrinter(report engine.Progress, quiet bool) *Printer {
+	return &Printer{report: report, quiet: quiet, vertexes: map[digest.Digest]*vertex{}}
 }
 
-func (p *printer) update(s *client.SolveStatus) {
+// Update takes in the next of the solver's messages.
+func (p *Printer) Update(s *client.SolveStatus) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, v := range s.Vertexes {
@@ -69,7 +71,7 @@ func (p *printer) update(s *client.SolveStatus) {
 }
 
 // note remembers what a step is called and since when it runs. One that only waits is not printed.
-func (p *printer) note(v *client.Vertex) *vertex {
+func (p *Printer) note(v *client.Vertex) *vertex {
 	e := p.entry(v.Digest)
 	e.name = v.Name
 	if v.Started != nil && e.started.IsZero() {
@@ -79,7 +81,7 @@ func (p *printer) note(v *client.Vertex) *vertex {
 }
 
 // end prints how a step has ended, once.
-func (p *printer) end(v *client.Vertex) {
+func (p *Printer) end(v *client.Vertex) {
 	e := p.entry(v.Digest)
 	if v.Completed == nil || e.done {
 		return
@@ -97,7 +99,7 @@ func (p *printer) end(v *client.Vertex) {
 	}
 }
 
-func (p *printer) entry(dgst digest.Digest) *vertex {
+func (p *Printer) entry(dgst digest.Digest) *vertex {
 	e := p.vertexes[dgst]
 	if e == nil {
 		e = &vertex{fetched: map[string]bool{}}
@@ -106,7 +108,7 @@ func (p *printer) entry(dgst digest.Digest) *vertex {
 	return e
 }
 
-func (p *printer) announce(e *vertex) {
+func (p *Printer) announce(e *vertex) {
 	if e.number == 0 {
 		p.count++
 		e.number = p.count
@@ -115,7 +117,7 @@ func (p *printer) announce(e *vertex) {
 }
 
 // status prints what a step has finished beside its output, such as a download.
-func (p *printer) status(s *client.VertexStatus) {
+func (p *Printer) status(s *client.VertexStatus) {
 	e := p.entry(s.Vertex)
 	if s.Completed == nil || e.fetched[s.ID] {
 		return
@@ -129,7 +131,7 @@ func (p *printer) status(s *client.VertexStatus) {
 	p.line(e, text+" done")
 }
 
-func (p *printer) log(l *client.VertexLog) {
+func (p *Printer) log(l *client.VertexLog) {
 	e := p.entry(l.Vertex)
 	p.announce(e)
 	e.partial = append(e.partial, l.Data...)
@@ -144,14 +146,14 @@ func (p *printer) log(l *client.VertexLog) {
 }
 
 // flush prints a last line without a newline.
-func (p *printer) flush(e *vertex, at time.Time) {
+func (p *Printer) flush(e *vertex, at time.Time) {
 	if len(e.partial) > 0 {
 		p.output(e, string(e.partial), at)
 		e.partial = nil
 	}
 }
 
-func (p *printer) output(e *vertex, text string, at time.Time) {
+func (p *Printer) output(e *vertex, text string, at time.Time) {
 	if i := strings.LastIndexByte(strings.TrimRight(text, "\r"), '\r'); i >= 0 { // a progress bar: its last state
 		text = text[i+1:]
 	}
@@ -163,7 +165,7 @@ func (p *printer) output(e *vertex, text string, at time.Time) {
 	p.line(e, fmt.Sprintf("%.3f %s", at.Sub(e.started).Seconds(), text))
 }
 
-func (p *printer) line(e *vertex, text string) {
+func (p *Printer) line(e *vertex, text string) {
 	if p.quiet || e.number == 0 {
 		return
 	}
@@ -174,12 +176,12 @@ func (p *printer) line(e *vertex, text string) {
 	p.send(fmt.Sprintf("#%d %s\n", e.number, text))
 }
 
-func (p *printer) send(text string) {
+func (p *Printer) send(text string) {
 	p.report.Report(jsonmessage.JSONMessage{Stream: text})
 }
 
 // tail returns the last lines that a step printed.
-func (p *printer) tail(dgst digest.Digest) []string {
+func (p *Printer) tail(dgst digest.Digest) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if e := p.vertexes[dgst]; e != nil {

@@ -1,4 +1,4 @@
-package build
+package buildkit
 
 import (
 	"context"
@@ -10,14 +10,16 @@ import (
 	"github.com/containerd/errdefs"
 	gatewayapi "github.com/moby/buildkit/frontend/gateway/pb"
 	solvererrdefs "github.com/moby/buildkit/solver/errdefs"
+	"github.com/moby/buildkit/util/grpcerrors"
 	"github.com/opencontainers/go-digest"
+	"google.golang.org/grpc/codes"
 
 	"stackrun.dev/stack/engine"
 )
 
-// explain makes an error that says where in the Dockerfile the build failed, at which instruction, why, and what the
+// Explain makes an error that says where in the Dockerfile the build failed, at which instruction, why, and what the
 // step printed last.
-func (p *printer) explain(ctx context.Context, err error, dockerfile string) error {
+func (p *Printer) Explain(ctx context.Context, err error, dockerfile string) error {
 	if ctx.Err() != nil {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, ctx.Err()) {
 			return engine.Errorf(engine.ErrUnavailable, "the build was interrupted: %w", cause)
@@ -72,14 +74,16 @@ func reasonOf(err error) (string, error) {
 	}
 	var network *net.OpError
 	var dns *net.DNSError
-	silent := errors.As(err, &network) || errors.As(err, &dns)
+	silent := errors.As(err, &network) || errors.As(err, &dns) || soundsSilent(err.Error())
 	if strings.Contains(err.Error(), resolvingBase) {
 		switch {
 		case silent && network != nil:
 			return "it is not here, and its registry does not answer: " + network.Error(), engine.ErrUnavailable
-		case silent:
+		case silent && dns != nil:
 			return "it is not here, and its registry does not answer: " + dns.Error(), engine.ErrUnavailable
-		case errdefs.IsNotFound(err):
+		case silent:
+			return "it is not here, and its registry does not answer: " + lastOf(err.Error()), engine.ErrUnavailable
+		case errdefs.IsNotFound(err) || grpcerrors.Code(err) == codes.NotFound:
 			return "no such image here, and its registry has none either", engine.ErrNotFound
 		}
 	}
@@ -87,6 +91,24 @@ func reasonOf(err error) (string, error) {
 		return innermost(err), engine.ErrUnavailable
 	}
 	return innermost(err), engine.ErrInvalid
+}
+
+// soundsSilent recognises the errors of the network by their text: over the API of BuildKit nothing else is left of them.
+func soundsSilent(text string) bool {
+	for _, words := range []string{"connection refused", "no such host", "i/o timeout", "network is unreachable", "no route to host", "server misbehaving"} {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// lastOf is the end of the text, from where the network is spoken of.
+func lastOf(text string) string {
+	if i := strings.LastIndex(text, "dial "); i >= 0 {
+		return text[i:]
+	}
+	return text
 }
 
 // resolvingBase is in the message of an error about an image that a Dockerfile names.
