@@ -79,6 +79,7 @@ func asOneOff(s desired.Service, o runOptions, slug string) desired.Service {
 	}
 	s.Name += " (run " + slug + ")"
 	s.Containers = []desired.Container{c}
+	s.PreStart = nil // as with Compose: they prepare the service itself
 	return s
 }
 

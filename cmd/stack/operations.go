@@ -137,7 +137,8 @@ func (n *narrator) event(e execute.Event) {
 // writes it.
 func source(op plan.Operation) string {
 	h := op.Head()
-	if _, ok := op.(*plan.RunHook); ok {
+	switch op.(type) {
+	case *plan.RunHook, *plan.WaitCompleted:
 		return h.Subject.Name + " ->"
 	}
 	return h.Service

@@ -108,6 +108,11 @@ type Service struct {
 	ComposeHash string
 }
 
+// OneOff says that the service is a container of "run", which ends when its command does.
+func (s *Service) OneOff() bool {
+	return len(s.Containers) == 1 && s.Containers[0].Config.Config.Labels[LabelOneOff] == "True"
+}
+
 // PullPolicy says when an image is fetched.
 type PullPolicy string
 

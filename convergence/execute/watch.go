@@ -136,6 +136,9 @@ func (x *executor) waitHealthy(ctx context.Context, op *plan.WaitHealthy) error 
 }
 
 func (x *executor) waitCompleted(ctx context.Context, op *plan.WaitCompleted) error {
+	if op.Of != "" {
+		x.followHook(ctx, op)
+	}
 	return x.waitFor(ctx, op.Container, func(c container.InspectResponse) error {
 		s := c.State
 		if s.Running || s.Restarting || s.Status == container.StateCreated {

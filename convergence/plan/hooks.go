@@ -19,9 +19,10 @@ func (b *builder) hooked(c state.Container) *desired.Service {
 }
 
 // runHooks adds the hooks of one moment, one after the other, and returns the first and the last of them, or "".
-func (b *builder) runHooks(service string, moment HookMoment, hooks []desired.Hook, ref, name string, needs ...string) (first, last string) {
+func (b *builder) runHooks(service *desired.Service, moment HookMoment, hooks []desired.Hook, ref, name string, needs ...string) (first, last string) {
 	for i, hook := range hooks {
-		op := &RunHook{Header: header(service), Container: ref, Moment: moment, Index: i, Hook: hook}
+		op := &RunHook{Header: header(service.Name), Container: ref, Moment: moment, Index: i, Hook: hook}
+		op.OrExited = moment == PreStop || service.OneOff()
 		last = b.add(fmt.Sprintf("run %s[%d] in", moment, i), op, Subject{Container, name}, "", needs...)
 		needs = nonEmpty(last)
 		if i == 0 {
@@ -38,7 +39,7 @@ func (b *builder) preStop(c state.Container, needs []string) (first string, then
 	if s == nil || c.Status != state.Running {
 		return "", needs
 	}
-	first, last := b.runHooks(c.Service, PreStop, s.PreStop, c.ID, c.Name, needs...)
+	first, last := b.runHooks(s, PreStop, s.PreStop, c.ID, c.Name, needs...)
 	if last == "" {
 		return "", needs
 	}
@@ -51,7 +52,7 @@ func (b *builder) postStart(s *desired.Service, ref, name, start string) string 
 	if s == nil {
 		return start
 	}
-	if _, last := b.runHooks(s.Name, PostStart, s.PostStart, ref, name, start); last != "" {
+	if _, last := b.runHooks(s, PostStart, s.PostStart, ref, name, start); last != "" {
 		return last
 	}
 	return start

@@ -200,7 +200,8 @@ type (
 		Header
 		Container string       `json:"container"`
 		Moment    HookMoment   `json:"moment"`
-		Index     int          `json:"index"` // among the service's hooks of that moment
+		Index     int          `json:"index"`              // among the service's hooks of that moment
+		OrExited  bool         `json:"orExited,omitempty"` // a container that has exited by then needs no hook
 		Hook      desired.Hook `json:"-"`
 	}
 

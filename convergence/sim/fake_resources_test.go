@@ -201,6 +201,22 @@ func (f *fake) ExecStart(ctx context.Context, id string, _ bool, o engine.Attach
 	return err
 }
 
+// ContainerWait knows containers that do not run.
+func (f *fake) ContainerWait(ctx context.Context, ref string, _ container.WaitCondition) (<-chan container.WaitResponse, <-chan error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ended, errs := make(chan container.WaitResponse, 1), make(chan error, 1)
+	switch r, err := f.find(ref); {
+	case err != nil:
+		errs <- err
+	case r.status == container.StateExited:
+		ended <- container.WaitResponse{StatusCode: int64(r.exit)}
+	default:
+		context.AfterFunc(ctx, func() { errs <- ctx.Err() })
+	}
+	return ended, errs
+}
+
 // ExecInspect says that what is called "fail" has failed.
 func (f *fake) ExecInspect(_ context.Context, id string) (container.ExecInspect, error) {
 	_, command, _ := strings.Cut(id, " ")
