@@ -117,7 +117,7 @@ func (a *assembler) checkParsed(readings []*reading) error {
 		return err
 	}
 	if !slices.ContainsFunc(readings, func(r *reading) bool { return len(r.sources) > 0 }) {
-		return Errors{{Position: Position{File: readings[0].file.Name}, Problem: "the file is empty", Fix: "begin with services:"}}
+		return Errors{{Position: Position{readings[0].file.Name, 1, 1}, Rule: "empty-file", Problem: "the file is empty", Fix: "begin with services:"}}
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ func (a *assembler) parse(t target, sc *scope, via *tree.Reference) (*reading, e
 		if content, err = readFile(t.path); err != nil && !errors.Is(err, errTooLarge) {
 			return nil, err
 		} else if err != nil {
-			a.errors = append(a.errors, &Error{Position: Position{File: t.name}, Problem: err.Error()})
+			a.errors = append(a.errors, &Error{Position: Position{t.name, 1, 1}, Rule: variables.RuleLimit, Problem: err.Error()})
 		}
 	}
 	r := &reading{path: t.path, scope: sc, file: &tree.File{Name: t.name, Dir: sc.dir, Root: sc.root, Env: sc.env, Via: via}}
@@ -207,10 +207,10 @@ func (a *assembler) together(readings []*reading, stack []*reading) *tree.Value 
 
 func (a *assembler) conflict(errs []merge.Error) {
 	for _, e := range errs {
-		a.conflicts = append(a.conflicts, mistakeAt(a.sources, e.Place, e.Problem, ""))
+		a.conflicts = append(a.conflicts, mistakeAt(a.sources, e.Place, "wrong-type", e.Problem, ""))
 	}
 }
 
-func (a *assembler) fail(at tree.Place, problem, fix string) {
-	a.errors = append(a.errors, mistakeAt(a.sources, at, problem, fix))
+func (a *assembler) fail(rule string, at tree.Place, problem, fix string) {
+	a.errors = append(a.errors, mistakeAt(a.sources, at, rule, problem, fix))
 }

@@ -83,7 +83,7 @@ func (a *assembler) extendsItself(at *tree.Value, chain []link) bool {
 		}
 		names = append(names, text)
 	}
-	a.fail(at.Place, fmt.Sprintf("service %s extends itself: %s", chain[last].service, strings.Join(names, " → ")), "remove one of the extends")
+	a.fail("cycle", at.Place, fmt.Sprintf("service %s extends itself: %s", chain[last].service, strings.Join(names, " → ")), "remove one of the extends")
 	return true
 }
 
@@ -110,7 +110,7 @@ func (a *assembler) noService(f *family, name *tree.Value) {
 	for _, e := range entries(f.services) {
 		known = append(known, e.Key)
 	}
-	a.fail(name.Place, fmt.Sprintf("cannot extend service %s: there is none in %s", name.Text, f.reading.file.Name), suggest(name.Text, known))
+	a.fail("undefined-service", name.Place, fmt.Sprintf("cannot extend service %s: there is none in %s", name.Text, f.reading.file.Name), suggest(name.Text, known))
 }
 
 func entries(v *tree.Value) []tree.Entry {
@@ -129,7 +129,7 @@ func (a *assembler) relatives(file *tree.Value, extending string, sc *scope) *fa
 	own := a.scope(filepath.Dir(t.path), sc.vars, t.root)
 	r, err := a.parse(t, own, &tree.Reference{Place: file.Place, Kind: "extended", Service: extending})
 	if err != nil {
-		a.fail(file.Place, fmt.Sprintf("cannot read the file to extend from: %v", err), "")
+		a.fail("missing-file", file.Place, fmt.Sprintf("cannot read the file to extend from: %v", err), "")
 		return nil
 	}
 	if r.family == nil {

@@ -59,7 +59,7 @@ func (a *assembler) includeOne(item *tree.Value, from *reading, stack []*reading
 	for i, t := range targets {
 		r, err := a.parse(t, sc, &tree.Reference{Place: paths[i].Place, Kind: "included"})
 		if err != nil {
-			a.fail(paths[i].Place, fmt.Sprintf("cannot read the included file: %v", err), "")
+			a.fail("missing-file", paths[i].Place, fmt.Sprintf("cannot read the included file: %v", err), "")
 			return nil
 		}
 		readings[i] = r
@@ -90,7 +90,7 @@ func (a *assembler) includesItself(t target, at *tree.Value, stack []*reading) b
 	for _, r := range stack[i:] {
 		names = append(names, r.file.Name)
 	}
-	a.fail(at.Place, "the file includes itself: "+strings.Join(append(names, t.name), " → "), "remove one of the includes")
+	a.fail("cycle", at.Place, "the file includes itself: "+strings.Join(append(names, t.name), " → "), "remove one of the includes")
 	return true
 }
 
@@ -114,7 +114,7 @@ func (a *assembler) includeScope(item *tree.Value, main target, from *reading) (
 	env := newEnvReader(nil, a.options.Strict)
 	env.vars = from.scope.vars.Clone()
 	if err := env.readFiles(files...); err != nil {
-		a.fail(item.Place, err.Error(), "")
+		a.fail("missing-file", item.Place, err.Error(), "")
 		return nil, false
 	}
 	a.paths = append(a.paths, files...)
@@ -138,7 +138,7 @@ func (a *assembler) includeEnvFiles(item *tree.Value, dir string) ([]string, boo
 			return nil, false
 		case path == "/dev/null":
 		case !isFile(path):
-			a.fail(v.Place, fmt.Sprintf("cannot read the env file %s: there is no such file", path), "")
+			a.fail("missing-file", v.Place, fmt.Sprintf("cannot read the env file %s: there is no such file", path), "")
 			return nil, false
 		default:
 			out = append(out, path)

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"stackrun.dev/stack/project/internal/tree"
 	"stackrun.dev/stack/project/internal/variables"
 )
+
+const invalidName = "invalid-name"
 
 // name is the project's name by precedence: -p, COMPOSE_PROJECT_NAME, the last file that states one, the directory's.
 func (a *assembler) name(readings []*reading) (string, error) {
@@ -27,7 +30,7 @@ func (a *assembler) name(readings []*reading) (string, error) {
 			}
 			name := s.text(e.value)
 			if err := checkName(name); err != nil {
-				return "", Errors{s.atNode(e.value, fmt.Sprintf("the project name %q %v", name, err), "")}
+				return "", Errors{s.ruled(invalidName, e.value.Line, e.value.Column, fmt.Sprintf("the project name %q %v", name, err), "")}
 			}
 			return name, nil
 		}
@@ -52,7 +55,7 @@ func nameOfDir(dir string) string {
 
 func nameError(what, name string) error {
 	if err := checkName(name); err != nil {
-		return Errors{{Problem: what + " " + err.Error()}}
+		return Errors{{Rule: invalidName, Problem: what + " " + err.Error()}}
 	}
 	return nil
 }
@@ -112,8 +115,8 @@ func (p *Project) modelErrors(mistakes []model.Error, notices []model.Notice) ([
 
 // quoted is an Error whose line may be known already, because it is not in a Compose file.
 func (p *Project) quoted(at tree.Place, line, problem, fix, rule string) *Error {
-	e := mistakeAt(p.sources, at, problem, fix)
-	if e.Rule = rule; line != "" && at.File != nil {
+	e := mistakeAt(p.sources, at, cmp.Or(rule, "invalid-value"), problem, fix)
+	if line != "" && at.File != nil {
 		s := &source{file: at.File.Name, of: at.File}
 		e.Position, e.Snippet, e.Via = Position{s.file, at.Line, at.Col}, line, s.via()
 	}

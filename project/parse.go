@@ -13,6 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"stackrun.dev/stack/project/internal/tree"
+	"stackrun.dev/stack/project/internal/variables"
 )
 
 // The bounds of one file. What is parsed takes some hundred bytes for each value, so that a file takes 400 MB at most.
@@ -50,7 +51,7 @@ func readBounded(r io.Reader) ([]byte, error) {
 func parseFile(file *tree.File, content []byte) ([]*source, Errors) {
 	whole := &source{file: file.Name, of: file, content: content}
 	if marks(content) > maxMarks {
-		return nil, Errors{whole.at(0, 0, fmt.Sprintf("the file has more than %d lines and values, the most that is read", maxMarks), "")}
+		return nil, Errors{whole.ruled(variables.RuleLimit, 1, 1, fmt.Sprintf("the file has more than %d lines and values, the most that is read", maxMarks), "")}
 	}
 	var out []*source
 	var errs Errors
@@ -91,7 +92,7 @@ func (s *source) document(doc *yaml.Node) Errors {
 		return nil
 	}
 	if root.Kind != yaml.MappingNode {
-		return Errors{s.atNode(root, "a compose file must be a mapping of services, networks and so on", "begin with services:")}
+		return Errors{s.ruled("wrong-type", root.Line, root.Column, "a compose file must be a mapping of services, networks and so on", "begin with services:")}
 	}
 	s.root = root
 	return s.checkStructure()
@@ -108,13 +109,13 @@ func (s *source) syntaxError(err error) *Error {
 		text = m[2]
 	}
 	if at, tab := s.tab(); tab && (strings.Contains(text, "cannot start any token") || strings.Contains(text, "tab")) {
-		return s.at(at.line, at.col, "a tab cannot be used to indent", "use spaces")
+		return s.ruled("tab", at.line, at.col, "a tab cannot be used to indent", "use spaces")
 	}
 	for line > 1 && strings.TrimSpace(s.line(line)) == "" {
 		line--
 	}
 	col := 1 + len(s.line(line)) - len(strings.TrimLeft(s.line(line), " "))
-	return s.at(line, col, "this is not YAML: "+text, "")
+	return s.ruled("syntax", line, col, "this is not YAML: "+text, "")
 }
 
 type place struct{ line, col int }

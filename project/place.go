@@ -20,7 +20,7 @@ func (p *Project) Position(path ...string) Position {
 
 // Mistake is an Error about the value at the path.
 func (p *Project) Mistake(problem, fix string, path ...string) *Error {
-	return mistakeAt(p.sources, p.place(path), problem, fix)
+	return mistakeAt(p.sources, p.place(path), "", problem, fix)
 }
 
 // Paths are the files that the project was read from, each once: Compose files with what they include and extend, and the
@@ -64,10 +64,10 @@ func (p *Project) has(path ...string) bool {
 }
 
 // mistakeAt is an Error at a place of one of the sources.
-func mistakeAt(sources []*source, at tree.Place, problem, fix string) *Error {
+func mistakeAt(sources []*source, at tree.Place, rule, problem, fix string) *Error {
 	i := slices.IndexFunc(sources, func(s *source) bool { return s.of == at.File })
 	if at.File == nil || i < 0 {
-		return &Error{Problem: problem, Fix: fix}
+		return &Error{Rule: rule, Problem: problem, Fix: fix}
 	}
-	return sources[i].at(at.Line, at.Col, problem, fix)
+	return sources[i].ruled(rule, at.Line, at.Col, problem, fix)
 }

@@ -48,6 +48,13 @@ func (s *source) at(line, col int, problem, fix string) *Error {
 	return &Error{Position: Position{s.file, line, col}, Snippet: s.line(line), Problem: problem, Fix: fix, Via: s.via()}
 }
 
+// ruled is at with the mistake's kind.
+func (s *source) ruled(rule string, line, col int, problem, fix string) *Error {
+	e := s.at(line, col, problem, fix)
+	e.Rule = rule
+	return e
+}
+
 func (s *source) atNode(n *yaml.Node, problem, fix string) *Error {
 	return s.at(n.Line, n.Column, problem, fix)
 }

@@ -54,7 +54,7 @@ func (a *assembler) commandLine(address string) (target, error) {
 func (a *assembler) named(v *tree.Value) (target, bool) {
 	t, ok, err := a.fetch(v.Text)
 	if err != nil {
-		a.fail(v.Place, fmt.Sprintf("cannot read %s: %v", v.Text, err), "")
+		a.fail("remote", v.Place, fmt.Sprintf("cannot read %s: %v", v.Text, err), "")
 		return t, false
 	}
 	if ok {
@@ -68,7 +68,7 @@ func (a *assembler) named(v *tree.Value) (target, bool) {
 func (a *assembler) path(v *tree.Value) (string, bool) {
 	path := absolute(v.Text, v.Place.File.Dir)
 	if f := v.Place.File; f.Root != "" && !inside(f.Root, path) && !inside(f.Dir, path) {
-		a.fail(v.Place, fmt.Sprintf("%s leads out of the remote resource", v.Text), "files of a remote resource can use only what it brings")
+		a.fail("outside-resource", v.Place, fmt.Sprintf("%s leads out of the remote resource", v.Text), "files of a remote resource can use only what it brings")
 		return path, false
 	}
 	return path, true

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"gopkg.in/yaml.v3"
+
+	"stackrun.dev/stack/project/internal/variables"
 )
 
 // maxNodes bounds what a file may grow to when its aliases are replaced by what they stand for.
@@ -22,13 +24,13 @@ type structure struct {
 func (s *source) checkStructure() Errors {
 	c := &structure{source: s, onPath: make(map[*yaml.Node]bool), size: make(map[*yaml.Node]int)}
 	if n := c.walk(s.root, 1); n > maxNodes && len(c.errors) == 0 {
-		c.fail(s.root, fmt.Sprintf("the file has more than %d values when its aliases are replaced by what they stand for, the most that is read", maxNodes), "")
+		c.fail(variables.RuleLimit, s.root, fmt.Sprintf("the file has more than %d values when its aliases are replaced by what they stand for, the most that is read", maxNodes), "")
 	}
 	return c.errors
 }
 
-func (c *structure) fail(n *yaml.Node, problem, fix string) {
-	c.errors = append(c.errors, c.atNode(n, problem, fix))
+func (c *structure) fail(rule string, n *yaml.Node, problem, fix string) {
+	c.errors = append(c.errors, c.ruled(rule, n.Line, n.Column, problem, fix))
 }
 
 // walk checks the node and what is below it, once, and returns how many nodes that is.
@@ -41,11 +43,11 @@ func (c *structure) walk(n *yaml.Node, depth int) int {
 			return 1
 		}
 		c.deep = true
-		c.fail(n, fmt.Sprintf("the values are more than %d levels deep, the most that is read", maxDepth), "")
+		c.fail(variables.RuleLimit, n, fmt.Sprintf("the values are more than %d levels deep, the most that is read", maxDepth), "")
 		return 1
 	}
 	if c.onPath[n] {
-		c.fail(n, fmt.Sprintf("%q contains itself", n.Anchor), "")
+		c.fail("cycle", n, fmt.Sprintf("%q contains itself", n.Anchor), "")
 		return 1
 	}
 	c.onPath[n] = true
@@ -73,14 +75,14 @@ func (c *structure) keys(n *yaml.Node) {
 			continue
 		}
 		if key.Kind != yaml.ScalarNode {
-			c.fail(key, "a key must be a string", "")
+			c.fail("wrong-type", key, "a key must be a string", "")
 			continue
 		}
 		if tag := key.ShortTag(); tag != "!!str" {
-			c.fail(key, fmt.Sprintf("the key %s must be a string", key.Value), fmt.Sprintf("write it in quotes: %q", key.Value))
+			c.fail("wrong-type", key, fmt.Sprintf("the key %s must be a string", key.Value), fmt.Sprintf("write it in quotes: %q", key.Value))
 		}
 		if first, twice := seen[key.Value]; twice {
-			c.fail(key, fmt.Sprintf("%s is already set in line %d", key.Value, first.Line), "remove one of the two")
+			c.fail("duplicate-key", key, fmt.Sprintf("%s is already set in line %d", key.Value, first.Line), "remove one of the two")
 		}
 		seen[key.Value] = key
 	}
@@ -94,7 +96,7 @@ func (c *structure) merge(value *yaml.Node) {
 	}
 	for _, part := range parts {
 		if resolveAlias(part).Kind != yaml.MappingNode {
-			c.fail(part, "<< merges mappings only", "name an anchor of a mapping: <<: *name")
+			c.fail("wrong-type", part, "<< merges mappings only", "name an anchor of a mapping: <<: *name")
 		}
 	}
 }
