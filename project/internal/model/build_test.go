@@ -287,6 +287,9 @@ func closing(text string) string {
 func lines(errs []model.Error) string {
 	var out []string
 	for _, e := range errs {
+		if e.Rule == "" {
+			out = append(out, "no rule")
+		}
 		line := fmt.Sprintf("%d:%d: %s", e.Place.Line, e.Place.Col, e.Problem)
 		if e.Quote != "" {
 			line = fmt.Sprintf("%s %s [%s]", filepath.Base(e.Place.File.Name), line, e.Quote)

@@ -16,13 +16,20 @@ type decoder struct {
 	errors []Error
 }
 
-func (d *decoder) fail(v *tree.Value, problem, fix string) {
-	d.errors = append(d.errors, Error{Place: v.Place, Problem: problem, Fix: fix})
+func (d *decoder) fail(v *tree.Value, rule, problem, fix string) {
+	d.errors = append(d.errors, Error{Place: v.Place, Rule: rule, Problem: problem, Fix: fix})
 }
+
+// The rules of mistakes that several decoders find.
+const (
+	ruleType   = "wrong-type"
+	ruleRange  = "out-of-range"
+	ruleDouble = "contradiction"
+)
 
 // want reports a value of a wrong kind.
 func (d *decoder) want(v *tree.Value, what string) {
-	d.fail(v, fmt.Sprintf("what stands here must be %s, not %s", what, kindNames[v.Kind]), "")
+	d.fail(v, ruleType, fmt.Sprintf("what stands here must be %s, not %s", what, kindNames[v.Kind]), "")
 }
 
 var kindNames = [...]string{

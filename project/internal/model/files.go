@@ -129,13 +129,13 @@ func (b *builder) read(v *tree.Value, path string) ([]byte, error) {
 
 func (b *builder) unreadable(v *tree.Value, what, path string, err error, fix string) {
 	if errors.Is(err, fs.ErrNotExist) {
-		b.mistake(placeOf(v), fix, "%s %s does not exist", what, path)
+		b.mistake(placeOf(v), variables.RuleEnvFile, fix, "%s %s does not exist", what, path)
 		return
 	}
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = e.Err
 	}
-	b.mistake(placeOf(v), "", "cannot read the %s %s: %v", what, path, err)
+	b.mistake(placeOf(v), variables.RuleEnvFile, "", "cannot read the %s %s: %v", what, path, err)
 }
 
 // parse reads a file that the value names.
@@ -148,7 +148,7 @@ func (b *builder) parse(v, formatAt *tree.Value, format string, f variables.File
 	case "raw":
 		err = f.ReadRaw()
 	default:
-		b.mistake(placeOf(formatAt), "write raw, or leave it out", "the format %q of env files is not known", format)
+		b.mistake(placeOf(formatAt), variables.RuleEnvFile, "write raw, or leave it out", "the format %q of env files is not known", format)
 	}
 	if len(notices) == 0 && err == nil {
 		return
@@ -175,6 +175,6 @@ func lineOf(data []byte, number int) string {
 }
 
 // mistake reports a problem at a place of a Compose file.
-func (b *builder) mistake(at tree.Place, fix, format string, args ...any) {
-	b.errors = append(b.errors, Error{Place: at, Problem: fmt.Sprintf(format, args...), Fix: fix})
+func (b *builder) mistake(at tree.Place, rule, fix, format string, args ...any) {
+	b.errors = append(b.errors, Error{Place: at, Rule: rule, Problem: fmt.Sprintf(format, args...), Fix: fix})
 }

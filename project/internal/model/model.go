@@ -35,7 +35,7 @@ type Error struct {
 	Quote   string // the line, where it is in an env file
 	Problem string
 	Fix     string // what to write instead; may be empty
-	Rule    string // the kind of mistake; may be empty
+	Rule    string // the kind of mistake
 }
 
 func (e Error) Error() string { return e.Problem }

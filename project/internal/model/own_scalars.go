@@ -18,7 +18,7 @@ func (d *decoder) command(v *tree.Value) types.ShellCommand {
 	}
 	var out types.ShellCommand
 	if err := out.DecodeMapstructure(v.Text); err != nil {
-		d.fail(v, fmt.Sprintf("the command %q cannot be split into words: %v", v.Text, err), "close the quotes, or write a list")
+		d.fail(v, "invalid-command", fmt.Sprintf("the command %q cannot be split into words: %v", v.Text, err), "close the quotes, or write a list")
 	}
 	return out
 }
@@ -40,7 +40,7 @@ func (d *decoder) size(v *tree.Value) types.UnitBytes {
 	}
 	var out types.UnitBytes
 	if out.DecodeMapstructure(v.Text) != nil {
-		d.fail(v, fmt.Sprintf("%q is not a size", v.Text), "write a number with its unit, for example 64m or 2g")
+		d.fail(v, "invalid-size", fmt.Sprintf("%q is not a size", v.Text), "write a number with its unit, for example 64m or 2g")
 	}
 	return out
 }
@@ -48,7 +48,7 @@ func (d *decoder) size(v *tree.Value) types.UnitBytes {
 func (d *decoder) duration(v *tree.Value) types.Duration {
 	var out types.Duration
 	if d.scalar(v, "a duration") && out.DecodeMapstructure(plainText(v)) != nil {
-		d.fail(v, fmt.Sprintf("%q is not a duration", v.Text), "write a number with its unit, for example 30s, 1m30s or 500ms")
+		d.fail(v, "invalid-duration", fmt.Sprintf("%q is not a duration", v.Text), "write a number with its unit, for example 30s, 1m30s or 500ms")
 	}
 	return out
 }
@@ -63,7 +63,7 @@ func (d *decoder) count(v *tree.Value) types.DeviceCount {
 	if v.Kind == tree.String {
 		n, err := strconv.ParseInt(v.Text, 10, 64)
 		if err != nil {
-			d.fail(v, fmt.Sprintf("%q is not a number of devices", v.Text), "write a whole number or all")
+			d.fail(v, ruleType, fmt.Sprintf("%q is not a number of devices", v.Text), "write a whole number or all")
 		}
 		return types.DeviceCount(n)
 	}
@@ -101,7 +101,7 @@ func (d *decoder) ulimit(v *tree.Value) types.UlimitsConfig {
 // external is a boolean. Where it is still a mapping, Canonical could not reconcile its name with the other one.
 func (d *decoder) external(v *tree.Value) types.External {
 	if v.Kind == tree.Map {
-		d.fail(v, "external.name and name are not the same", "write external: true, and one name")
+		d.fail(v, ruleDouble, "external.name and name are not the same", "write external: true, and one name")
 		return false
 	}
 	return types.External(d.boolean(v))

@@ -98,7 +98,7 @@ func (d *decoder) named(item *tree.Value, name string) bool {
 	case !d.scalar(item, "a string"):
 		return false
 	case name != "" && unicode.IsSpace(rune(name[len(name)-1])):
-		d.fail(item, fmt.Sprintf("the name %q ends with a space", name), "write NAME=value without spaces around =")
+		d.fail(item, "invalid-variable", fmt.Sprintf("the name %q ends with a space", name), "write NAME=value without spaces around =")
 		return false
 	}
 	return true
@@ -184,7 +184,7 @@ func (d *decoder) hosts(v *tree.Value) types.HostsList {
 			name, addresses, ok = strings.Cut(plainText(item), ":")
 		}
 		if !ok {
-			d.fail(item, fmt.Sprintf("%q has no address", plainText(item)), `write "name=address"`)
+			d.fail(item, "invalid-host", fmt.Sprintf("%q has no address", plainText(item)), `write "name=address"`)
 			continue
 		}
 		d.host(out, item, name, strings.Split(addresses, ","))
@@ -195,7 +195,7 @@ func (d *decoder) hosts(v *tree.Value) types.HostsList {
 
 func (d *decoder) host(out types.HostsList, v *tree.Value, name string, addresses []string) {
 	if name == "" || strings.ContainsAny(name, ":=") {
-		d.fail(v, fmt.Sprintf("%q is not the name of a host", name), `write "name=address"`)
+		d.fail(v, "invalid-host", fmt.Sprintf("%q is not the name of a host", name), `write "name=address"`)
 		return
 	}
 	for _, a := range addresses {
@@ -209,7 +209,7 @@ func (d *decoder) host(out types.HostsList, v *tree.Value, name string, addresse
 // ssh keeps the order of the file.
 func (d *decoder) ssh(v *tree.Value) types.SSHConfig {
 	if v.Kind != tree.Map {
-		d.fail(v, `one of the SSH keys has no path`, `write "default" or "id=path"`)
+		d.fail(v, "invalid-ssh", `one of the SSH keys has no path`, `write "default" or "id=path"`)
 		return nil
 	}
 	out := make(types.SSHConfig, len(v.Entries))

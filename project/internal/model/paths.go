@@ -103,7 +103,7 @@ func (b *builder) mountPath(m *types.ServiceVolumeConfig, v *tree.Value) {
 	}
 	source := v.Get("source")
 	if source == nil {
-		b.mistake(v.Place, "write source: with the path to mount", "a mount of the type bind has no source")
+		b.mistake(v.Place, "missing-key", "write source: with the path to mount", "a mount of the type bind has no source")
 		return
 	}
 	m.Source = b.anywhere(source, m.Source)
@@ -138,7 +138,7 @@ func (b *builder) developPaths(d *types.DevelopConfig, watch *tree.Value) {
 		abs := b.absolute(path, d.Watch[i].Path)
 		real, err := utils.ResolveSymbolicLink(abs)
 		if err != nil {
-			b.mistake(placeOf(path), "", "cannot follow the path: %v", err)
+			b.mistake(placeOf(path), "unreadable-path", "", "cannot follow the path: %v", err)
 			continue
 		}
 		d.Watch[i].Path = real

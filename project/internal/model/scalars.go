@@ -58,7 +58,7 @@ func (d *decoder) boolean(v *tree.Value) bool {
 	case "false", "n", "no", "off":
 		return false
 	}
-	d.fail(v, fmt.Sprintf("%q is neither true nor false", v.Text), "write true or false")
+	d.fail(v, ruleType, fmt.Sprintf("%q is neither true nor false", v.Text), "write true or false")
 	return false
 }
 
@@ -70,11 +70,11 @@ func (d *decoder) whole(v *tree.Value, low, high int64) int64 {
 	n, err := wholeNumber(v)
 	switch {
 	case err != nil:
-		d.fail(v, fmt.Sprintf("%q is not a whole number", v.Text), "")
+		d.fail(v, ruleType, fmt.Sprintf("%q is not a whole number", v.Text), "")
 	case n < low:
-		d.fail(v, fmt.Sprintf("%d is below %d", n, low), "")
+		d.fail(v, ruleRange, fmt.Sprintf("%d is below %d", n, low), "")
 	case n > high:
-		d.fail(v, fmt.Sprintf("%d is above %d", n, high), "")
+		d.fail(v, ruleRange, fmt.Sprintf("%d is above %d", n, high), "")
 	default:
 		return n
 	}
@@ -106,7 +106,7 @@ func (d *decoder) number(v *tree.Value) float64 {
 	}
 	f, err := parseFloat(v.Text)
 	if err != nil {
-		d.fail(v, fmt.Sprintf("%q is not a number", v.Text), "")
+		d.fail(v, ruleType, fmt.Sprintf("%q is not a number", v.Text), "")
 	}
 	return f
 }
@@ -118,7 +118,7 @@ func umask(d *decoder, v *tree.Value, to reflect.Value) {
 	}
 	n, err := strconv.ParseUint(digits(v.Text), 0, 32)
 	if err != nil {
-		d.fail(v, fmt.Sprintf("%q is not a umask", v.Text), `write it in octal with a leading 0, for example "022"`)
+		d.fail(v, "invalid-mode", fmt.Sprintf("%q is not a umask", v.Text), `write it in octal with a leading 0, for example "022"`)
 		return
 	}
 	mask := uint32(n)
@@ -140,7 +140,7 @@ func octal(d *decoder, v *tree.Value, to reflect.Value) {
 func (d *decoder) mode(v *tree.Value) uint32 {
 	n, err := strconv.ParseUint(strings.TrimPrefix(v.Text, "0o"), 8, 32)
 	if err != nil {
-		d.fail(v, fmt.Sprintf("%q is not a file mode", v.Text), `write it in octal, for example "0440"`)
+		d.fail(v, "invalid-mode", fmt.Sprintf("%q is not a file mode", v.Text), `write it in octal, for example "0440"`)
 	}
 	return uint32(n)
 }
