@@ -5,28 +5,31 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"stackrun.dev/stack/internal/dag"
-	"stackrun.dev/stack/project/internal/grammar"
 )
 
-// validate is phase 6: what only the merged model can tell.
+// validate is phase 7: what only the merged model can tell.
 func validate(p *Project) Errors {
 	v := &validator{Project: p}
 	for _, name := range p.ServiceNames() {
 		s := p.Services[name]
 		v.service(s)
+		v.limits(s)
+		v.mounts(s)
 		v.references(s)
 		v.dependencies(s)
 	}
+	v.jobs()
 	v.objects()
+	v.external()
 	v.cycle()
 	v.published()
 	v.containerNames()
+	v.addresses()
 	return v.errors
 }
 
@@ -35,146 +38,149 @@ type validator struct {
 	errors Errors
 }
 
-func (v *validator) fail(problem, fix string, path ...string) {
-	v.errors = append(v.errors, v.Mistake(problem, fix, path...))
+func (v *validator) fail(rule, problem, fix string, path ...string) {
+	e := v.Mistake(problem, fix, path...)
+	e.Rule = rule
+	v.errors = append(v.errors, e)
 }
 
+// serviceFault is a way to say of a service what cannot be.
+type serviceFault struct {
+	is                 bool
+	rule, problem, fix string
+	path               []string // below the service
+}
+
+const (
+	oneOfTwo    = "remove one of the two"
+	conflicting = "conflict"
+)
+
 func (v *validator) service(s types.ServiceConfig) {
-	at := func(path ...string) []string { return append([]string{"services", s.Name}, path...) }
-	if s.Build == nil && s.Image == "" && s.Provider == nil {
-		v.fail(fmt.Sprintf("service %s has neither an image nor a build", s.Name), "add image: or build:", at()...)
+	h, scale := s.HealthCheck, s.GetScale()
+	faults := []serviceFault{
+		{s.Build == nil && s.Image == "" && s.Provider == nil, "no-image", fmt.Sprintf("service %s has neither an image nor a build", s.Name), "add image: or build:", nil},
+		{s.NetworkMode != "" && len(s.Networks) > 0, conflicting, "network_mode and networks exclude each other", oneOfTwo, []string{"network_mode"}},
+		{scale < 0, "out-of-range", "the scale cannot be below 0", "", []string{"scale"}},
+		{scale > 1 && s.ContainerName != "", "container-name-scale",
+			fmt.Sprintf("a container_name can be used once only, and the scale is %d", scale), "remove container_name", []string{"container_name"}},
+		{h != nil && len(h.Test) > 0 && !slices.Contains([]string{"CMD", "CMD-SHELL", "NONE"}, firstOf(h)), "invalid-healthcheck",
+			fmt.Sprintf("a health check's test begins with CMD, CMD-SHELL or NONE, not with %q", firstOf(h)), testAdvice(h), []string{"healthcheck", "test"}},
 	}
-	if s.Build != nil && s.Build.DockerfileInline != "" && s.Build.Dockerfile != "" {
-		v.fail("dockerfile and dockerfile_inline exclude each other", "remove one of the two", at("build", "dockerfile_inline")...)
+	if d := s.Deploy; d != nil && d.Replicas != nil && s.Scale != nil {
+		faults = append(faults, serviceFault{*d.Replicas != *s.Scale, conflicting, "scale and deploy.replicas contradict each other", oneOfTwo, []string{"scale"}})
 	}
-	if s.NetworkMode != "" && len(s.Networks) > 0 {
-		v.fail("network_mode and networks exclude each other", "remove one of the two", at("network_mode")...)
+	if b := s.Build; b != nil {
+		lacking := s.Platform != "" && len(b.Platforms) > 0 && !slices.Contains(b.Platforms, s.Platform)
+		faults = append(faults,
+			serviceFault{b.DockerfileInline != "" && v.has("services", s.Name, "build", "dockerfile"), conflicting,
+				"dockerfile and dockerfile_inline exclude each other", oneOfTwo, []string{"build", "dockerfile_inline"}},
+			serviceFault{lacking, conflicting, "the platform " + s.Platform + " is not among those that are built", "add it to build.platforms", []string{"platform"}})
 	}
-	if s.Scale != nil && s.Deploy != nil && s.Deploy.Replicas != nil && *s.Scale != *s.Deploy.Replicas {
-		v.fail("scale and deploy.replicas contradict each other", "remove one of the two", at("scale")...)
+	for _, f := range faults {
+		if f.is {
+			v.fail(f.rule, f.problem, f.fix, append([]string{"services", s.Name}, f.path...)...)
+		}
 	}
-	if s.GetScale() < 0 {
-		v.fail("the scale cannot be below 0", "", at("scale")...)
+	v.namespaces(s)
+	v.watches(s)
+}
+
+func firstOf(h *types.HealthCheckConfig) string {
+	if h == nil || len(h.Test) == 0 {
+		return ""
 	}
-	if s.GetScale() > 1 && s.ContainerName != "" {
-		problem := fmt.Sprintf("a container_name can be used once only, and the scale is %d", s.GetScale())
-		v.fail(problem, "remove container_name", at("container_name")...)
+	return h.Test[0]
+}
+
+func testAdvice(h *types.HealthCheckConfig) string {
+	if h == nil || len(h.Test) == 0 {
+		return ""
 	}
-	if h := s.HealthCheck; h != nil && len(h.Test) > 0 && !slices.Contains([]string{"CMD", "CMD-SHELL", "NONE"}, h.Test[0]) {
-		v.fail(fmt.Sprintf("a health check's test begins with CMD, CMD-SHELL or NONE, not with %q", h.Test[0]), "", at("healthcheck", "test")...)
+	return fmt.Sprintf("write [CMD, %s], or the command as one string", strings.Join(h.Test, ", "))
+}
+
+// namespaces reports what a container cannot have of its own that uses another one's network.
+func (v *validator) namespaces(s types.ServiceConfig) {
+	if !strings.HasPrefix(s.NetworkMode, types.ServicePrefix) && !strings.HasPrefix(s.NetworkMode, types.ContainerPrefix) {
+		return
 	}
-	v.limits(s, at)
+	for _, own := range []struct {
+		attribute string
+		is        bool
+	}{
+		{"ports", len(s.Ports) > 0}, {"expose", len(s.Expose) > 0}, {"hostname", s.Hostname != ""}, {"dns", len(s.DNS) > 0},
+		{"extra_hosts", len(s.ExtraHosts) > 0}, {"mac_address", s.MacAddress != ""},
+	} {
+		if own.is {
+			problem := fmt.Sprintf("%s has no effect on a container with network_mode %s", own.attribute, s.NetworkMode)
+			v.fail(conflicting, problem, "write it where that network belongs", "services", s.Name, own.attribute)
+		}
+	}
+}
+
+func (v *validator) watches(s types.ServiceConfig) {
+	if s.Develop == nil {
+		return
+	}
+	for i, w := range s.Develop.Watch {
+		needsTarget := w.Action != types.WatchActionRebuild && w.Action != types.WatchActionRestart
+		if w.Target == "" && needsTarget {
+			v.fail("missing-key", fmt.Sprintf("watching with the action %s needs a target", w.Action), "add target: and a path in the container",
+				"services", s.Name, "develop", "watch", index(i))
+		}
+	}
 }
 
 // limits compares the two places in which a limit can be stated.
-func (v *validator) limits(s types.ServiceConfig, at func(...string) []string) {
+func (v *validator) limits(s types.ServiceConfig) {
 	if s.Deploy == nil {
 		return
 	}
-	both := func(a, b string) { v.fail(a+" and "+b+" contradict each other", "remove one of the two", at(a)...) }
-	if l := s.Deploy.Resources.Limits; l != nil {
-		if s.CPUS != 0 && l.NanoCPUs.Value() != 0 && l.NanoCPUs.Value() != s.CPUS {
-			both("cpus", "deploy.resources.limits.cpus")
-		}
-		if s.MemLimit != 0 && l.MemoryBytes != 0 && l.MemoryBytes != s.MemLimit {
-			both("mem_limit", "deploy.resources.limits.memory")
-		}
-		if s.PidsLimit != 0 && l.Pids != 0 && l.Pids != s.PidsLimit {
-			both("pids_limit", "deploy.resources.limits.pids")
+	differ := func(a, b string, one, other int64) {
+		if one != 0 && other != 0 && one != other {
+			v.fail(conflicting, a+" and "+b+" contradict each other", oneOfTwo, "services", s.Name, a)
 		}
 	}
-	if r := s.Deploy.Resources.Reservations; r != nil && s.MemReservation != 0 && r.MemoryBytes != 0 && r.MemoryBytes != s.MemReservation {
-		both("mem_reservation", "deploy.resources.reservations.memory")
+	if l := s.Deploy.Resources.Limits; l != nil {
+		if cpus := l.NanoCPUs.Value(); s.CPUS != 0 && cpus != 0 && cpus != s.CPUS {
+			v.fail(conflicting, "cpus and deploy.resources.limits.cpus contradict each other", oneOfTwo, "services", s.Name, "cpus")
+		}
+		differ("mem_limit", "deploy.resources.limits.memory", int64(s.MemLimit), int64(l.MemoryBytes))
+		differ("pids_limit", "deploy.resources.limits.pids", s.PidsLimit, l.Pids)
+	}
+	if r := s.Deploy.Resources.Reservations; r != nil {
+		differ("mem_reservation", "deploy.resources.reservations.memory", int64(s.MemReservation), int64(r.MemoryBytes))
+		v.devices(r.Devices, "services", s.Name, "deploy", "resources", "reservations", "devices")
+	}
+	v.devices(s.Gpus, "services", s.Name, "gpus")
+}
+
+func (v *validator) devices(requests []types.DeviceRequest, path ...string) {
+	for i, d := range requests {
+		if len(d.IDs) > 0 && v.has(append(slices.Clone(path), index(i), "count")...) {
+			v.fail(conflicting, "count and device_ids exclude each other", oneOfTwo, append(slices.Clone(path), index(i), "count")...)
+		}
 	}
 }
 
-// references looks up the networks, volumes, configs and secrets that the service names.
-func (v *validator) references(s types.ServiceConfig) {
-	for _, name := range slices.Sorted(maps.Keys(s.Networks)) {
-		if _, ok := v.Networks[name]; !ok {
-			v.undefined("network", name, v.NetworkNames(), "services", s.Name, "networks", name)
+// mounts reports two mounts at the same place of a container.
+func (v *validator) mounts(s types.ServiceConfig) {
+	taken := make(map[string]string)
+	at := func(target, attribute string, i int) {
+		if other, twice := taken[target]; twice {
+			v.fail("duplicate-mount", fmt.Sprintf("%s has a mount already, from %s", target, other), "choose another place, or remove one of the two",
+				"services", s.Name, attribute, index(i))
 		}
+		taken[target] = attribute
+	}
+	for i, t := range s.Tmpfs {
+		path, _, _ := strings.Cut(t, ":")
+		at(path, "tmpfs", i)
 	}
 	for i, m := range s.Volumes {
-		if _, ok := v.Volumes[m.Source]; m.Type == types.VolumeTypeVolume && m.Source != "" && !ok {
-			v.undefined("volume", m.Source, v.VolumeNames(), "services", s.Name, "volumes", v.item(m.Source, i, "services", s.Name, "volumes"))
-		}
+		at(m.Target, "volumes", i)
 	}
-	for i, c := range s.Configs {
-		if _, ok := v.Configs[c.Source]; !ok {
-			v.undefined("config", c.Source, v.ConfigNames(), "services", s.Name, "configs", v.item(c.Source, i, "services", s.Name, "configs"))
-		}
-	}
-	for i, c := range s.Secrets {
-		if _, ok := v.Secrets[c.Source]; !ok {
-			v.undefined("secret", c.Source, v.SecretNames(), "services", s.Name, "secrets", v.item(c.Source, i, "services", s.Name, "secrets"))
-		}
-	}
-	if s.Build == nil {
-		return
-	}
-	for i, c := range s.Build.Secrets {
-		if _, ok := v.Secrets[c.Source]; !ok {
-			v.undefined("secret", c.Source, v.SecretNames(), "services", s.Name, "build", "secrets", strconv.Itoa(i))
-		}
-	}
-}
-
-// item is the step that finds a list's entry by the name that it begins with; merged lists may be longer than each file's.
-func (v *validator) item(name string, index int, path ...string) string {
-	full := append(slices.Clone(path), name)
-	for _, s := range v.sources {
-		if _, n := s.find(full); n == len(full) {
-			return name
-		}
-	}
-	return strconv.Itoa(index)
-}
-
-func (v *validator) undefined(kind, name string, known []string, path ...string) {
-	fix := suggest(name, known)
-	if fix == "" {
-		fix = fmt.Sprintf("define it at the top level:\n  %ss:\n    %s:", kind, name)
-	}
-	v.fail(fmt.Sprintf("%s %s is not defined", kind, name), fix, path...)
-}
-
-// dependencies looks up the services that the service names.
-func (v *validator) dependencies(s types.ServiceConfig) {
-	for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
-		d := s.DependsOn[name]
-		if _, on := v.Services[name]; on || !d.Required {
-			continue
-		}
-		path := v.dependencyPath(s, name)
-		if off, ok := v.DisabledServices[name]; ok {
-			problem := fmt.Sprintf("service %s depends on %s, which is off: its profiles are %s", s.Name, name, strings.Join(off.Profiles, ", "))
-			v.fail(problem, "turn a profile on with --profile, or write required: false", path...)
-			continue
-		}
-		known := slices.Concat(v.ServiceNames(), v.DisabledServiceNames())
-		slices.Sort(known)
-		v.fail(fmt.Sprintf("service %s is not defined", name), suggest(name, known), path...)
-	}
-}
-
-// dependencyPath finds how the service names the other one: depends_on is also filled from links, namespaces and volumes.
-func (v *validator) dependencyPath(s types.ServiceConfig, name string) []string {
-	base := []string{"services", s.Name}
-	for attribute, value := range map[string]string{"network_mode": s.NetworkMode, "ipc": s.Ipc, "pid": s.Pid, "uts": s.Uts, "cgroup": s.Cgroup} {
-		if value == types.ServicePrefix+name {
-			return append(base, attribute)
-		}
-	}
-	for _, attribute := range []string{"depends_on", "links", "volumes_from"} {
-		path := append(slices.Clone(base), attribute, name)
-		for _, src := range v.sources {
-			if _, n := src.find(path); n == len(path) {
-				return path
-			}
-		}
-	}
-	return append(base, "depends_on")
 }
 
 func (v *validator) objects() {
@@ -199,9 +205,31 @@ func (v *validator) object(kind, name string, o types.FileObjectConfig) {
 	}
 	switch {
 	case given == 0:
-		v.fail(fmt.Sprintf("%s.%s has no content", kind, name), "give it one of "+choice, kind, name)
+		v.fail("missing-key", fmt.Sprintf("%s.%s has no content", kind, name), "give it one of "+choice, kind, name)
 	case given > 1:
-		v.fail(fmt.Sprintf("%s.%s has more than one source", kind, name), "give it one of "+choice, kind, name)
+		v.fail(conflicting, fmt.Sprintf("%s.%s has more than one source", kind, name), "give it one of "+choice, kind, name)
+	}
+}
+
+// external reports attributes of networks and volumes that somebody else has made.
+func (v *validator) external() {
+	check := func(kind, name string, attributes ...string) {
+		for _, attribute := range attributes {
+			if v.has(kind, name, attribute) {
+				v.fail(conflicting, fmt.Sprintf("%s has no effect on %s.%s, which is external", attribute, kind, name),
+					"remove it, or external", kind, name, attribute)
+			}
+		}
+	}
+	for _, name := range v.VolumeNames() {
+		if v.Volumes[name].External {
+			check("volumes", name, "driver", "driver_opts", "labels")
+		}
+	}
+	for _, name := range v.NetworkNames() {
+		if v.Networks[name].External {
+			check("networks", name, "driver", "driver_opts", "ipam", "internal", "attachable", "enable_ipv6", "labels")
+		}
 	}
 }
 
@@ -211,68 +239,15 @@ func (v *validator) cycle() {
 		g.Add(name, slices.Sorted(maps.Keys(v.Services[name].DependsOn))...)
 	}
 	_, err := g.Sort()
-	if c, ok := errors.AsType[*dag.CycleError](err); ok {
-		s := v.Services[c.Path[0]]
-		v.fail("services depend on each other: "+strings.Join(c.Path, " → "), "remove one of these dependencies", v.dependencyPath(s, c.Path[1])...)
+	c, ok := errors.AsType[*dag.CycleError](err)
+	switch {
+	case !ok:
+	case len(c.Path) == 2:
+		v.fail("cycle", fmt.Sprintf("service %s depends on itself", c.Path[0]), "remove this dependency", v.dependencyPath(v.Services[c.Path[0]], c.Path[1])...)
+	default:
+		v.fail("cycle", "services depend on each other: "+strings.Join(c.Path, " → "), "remove one of these dependencies",
+			v.dependencyPath(v.Services[c.Path[0]], c.Path[1])...)
 	}
-}
-
-type publication struct {
-	service string
-	types.ServicePortConfig
-}
-
-// published finds two services that want the same port of the host.
-func (v *validator) published() {
-	taken := make(map[string][]publication)
-	for _, name := range v.ServiceNames() {
-		s := v.Services[name]
-		for i, port := range s.Ports {
-			if port.Published == "" || strings.Contains(port.Published, "-") {
-				continue
-			}
-			path := []string{"services", name, "ports", v.portItem(name, i)}
-			if s.GetScale() > 1 {
-				problem := fmt.Sprintf("port %s of the host can be published by one container only, and the scale is %d", port.Published, s.GetScale())
-				v.fail(problem, "publish a range, or leave the host port out", path...)
-			}
-			key := port.Published + "/" + port.Protocol
-			for _, other := range taken[key] {
-				if sameAddress(other.HostIP, port.HostIP) && !(other.service == name && other.Target == port.Target) {
-					v.fail(fmt.Sprintf("port %s of the host is published by service %s already", port.Published, other.service), "choose another port", path...)
-					break
-				}
-			}
-			taken[key] = append(taken[key], publication{name, port})
-		}
-	}
-}
-
-func sameAddress(a, b string) bool {
-	wildcard := func(s string) bool { return s == "" || s == "0.0.0.0" || s == "::" }
-	return a == b || wildcard(a) || wildcard(b)
-}
-
-// portItem is the index of the port in its file. Ranges in the short form become several ports of the model.
-func (v *validator) portItem(service string, index int) string {
-	port := v.Services[service].Ports[index]
-	for _, s := range v.sources {
-		list, n := s.find([]string{"services", service, "ports"})
-		if n != 3 {
-			continue
-		}
-		for i, item := range resolveAlias(list.value).Content {
-			short, _ := grammar.ParsePorts(item.Value)
-			host := strconv.Itoa(short.Host.First)
-			if long, ok := child(item, "published"); ok {
-				host = long.value.Value
-			}
-			if host == port.Published {
-				return strconv.Itoa(i)
-			}
-		}
-	}
-	return strconv.Itoa(index)
 }
 
 // containerNames finds a container_name that two services have.
@@ -281,8 +256,18 @@ func (v *validator) containerNames() {
 	for _, name := range v.ServiceNames() {
 		c := v.Services[name].ContainerName
 		if other, twice := taken[c]; twice && c != "" {
-			v.fail(fmt.Sprintf("container_name %s is used by service %s already", c, other), "choose another name", "services", name, "container_name")
+			v.fail("duplicate-container-name", fmt.Sprintf("container_name %s is used by service %s already", c, other), "choose another name",
+				"services", name, "container_name")
 		}
 		taken[c] = name
+	}
+}
+
+// jobs reports names that a service and a job share.
+func (v *validator) jobs() {
+	for _, name := range slices.Sorted(maps.Keys(v.AllJobs())) {
+		if v.hasService(name) {
+			v.fail("duplicate-name", fmt.Sprintf("%s is the name of a service and of a job", name), "choose another name for one of them", "jobs", name)
+		}
 	}
 }
