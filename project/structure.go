@@ -11,13 +11,16 @@ import (
 // maxNodes bounds what a file may grow to when its aliases are replaced by what they stand for.
 const maxNodes = 1_000_000
 
+// fewKeys is up to how many keys of a mapping are compared with each other without an index.
+const fewKeys = 16
+
 // structure is the last part of phase 2. After it, aliases form no circle, "<<" merges mappings only, keys are plain and
 // differ, and the whole is of a bounded size, so that the phases after it may walk freely.
 type structure struct {
 	*source
-	onPath map[*yaml.Node]bool
-	size   map[*yaml.Node]int // of what aliases name
-	deep   bool               // it was reported
+	onPath map[*yaml.Node]bool // what has an anchor: nothing else can be reached twice
+	size   map[*yaml.Node]int  // of what has an anchor
+	deep   bool                // it was reported
 	errors Errors
 }
 
@@ -50,8 +53,16 @@ func (c *structure) walk(n *yaml.Node, depth int) int {
 		c.fail("cycle", n, fmt.Sprintf("%q contains itself", n.Anchor), "")
 		return 1
 	}
+	if n.Anchor == "" {
+		return c.below(n, depth)
+	}
 	c.onPath[n] = true
-	defer delete(c.onPath, n)
+	c.size[n] = c.below(n, depth)
+	delete(c.onPath, n)
+	return c.size[n]
+}
+
+func (c *structure) below(n *yaml.Node, depth int) int {
 	size := 1
 	if n.Kind == yaml.AliasNode {
 		size += c.walk(n.Alias, depth+1)
@@ -62,12 +73,14 @@ func (c *structure) walk(n *yaml.Node, depth int) int {
 	for _, below := range n.Content {
 		size = min(size+c.walk(below, depth+1), maxNodes+1)
 	}
-	c.size[n] = size
 	return size
 }
 
 func (c *structure) keys(n *yaml.Node) {
-	seen := make(map[string]*yaml.Node, len(n.Content)/2)
+	var seen map[string]*yaml.Node
+	if len(n.Content)/2 > fewKeys {
+		seen = make(map[string]*yaml.Node, len(n.Content)/2)
+	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Tag == "!!merge" {
@@ -81,11 +94,27 @@ func (c *structure) keys(n *yaml.Node) {
 		if tag := key.ShortTag(); tag != "!!str" {
 			c.fail("wrong-type", key, fmt.Sprintf("the key %s must be a string", key.Value), fmt.Sprintf("write it in quotes: %q", key.Value))
 		}
-		if first, twice := seen[key.Value]; twice {
+		first := earlier(n.Content[:i], key.Value, seen)
+		if first != nil {
 			c.fail("duplicate-key", key, fmt.Sprintf("%s is already set in line %d", key.Value, first.Line), "remove one of the two")
 		}
-		seen[key.Value] = key
+		if seen != nil {
+			seen[key.Value] = key
+		}
 	}
+}
+
+// earlier is the last of the keys before that is the same. It is looked for in seen, which a mapping of few keys does without.
+func earlier(before []*yaml.Node, key string, seen map[string]*yaml.Node) *yaml.Node {
+	if seen != nil {
+		return seen[key]
+	}
+	for i := len(before) - 2; i >= 0; i -= 2 {
+		if before[i].Value == key && before[i].Kind == yaml.ScalarNode && before[i].Tag != "!!merge" {
+			return before[i]
+		}
+	}
+	return nil
 }
 
 // merge checks the value of "<<": a mapping, or a list of them.
