@@ -18,6 +18,9 @@ var longForms = []struct{ short, long string }{
 	{`ports: ["127.0.0.1:8080:80"]`, `ports: [{mode: ingress, host_ip: 127.0.0.1, target: 80, published: "8080", protocol: tcp}]`},
 	{`ports: ["[::1]::80"]`, `ports: [{mode: ingress, host_ip: "::1", target: 80, protocol: tcp}]`},
 	{`ports: ["8-9:1-2"]`, `ports: [{mode: ingress, target: 1, published: "8", protocol: tcp}, {mode: ingress, target: 2, published: "9", protocol: tcp}]`},
+	{`ports: ["8080:80"]`, `ports: [{mode: ingress, target: 80, published: "8080", protocol: tcp}]`},
+	{`ports: ["08080:080"]`, `ports: [{mode: ingress, target: 80, published: "8080", protocol: tcp}]`},
+	{`ports: ["-1", "70000", "1:70000", ":80"]`, `ports: ["-1", "70000", "1:70000", {mode: ingress, target: 80, protocol: tcp}]`},
 	{`ports: ["8-9:1"]`, `ports: [{mode: ingress, target: 1, published: 8-9, protocol: tcp}]`},
 	{`ports: [{target: 1}, "2", what]`, `ports: [{target: 1}, {mode: ingress, target: 2, protocol: tcp}, what]`},
 

@@ -145,7 +145,7 @@ func port(m *maker, v *tree.Value) []*tree.Value {
 	if !v.Scalar() {
 		return []*tree.Value{v}
 	}
-	configs, err := types.ParsePortConfig(plainText(v))
+	configs, err := parsePort(plainText(v))
 	if err != nil {
 		return []*tree.Value{v}
 	}
@@ -160,6 +160,28 @@ func port(m *maker, v *tree.Value) []*tree.Value {
 		out[i] = p
 	}
 	return out
+}
+
+// parsePort reads the short form. Nearly all are "port" or "port:port", for which compose-go's reader takes ten times as long.
+func parsePort(spec string) ([]types.ServicePortConfig, error) {
+	published, target, ok := strings.Cut(spec, ":")
+	if !ok {
+		published, target = "", spec
+	}
+	n, plain := plainPort(target)
+	if plain && ok {
+		_, plain = plainPort(published)
+	}
+	if !plain {
+		return types.ParsePortConfig(spec)
+	}
+	return []types.ServicePortConfig{{Mode: "ingress", Target: n, Published: published, Protocol: "tcp"}}, nil
+}
+
+// plainPort is the number of a port that is written as a number is printed.
+func plainPort(s string) (uint32, bool) {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return uint32(n), err == nil && n > 0 && decimal(s)
 }
 
 // volume is the long form of "[source:]target[:options]".
