@@ -90,6 +90,7 @@ var groups = []group{
 	{"Health", healthCases},
 	{"Events", eventCases},
 	{"Images", imageCases},
+	{"BuildKit", buildKitCases},
 	{"Registry", registryCases},
 	{"Build", buildCases},
 	{"Archives", archiveCases},
