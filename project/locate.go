@@ -72,20 +72,13 @@ func (s *source) start(n *yaml.Node) (int, bool) {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
-// offset is the byte at the line and the column, which counts characters as yaml.v3 does.
+// offset is where in the file the byte of the line is.
 func (s *source) offset(line, column int) (int, bool) {
-	at := 0
-	for range line - 1 {
-		i := bytes.IndexByte(s.content[at:], '\n')
-		if i < 0 {
-			return 0, false
-		}
-		at += i + 1
+	s.line(line)
+	if line < 1 || line > len(s.lines) {
+		return 0, false
 	}
-	for range column - 1 {
-		_, size := utf8.DecodeRune(s.content[at:])
-		at += size
-	}
+	at := s.lines[line-1] + column - 1
 	return at, at < len(s.content)
 }
 
@@ -109,4 +102,53 @@ func (s *source) locateIn(n *yaml.Node, text string) (line, col int) {
 		}
 	}
 	return n.Line, n.Column
+}
+
+// countBytes makes the columns of the nodes count bytes, where the YAML reader counts characters.
+func (s *source) countBytes(root *yaml.Node) {
+	if isASCII(s.content) {
+		return
+	}
+	s.line(1)
+	c := &cursor{source: s}
+	c.walk(root)
+}
+
+func isASCII(text []byte) bool {
+	for _, c := range text {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// cursor is a character of a file. Nodes come in the order of the file, so that it goes on from one to the next.
+type cursor struct {
+	*source
+	on, column int // the line, and the character of it
+	at         int // the byte of the file
+}
+
+func (c *cursor) walk(n *yaml.Node) {
+	if n.Line >= 1 && n.Line <= len(c.lines) {
+		c.move(n.Line, n.Column)
+		n.Column = 1 + c.at - c.lines[n.Line-1]
+	}
+	for _, below := range n.Content {
+		c.walk(below)
+	}
+}
+
+func (c *cursor) move(line, column int) {
+	if line != c.on || column < c.column {
+		c.on, c.column, c.at = line, 1, c.lines[line-1]
+		if line == 1 && bytes.HasPrefix(c.content, []byte("\uFEFF")) {
+			c.at += len("\uFEFF")
+		}
+	}
+	for ; c.column < column && c.at < len(c.content); c.column++ {
+		_, size := utf8.DecodeRune(c.content[c.at:])
+		c.at += size
+	}
 }

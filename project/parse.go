@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
-	"strconv"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 
+	"stackrun.dev/stack/project/internal/syntax"
 	"stackrun.dev/stack/project/internal/tree"
 	"stackrun.dev/stack/project/internal/variables"
 )
@@ -66,6 +64,7 @@ func parseFile(file *tree.File, content []byte) ([]*source, Errors) {
 			return out, append(errs, whole.syntaxError(err))
 		}
 		s := &source{file: file.Name, of: file, content: content}
+		s.countBytes(&doc)
 		if more := s.document(&doc); len(more) > 0 {
 			errs = append(errs, more...)
 		} else if s.root != nil {
@@ -98,37 +97,8 @@ func (s *source) document(doc *yaml.Node) Errors {
 	return s.checkStructure()
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
-
-// syntaxError translates what yaml.v3 says. Its line numbers are sometimes those of where the construct began.
+// syntaxError says in words of ours what yaml.v3 refuses.
 func (s *source) syntaxError(err error) *Error {
-	text := err.Error()
-	line := 0
-	if m := yamlLine.FindStringSubmatch(text); m != nil {
-		line, _ = strconv.Atoi(m[1])
-		text = m[2]
-	}
-	if at, tab := s.tab(); tab && (strings.Contains(text, "cannot start any token") || strings.Contains(text, "tab")) {
-		return s.ruled("tab", at.line, at.col, "a tab cannot be used to indent", "use spaces")
-	}
-	for line > 1 && strings.TrimSpace(s.line(line)) == "" {
-		line--
-	}
-	col := 1 + len(s.line(line)) - len(strings.TrimLeft(s.line(line), " "))
-	return s.ruled("syntax", line, col, "this is not YAML: "+text, "")
-}
-
-type place struct{ line, col int }
-
-// tab finds the first tab in the white space that begins a line.
-func (s *source) tab() (place, bool) {
-	n := 0
-	for line := range bytes.Lines(s.content) {
-		n++
-		rest := bytes.TrimLeft(line, " ")
-		if len(rest) > 0 && rest[0] == '\t' && len(bytes.TrimSpace(rest)) > 0 {
-			return place{n, 1 + len(line) - len(rest)}, true
-		}
-	}
-	return place{}, false
+	f := syntax.Explain(s.content, err)
+	return s.ruled("syntax", f.Line, f.Col, f.Problem, f.Fix)
 }
