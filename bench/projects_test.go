@@ -38,6 +38,24 @@ func chained(i int) string {
 	return text
 }
 
+// ordinary says about a service as much as people usually do. Services like it are read only, never started.
+func ordinary(i int) string {
+	text := fmt.Sprintf(`    image: registry.example.com/team/s%d:${TAG:-1.2}
+    command: ["serve", "--port", "80"]
+    environment: {MODE: production, WORKERS: 3, DATABASE_URL: "postgres://db/${NAME:-app}"}
+    ports: ["%d:80"]
+    volumes: ["./src:/src:ro", "./data/%d:/data"]
+    labels: [team=a, "traefik.enable=true"]
+    healthcheck: {test: [CMD, "true"], interval: 10s, timeout: 1s, retries: 3}
+    restart: unless-stopped
+    deploy: {resources: {limits: {cpus: "0.5", memory: 64m}}}
+`, i, 38000+i, i)
+	if i > 0 {
+		text += "    depends_on: {s0: {condition: service_healthy}}\n"
+	}
+	return text
+}
+
 // project writes a compose.yaml of n services into a folder of its own.
 func project(t testing.TB, name string, n int, s service) string {
 	t.Helper()

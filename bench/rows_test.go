@@ -38,8 +38,9 @@ func rows() []row {
 		{"run --rm true", 40 * time.Millisecond, 5, runTrue},
 		{"killed container runs again", 30 * time.Millisecond, 5, restart},
 		{"up -d to the first byte over a published port", 45 * time.Millisecond, 5, firstByte},
-		{"version", 10 * time.Millisecond, 5, command(1, "version")},
-		{"config -q, 50 services", 22 * time.Millisecond, 5, command(50, "config", "-q")},
+		{"version", 10 * time.Millisecond, 5, command(1, sleeping, "version")},
+		{"config -q, 50 services", 22 * time.Millisecond, 5, command(50, ordinary, "config", "-q")},
+		{"config -q, 1000 services", 250 * time.Millisecond, 5, command(1000, ordinary, "config", "-q")},
 		{"ps, 50 services", 20 * time.Millisecond, 3, ps},
 	}
 }
@@ -97,9 +98,9 @@ func ps(t testing.TB, u *tool) time.Duration {
 }
 
 // command needs no engine.
-func command(n int, args ...string) func(testing.TB, *tool) time.Duration {
+func command(n int, s service, args ...string) func(testing.TB, *tool) time.Duration {
 	return func(t testing.TB, u *tool) time.Duration {
-		return u.run(t, project(t, "command", n, sleeping), args...)
+		return u.run(t, project(t, "command", n, s), args...)
 	}
 }
 
