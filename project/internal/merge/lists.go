@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -150,10 +151,14 @@ func tmpfs(v *tree.Value) string {
 	return path
 }
 
-// mounted is the key of a config or secret, which is mounted in the directory unless it says where.
+// mounted is the key of a config or secret: where it is mounted. A relative target is one in the directory.
 func mounted(dir string) func(*tree.Value) string {
 	return func(v *tree.Value) string {
-		return v.Get("target").Or(dir + "/" + v.Get("source").Or(v.Text))
+		target := v.Get("target").Or(v.Get("source").Or(v.Text))
+		if path.IsAbs(target) {
+			return path.Clean(target)
+		}
+		return path.Join(dir, target)
 	}
 }
 

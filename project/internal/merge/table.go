@@ -34,7 +34,7 @@ var rules = map[string]rule{
 	"services.*.cap_add":                   {key: whole},
 	"services.*.cap_drop":                  {key: whole},
 	"services.*.command":                   {merge: replace},
-	"services.*.configs":                   {key: mounted("")},
+	"services.*.configs":                   {key: mounted("/")},
 	"services.*.depends_on":                {merge: dependencies},
 	"services.*.deploy.labels":             {merge: keyValues},
 	"services.*.develop.watch":             {paths: true},
