@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -13,6 +14,7 @@ type cast func(text string) (value, tag string, err error)
 
 var (
 	errNoInt   = errors.New("it is not a whole number")
+	errNoTime  = errors.New("it is neither a number of microseconds nor a duration")
 	errNoFloat = errors.New("it is not a number")
 	errNoBool  = errors.New("it is neither true nor false")
 )
@@ -23,6 +25,18 @@ func castInt(text string) (string, string, error) {
 		return "", "", errNoInt
 	}
 	return strconv.FormatInt(n, 10), "!!int", nil
+}
+
+// castMicroseconds takes a duration too, as "400ms".
+func castMicroseconds(text string) (string, string, error) {
+	if d, err := time.ParseDuration(text); err == nil && text != "0" {
+		return strconv.FormatInt(d.Microseconds(), 10), "!!int", nil
+	}
+	value, tag, err := castInt(text)
+	if err != nil {
+		err = errNoTime
+	}
+	return value, tag, err
 }
 
 // castOctal reads the number as YAML would: with 0 or 0o before it, it is octal.
@@ -81,8 +95,8 @@ var casts = map[string]cast{
 	"services.*.cpu_percent":                       castFloat,
 	"services.*.cpu_period":                        castInt,
 	"services.*.cpu_quota":                         castInt,
-	"services.*.cpu_rt_period":                     castInt,
-	"services.*.cpu_rt_runtime":                    castInt,
+	"services.*.cpu_rt_period":                     castMicroseconds,
+	"services.*.cpu_rt_runtime":                    castMicroseconds,
 	"services.*.cpu_shares":                        castInt,
 	"services.*.cpus":                              castFloat32,
 	"services.*.init":                              castBool,

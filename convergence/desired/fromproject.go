@@ -54,6 +54,12 @@ func (s *serviceBuilder) mistake(problem, fix string, path ...string) {
 	s.b.errors = append(s.b.errors, s.b.project.Mistake(problem, fix, place(s.Name, slices.Concat(s.under, path)...)...))
 }
 
+// states says whether the attribute is written, for those whose zero value means something else than none: it has a place
+// of its own then.
+func (s *serviceBuilder) states(attribute string) bool {
+	return s.b.project.Position(place(s.Name, slices.Concat(s.under, []string{attribute})...)...) != s.b.project.Position(place(s.Name, s.under...)...)
+}
+
 func (b *builder) service(model types.ServiceConfig) {
 	b.out.Services = append(b.out.Services, Service{Name: model.Name, Image: imageName(b.project.Name, model)})
 	s := &serviceBuilder{ServiceConfig: model, b: b, out: &b.out.Services[len(b.out.Services)-1]}

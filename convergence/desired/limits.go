@@ -29,7 +29,7 @@ func (s *serviceBuilder) resources() container.Resources {
 		DeviceCgroupRules:  s.DeviceCgroupRules,
 		Ulimits:            ulimits(s.Ulimits),
 	}
-	if s.MemSwappiness != 0 {
+	if s.MemSwappiness != 0 || s.states("mem_swappiness") {
 		swappiness := int64(s.MemSwappiness)
 		r.MemorySwappiness = &swappiness
 	}

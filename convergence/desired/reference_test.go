@@ -128,8 +128,11 @@ func supportPage(t *testing.T) []byte {
 
 func stateText(s Support) string {
 	text := cmp.Or(string(s.State), "undecided")
-	if s.Reason != "" {
-		text += ": " + s.Reason
+	switch {
+	case s.Reason == "":
+		return text
+	case s.State == Done:
+		return text + "; " + s.Reason
 	}
-	return text
+	return text + ": " + s.Reason
 }

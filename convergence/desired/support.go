@@ -6,7 +6,7 @@ import "strings"
 type Support struct {
 	Attribute string // "services.<name>.ports[].target", as in the specification; "<name>" and "[]" stand for any
 	State     State
-	Reason    string // why it has no effect or is refused
+	Reason    string // why it has no effect or is refused; of what is done, what an engine may not have of it
 }
 
 // State is one of the three things that can happen to an attribute.
@@ -69,6 +69,9 @@ func makeTable() map[string]Support {
 	}
 	for _, name := range doneElsewhere {
 		t[name] = Support{State: Done}
+	}
+	for name, remark := range remarks {
+		t[name] = Support{State: Done, Reason: remark}
 	}
 	for name, reason := range readServices {
 		t["services.<name>."+name] = Support{State: Read, Reason: reason}
@@ -173,5 +176,5 @@ var refusedAttributes = map[string]string{
 	"configs.<name>.driver_opts":                                storeOnly + "; use file, environment or content",
 	"configs.<name>.external":                                   "an engine without a cluster has no config store; use file, environment or content",
 	"models":                                                    notYet,
-	"jobs":                                                      notYet,
+	"jobs":                                                      "there is no scheduler; write a service with a profile and start it with stack run",
 }
