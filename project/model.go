@@ -90,7 +90,8 @@ func (p *Project) modelOptions() (model.Options, *[]model.Notice) {
 	notices := new([]model.Notice)
 	return model.Options{
 		Name: p.name, Dir: p.Dir, Env: p.Env, Profiles: p.profiles,
-		NoNormalize: p.options.NoNormalize, NoPathResolution: p.options.NoPathResolution, NoEnvResolution: p.options.NoEnvResolution,
+		NoInterpolate: p.options.NoInterpolate, NoNormalize: p.options.NoNormalize,
+		NoPathResolution: p.options.NoPathResolution, NoEnvResolution: p.options.NoEnvResolution,
 		Notice: func(n model.Notice) { *notices = append(*notices, n) },
 	}, notices
 }

@@ -145,6 +145,25 @@ services:
 	}
 }
 
+func TestVariablesThatAreNotReplaced(t *testing.T) {
+	text := `services: {a: {image: "$$I", cpus: "$$C", init: "$$I", ports: ["$$P:80", "81"], volumes: ["$${V:-a:b}:/v"], env_file: "$$E", ulimits: {nofile: "$$U"}}}`
+	root := parse(t, text, "/", nil)
+	model.Canonical(root)
+	p, errs := model.Build(root, model.Options{Name: "x", NoInterpolate: true})
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	if got := pick(t, p, "services.a.ports.1.target"); got != "81" {
+		t.Errorf("the port is %s", got)
+	}
+	if got := pick(t, p, "services.a.volumes.0.source"); got != `"${V:-a:b}"` {
+		t.Errorf("the volume is %s", got)
+	}
+	if _, errs := model.Build(root, model.Options{Name: "x", NoEnvResolution: true}); len(errs) == 0 {
+		t.Error("no mistake where variables should have been replaced")
+	}
+}
+
 func TestResourceNames(t *testing.T) {
 	p := build(t, `{networks: {a: , b: {name: n}, c: {external: true}, d: {external: true, name: n}}, volumes: {a: }}`, model.Options{})
 	for key, want := range map[string]string{"a": "x_a", "b": "n", "c": "c", "d": "n"} {

@@ -128,6 +128,9 @@ func (b *builder) read(v *tree.Value, path string) ([]byte, error) {
 }
 
 func (b *builder) unreadable(v *tree.Value, what, path string, err error, fix string) {
+	if b.NoInterpolate && strings.Contains(path, "$") {
+		return
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		b.mistake(placeOf(v), variables.RuleEnvFile, fix, "%s %s does not exist", what, path)
 		return

@@ -22,6 +22,7 @@ type Options struct {
 	Env      map[string]string // the project's variables; a value of a file with an Env is looked up there first
 	Profiles []string          // the active ones; "*" is all
 
+	NoInterpolate    bool // variables were left as they are written: a value with one that cannot be decoded is left out
 	NoNormalize      bool // no default network, names of resources, implied dependencies and build defaults
 	NoPathResolution bool // relative paths stay relative
 	NoEnvResolution  bool // env_file and label_file are not read
@@ -93,7 +94,9 @@ type builder struct {
 	defaultNetwork bool // some service is in it
 }
 
-func newBuilder(o Options) *builder { return &builder{Options: o, files: make(map[string]*content)} }
+func newBuilder(o Options) *builder {
+	return &builder{Options: o, decoder: decoder{variables: o.NoInterpolate}, files: make(map[string]*content)}
+}
 
 func (b *builder) services(p *types.Project, all *tree.Value) {
 	var s types.ServiceConfig
