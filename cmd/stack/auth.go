@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/config/types"
 	"github.com/docker/docker/api/types/registry"
 )
 
@@ -16,15 +17,7 @@ func registryAuth(ref string) (string, error) {
 	if err != nil {
 		return "", usageError{err}
 	}
-	server := reference.Domain(named)
-	if server == "docker.io" {
-		server = dockerHub
-	}
-	file, err := config.Load("")
-	if err != nil {
-		return "", err
-	}
-	auth, err := file.GetAuthConfig(server)
+	auth, err := credentials(reference.Domain(named))
 	if err != nil {
 		return "", err
 	}
@@ -35,4 +28,16 @@ func registryAuth(ref string) (string, error) {
 		Username: auth.Username, Password: auth.Password, Auth: auth.Auth, ServerAddress: auth.ServerAddress,
 		IdentityToken: auth.IdentityToken, RegistryToken: auth.RegistryToken,
 	})
+}
+
+// credentials is what docker login stored for the registry, which is named as in references.
+func credentials(server string) (types.AuthConfig, error) {
+	if server == "docker.io" {
+		server = dockerHub
+	}
+	file, err := config.Load("")
+	if err != nil {
+		return types.AuthConfig{}, err
+	}
+	return file.GetAuthConfig(server)
 }

@@ -24,6 +24,9 @@ type globalFlags struct {
 	progress    string
 	parallel    int
 	dryRun      bool
+
+	allResources       bool
+	insecureRegistries []string
 }
 
 // run executes the command line and returns the exit code.
@@ -82,6 +85,9 @@ func (a *app) declareGlobal(root *cobra.Command) {
 	own.StringVar(&g.projectDir, "project-directory", "", "Where relative paths start (default: where the first file is)")
 	own.StringArrayVar(&g.envFiles, "env-file", nil, "File with variables, instead of .env")
 	own.StringArrayVar(&g.profiles, "profile", nil, "Profile to switch on; * for all")
+	own.BoolVar(&g.allResources, "all-resources", false, "Also networks, volumes and the like that no service uses")
+	own.StringArrayVar(&g.insecureRegistries, "insecure-registry", nil, "Registry that is spoken to without TLS, for projects from oci:// addresses")
+	_ = own.MarkHidden("insecure-registry")
 	all := root.PersistentFlags()
 	all.StringVar(&g.host, "host", "", "Engine to use, such as unix:///run/docker.sock (default: $STACK_HOST, $DOCKER_HOST, the embedded one)")
 	all.StringVar(&g.ansi, "ansi", a.preset("COMPOSE_ANSI", "auto"), "Colours and cursor movements: auto, never, always")

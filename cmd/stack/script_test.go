@@ -43,7 +43,9 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"state": checkState,
+			"state":    checkState,
+			"git":      serveGit,
+			"registry": registryOnce(t),
 		},
 	})
 }

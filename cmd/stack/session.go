@@ -84,13 +84,18 @@ func (a *app) projectOptions() project.Options {
 	g := a.global
 	return project.Options{
 		Files: g.files, ProjectName: g.projectName, ProjectDir: g.projectDir,
-		EnvFiles: g.envFiles, Profiles: g.profiles, Env: environment(a.environ), Stdin: a.in,
+		EnvFiles: g.envFiles, Profiles: g.profiles, Env: environment(a.environ), Stdin: a.in, Remotes: a.remotes(),
 	}
 }
 
 // load loads the project and prints the loader's warnings.
 func (a *app) load(ctx context.Context) (*project.Project, error) {
-	p, warnings, err := project.Load(ctx, a.projectOptions())
+	return a.loadAs(ctx, a.projectOptions())
+}
+
+// loadAs is load with options of the caller's own.
+func (a *app) loadAs(ctx context.Context, o project.Options) (*project.Project, error) {
+	p, warnings, err := project.Load(ctx, o)
 	if warnErr := a.warn(warnings); warnErr != nil {
 		return nil, warnErr
 	}

@@ -110,7 +110,7 @@ func (w *walker) leaf(n node) bool {
 		return true
 	case n.v != nil && n.v.Kind == tree.List && n.v.Len() > 0:
 		return sameFile(n.v) && allScalars(n.v)
-	case n.v != nil && n.v.Raw != "" && together(n.v, n.v.Place):
+	case n.v.Len() > 0 && together(n.v, n.v.Place):
 		return true
 	}
 	return n.size() == 0

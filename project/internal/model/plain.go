@@ -8,6 +8,9 @@ import (
 	"stackrun.dev/stack/project/internal/tree"
 )
 
+// Plain is the value as what the encoding packages work with: nil, string, bool, int, float64, []any and map[string]any.
+func Plain(v *tree.Value) any { return plain(v) }
+
 // plain is the value as what the encoding packages work with: nil, string, bool, int, float64, []any and map[string]any.
 func plain(v *tree.Value) any {
 	switch {

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+
+	"stackrun.dev/stack/project"
+	"stackrun.dev/stack/project/remote"
+)
+
+// remotes are what brings Compose files from elsewhere. Nothing is called before an address is met.
+func (a *app) remotes() []project.Fetcher {
+	cache := a.cacheDir()
+	git := remote.NewGit(remote.GitOptions{Cache: below(cache, "git"), Env: a.environ})
+	oci := remote.NewOCI(a.ociOptions(below(cache, "oci")))
+	return []project.Fetcher{
+		&fetcher{Fetcher: git, app: a, variable: "COMPOSE_EXPERIMENTAL_GIT_REMOTE"},
+		&fetcher{Fetcher: oci, app: a, variable: "COMPOSE_EXPERIMENTAL_OCI_REMOTE"},
+	}
+}
+
+func (a *app) ociOptions(cache string) remote.OCIOptions {
+	return remote.OCIOptions{
+		Cache: cache, Insecure: a.global.insecureRegistries,
+		Credentials: func(registry string) (user, secret string, err error) {
+			auth, err := credentials(registry)
+			if auth.IdentityToken != "" {
+				return "", auth.IdentityToken, err
+			}
+			return auth.Username, auth.Password, err
+		},
+	}
+}
+
+// cacheDir is where remote projects are kept, or "" where there is no place.
+func (a *app) cacheDir() string {
+	if dir := a.getenv("XDG_CACHE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "stack")
+	}
+	if home := a.getenv("HOME"); home != "" {
+		return filepath.Join(home, ".cache", "stack")
+	}
+	return ""
+}
+
+func below(dir, name string) string {
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, name)
+}
+
+// fetcher is a Fetcher that a variable of Compose can switch off.
+type fetcher struct {
+	project.Fetcher
+	app      *app
+	variable string
+}
+
+// Fetch implements project.Fetcher.
+func (f *fetcher) Fetch(ctx context.Context, address string) (root, file string, err error) {
+	if text := f.app.getenv(f.variable); text != "" {
+		on, err := strconv.ParseBool(text)
+		if err != nil {
+			return "", "", fmt.Errorf("%s=%s is neither true nor false", f.variable, text)
+		}
+		if !on {
+			return "", "", fmt.Errorf("cannot fetch %s: %s=%s forbids it", address, f.variable, text)
+		}
+	}
+	if f.app.cacheDir() == "" {
+		return "", "", errors.New("there is no folder to keep remote files in; set HOME or XDG_CACHE_HOME")
+	}
+	return f.Fetcher.Fetch(ctx, address)
+}
