@@ -52,6 +52,7 @@ type reading struct {
 	scope     *scope
 	file      *tree.File
 	sources   []*source // one for each document
+	broken    bool      // some documents could not be parsed, and are missing
 	documents []document
 	family    *family // its services for those that extend them from other files
 }
@@ -105,10 +106,21 @@ func (a *assembler) assemble() (*tree.Value, string, error) {
 	root := a.together(readings, nil)
 	a.confine(root)
 	a.warnings = append(a.warnings, a.in.warnings...)
+	a.errors = slices.DeleteFunc(a.errors, func(e *Error) bool { return e.completedIn(root) })
 	if err := append(a.errors, a.in.errors...).Sorted(); err != nil {
 		return nil, "", err
 	}
 	return root, name, a.conflicts.Sorted()
+}
+
+// completedIn says whether what is missing in one file is there in the whole, or need not be, because the file is only
+// extended from.
+func (e *Error) completedIn(root *tree.Value) bool {
+	if len(e.lacking) == 0 {
+		return false
+	}
+	_, n := root.Find(e.lacking...)
+	return n == len(e.lacking) || len(e.Via) > 0 && e.Via[0].Kind == "extended"
 }
 
 // checkParsed says whether there is something to go on with.
@@ -161,7 +173,7 @@ func (a *assembler) parse(t target, sc *scope, via *tree.Reference) (*reading, e
 	for _, s := range sources {
 		s.vars = sc.vars
 	}
-	r.sources = sources
+	r.sources, r.broken = sources, len(errs) > 0
 	a.sources = append(a.sources, sources...)
 	a.errors = append(a.errors, errs...)
 	return r, nil

@@ -27,6 +27,11 @@ func (p *Project) ReadContents() (Contents, error) {
 		for _, ref := range s.Secrets {
 			errs = append(errs, c.read(p, "secrets", ref.Source, types.FileObjectConfig(p.Secrets[ref.Source]))...)
 		}
+		if s.Build != nil {
+			for _, ref := range s.Build.Secrets {
+				errs = append(errs, c.read(p, "secrets", ref.Source, types.FileObjectConfig(p.Secrets[ref.Source]))...)
+			}
+		}
 		for _, opt := range s.SecurityOpt {
 			errs = append(errs, c.readProfile(p, name, opt)...)
 		}
@@ -44,7 +49,7 @@ func (c Contents) read(p *Project, kind, name string, object types.FileObjectCon
 		value, ok := p.Env[object.Environment]
 		if !ok {
 			problem := fmt.Sprintf("the variable %s is not set", object.Environment)
-			return Errors{p.Mistake(problem, "set it in the environment or in .env", kind, name, "environment")}
+			return Errors{p.mistake("variable-required", problem, "set it in the environment or in .env", kind, name, "environment")}
 		}
 		c[key] = []byte(value)
 	case object.Content != "":
@@ -52,7 +57,7 @@ func (c Contents) read(p *Project, kind, name string, object types.FileObjectCon
 	case object.File != "":
 		content, err := os.ReadFile(object.File)
 		if err != nil {
-			return Errors{p.Mistake(fmt.Sprintf("cannot read the file: %v", err), "", kind, name, "file")}
+			return Errors{p.mistake("missing-file", unread("the file", object.File, err), "", kind, name, "file")}
 		}
 		c[key] = content
 	default:
@@ -68,7 +73,7 @@ func (c Contents) readProfile(p *Project, service, opt string) Errors {
 	}
 	content, err := os.ReadFile(absolute(path, p.Dir))
 	if err != nil {
-		return Errors{p.Mistake(fmt.Sprintf("cannot read the seccomp profile: %v", err), "", "services", service, "security_opt")}
+		return Errors{p.mistake("missing-file", unread("the seccomp profile", path, err), "", "services", service, "security_opt", opt)}
 	}
 	c[path] = content
 	return nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"stackrun.dev/stack/project/internal/variables"
 )
 
 // Position is a place in a file. Line and Col start at 1; they are 0 where the place is not known.
@@ -30,6 +32,9 @@ type Error struct {
 	Fix     string `json:"fix,omitempty"`
 	Via     []Via  `json:"via,omitempty"`  // how the file came into the project, the nearest first
 	Rule    string `json:"rule,omitempty"` // the kind of mistake for programs, such as "unknown-key"
+
+	lacking []string // the path of a key that is missing, which another file may bring
+	follows bool     // it may only follow from a variable that is not set
 }
 
 // Via is a place from which a file is referred to, so that it is part of the project.
@@ -96,6 +101,12 @@ func (e Errors) Sorted() error {
 	slices.SortStableFunc(e, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
 	})
+	unset := make(map[Position]bool) // lines with variables that must be set
+	line := func(e *Error) Position { return Position{e.File, e.Line, 0} }
+	for _, m := range e {
+		unset[line(m)] = unset[line(m)] || m.Rule == variables.RuleUnset
+	}
+	e = slices.DeleteFunc(e, func(m *Error) bool { return m.follows && unset[line(m)] })
 	// A file that comes into the project on two ways has its mistakes twice.
 	return slices.CompactFunc(e, func(a, b *Error) bool { return a.Position == b.Position && a.Problem == b.Problem })
 }

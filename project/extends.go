@@ -99,7 +99,9 @@ func (a *assembler) base(f *family, extending string, reference *tree.Value, cha
 		}
 	}
 	if f.services.Entry(name.Text) == nil {
-		a.noService(f, name)
+		if !f.reading.broken {
+			a.noService(f, name)
+		}
 		return nil
 	}
 	return a.extended(f, name.Text, chain)
@@ -129,7 +131,7 @@ func (a *assembler) relatives(file *tree.Value, extending string, sc *scope) *fa
 	own := a.scope(filepath.Dir(t.path), sc.vars, t.root)
 	r, err := a.parse(t, own, &tree.Reference{Place: file.Place, Kind: "extended", Service: extending})
 	if err != nil {
-		a.fail("missing-file", file.Place, fmt.Sprintf("cannot read the file to extend from: %v", err), "")
+		a.fail("missing-file", file.Place, unread("the extended file", file.Text, err), "")
 		return nil
 	}
 	if r.family == nil {

@@ -59,7 +59,7 @@ func (a *assembler) includeOne(item *tree.Value, from *reading, stack []*reading
 	for i, t := range targets {
 		r, err := a.parse(t, sc, &tree.Reference{Place: paths[i].Place, Kind: "included"})
 		if err != nil {
-			a.fail("missing-file", paths[i].Place, fmt.Sprintf("cannot read the included file: %v", err), "")
+			a.fail("missing-file", paths[i].Place, unread("the included file", paths[i].Text, err), "")
 			return nil
 		}
 		readings[i] = r
@@ -68,8 +68,35 @@ func (a *assembler) includeOne(item *tree.Value, from *reading, stack []*reading
 	if known, ok := a.included[key]; ok {
 		return known
 	}
-	a.included[key] = a.together(readings, stack)
+	a.included[key] = withContexts(a.together(readings, stack))
 	return a.included[key]
+}
+
+// withContexts gives the builds of included services that have no context the included file's directory, which they would
+// lose if the including file had something to say about them.
+func withContexts(root *tree.Value) *tree.Value {
+	for _, section := range []string{"services", "jobs"} {
+		for _, e := range entries(root.Get(section)) {
+			build := e.Value.Get("build")
+			if build == nil || build.Kind != tree.Map || build.Entry("context") != nil {
+				continue
+			}
+			here := tree.NewText(".", build.Place)
+			root = with(root, here, section, e.Key, "build", "context")
+		}
+	}
+	return root
+}
+
+// with is a mapping with the value at the path.
+func with(v, value *tree.Value, path ...string) *tree.Value {
+	if len(path) == 0 {
+		return value
+	}
+	out := v.Copy()
+	out.Entries = slices.Clone(v.Entries)
+	out.Set(path[0], value.Place, with(v.Get(path[0]), value, path[1:]...))
+	return out
 }
 
 // some are the values where one or a list of them may be written.
@@ -138,7 +165,7 @@ func (a *assembler) includeEnvFiles(item *tree.Value, dir string) ([]string, boo
 			return nil, false
 		case path == "/dev/null":
 		case !isFile(path):
-			a.fail("missing-file", v.Place, fmt.Sprintf("cannot read the env file %s: there is no such file", path), "")
+			a.fail("missing-file", v.Place, fmt.Sprintf("the env file %s does not exist", path), "create it, or leave env_file out")
 			return nil, false
 		default:
 			out = append(out, path)

@@ -20,7 +20,12 @@ func (p *Project) Position(path ...string) Position {
 
 // Mistake is an Error about the value at the path.
 func (p *Project) Mistake(problem, fix string, path ...string) *Error {
-	return mistakeAt(p.sources, p.place(path), "", problem, fix)
+	return p.mistake("", problem, fix, path...)
+}
+
+// mistake is Mistake with the kind of mistake.
+func (p *Project) mistake(rule, problem, fix string, path ...string) *Error {
+	return mistakeAt(p.sources, p.place(path), rule, problem, fix)
 }
 
 // Paths are the files that the project was read from, each once: Compose files with what they include and extend, and the

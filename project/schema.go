@@ -10,6 +10,7 @@ import (
 
 	"stackrun.dev/stack/project/internal/grammar"
 	"stackrun.dev/stack/project/internal/schema"
+	"stackrun.dev/stack/project/internal/tree"
 )
 
 // checker is phase 4 for one file: the shape of everything against the specification's schema, and the grammars of values.
@@ -42,9 +43,7 @@ func check(sources []*source) Errors {
 }
 
 func (c *checker) report(rule string, n *yaml.Node, problem, fix string) {
-	e := c.atNode(n, problem, fix)
-	e.Rule = rule
-	c.errors = append(c.errors, e)
+	c.errors = append(c.errors, c.ruled(rule, n.Line, n.Column, problem, fix))
 }
 
 // done says whether the node was checked before, which only one with an anchor can have been.
@@ -151,9 +150,9 @@ func (c *checker) scalar(n *yaml.Node, r *schema.Rule, s *shape) {
 		}
 	}
 	if len(r.Enum) > 0 && kind == schema.String && !slices.Contains(r.Enum, n.Value) && !(n.Value == "" && c.dynamic[n]) {
-		fix := suggest(n.Value, r.Enum)
-		if fix == "" {
-			fix = "write " + strings.Join(r.Enum, " or ")
+		fix := "write " + strings.Join(r.Enum, " or ")
+		if near := nearest(n.Value, r.Enum); near != "" && editDistance(n.Value, near) <= 2 {
+			fix = suggest(n.Value, r.Enum)
 		}
 		c.report("invalid-value", n, fmt.Sprintf("%s cannot be %q", c.name(), n.Value), fix)
 	}
@@ -175,8 +174,9 @@ func (c *checker) fault(n *yaml.Node, f *grammar.Fault) {
 	if f.Part != "" {
 		line, col = c.locateIn(n, f.Part)
 	}
-	e := c.at(line, col, f.Problem, f.Fix)
-	e.Rule = f.Rule
+	e := c.ruled(f.Rule, line, col, f.Problem, f.Fix)
+	_, uses := c.filling(n)
+	e.follows = slices.ContainsFunc(uses, func(u tree.Use) bool { return !u.Set })
 	c.errors = append(c.errors, e)
 }
 
@@ -192,7 +192,7 @@ func (c *checker) mapping(n *yaml.Node, r *schema.Rule, s *shape) {
 			continue
 		}
 		below, fixed := r.Find(key.Value)
-		if below == nil {
+		if below == nil || below == schema.Service() && meantForTop(key.Value, value) {
 			c.unknownKey(key, value, r)
 			continue
 		}
@@ -221,6 +221,7 @@ func (c *checker) required(n *yaml.Node, r *schema.Rule) {
 	for _, name := range r.Required {
 		if _, ok := childOfMapping(n, name); !ok {
 			c.report("missing-key", n, fmt.Sprintf("%s needs %s", c.name(), name), "add "+name+":")
+			c.errors[len(c.errors)-1].lacking = append(slices.Clone(c.path), name)
 		}
 	}
 	has := func(name string) bool { _, ok := childOfMapping(n, name); return ok }

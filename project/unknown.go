@@ -2,6 +2,7 @@ package project
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -60,6 +61,11 @@ func (c *checker) typeAdvice(n *yaml.Node, r *schema.Rule, kind schema.Kinds) st
 	switch {
 	case kind == schema.Null:
 		return "remove the line, or indent what belongs to it"
+	case kind == schema.String && n.Style == 0 && r.Kinds&schema.Map != 0 && tightKey.MatchString(n.Value):
+		key, value, _ := strings.Cut(n.Value, ":")
+		return fmt.Sprintf("a space is missing after the colon: %s: %s", key, value)
+	case kind == schema.String && n.Style == 0 && r.Kinds&schema.List != 0 && tightItem.MatchString(n.Value):
+		return fmt.Sprintf("a space is missing after the hyphen: - %s", n.Value[1:])
 	case r.Kinds&schema.String != 0 && n.Kind == yaml.ScalarNode:
 		return fmt.Sprintf("write it in quotes: %q", n.Value)
 	case r.Kinds&(schema.List|schema.Map) == schema.List && n.Kind == yaml.ScalarNode:
@@ -70,11 +76,17 @@ func (c *checker) typeAdvice(n *yaml.Node, r *schema.Rule, kind schema.Kinds) st
 		return `begin each item with "- "`
 	case r.Kinds&schema.Map != 0 && kind == schema.List && r.Named != nil:
 		return `write "name:" for each, without "- "`
-	case r.Kinds&schema.Map != 0 && kind == schema.List:
+	case r.Kinds&(schema.Map|schema.String) == schema.Map && kind == schema.List:
 		return `write "key: value" in each line, without "- "`
 	}
 	return ""
 }
+
+// What becomes a text when the space after a colon or a hyphen is missing.
+var (
+	tightKey  = regexp.MustCompile(`^[A-Za-z_][\w.-]*:\S`)
+	tightItem = regexp.MustCompile(`^-[^\s-]`)
+)
 
 // quoted is the scalar as it can stand in a list in brackets.
 func quoted(n *yaml.Node) string {
@@ -91,7 +103,12 @@ func (c *checker) unknownKey(key, value *yaml.Node, r *schema.Rule) {
 		where = "in " + c.name()
 	}
 	known := r.FixedKeys()
-	if len(known) == 0 {
+	switch {
+	case r.Named == schema.Service() && meantForTop(key.Value, value):
+		problem := fmt.Sprintf("%s is not meant as a service: it has none of a service's keys", key.Value)
+		c.report("unknown-key", key, problem, key.Value+" belongs at the top of the file; indent it less")
+		return
+	case len(known) == 0:
 		c.report("invalid-name", key, fmt.Sprintf("%q cannot be a name %s", key.Value, where), nameAdvice(r.Names))
 		return
 	}
@@ -99,8 +116,11 @@ func (c *checker) unknownKey(key, value *yaml.Node, r *schema.Rule) {
 }
 
 func nameAdvice(names schema.Names) string {
-	if names == schema.Lower {
+	switch names {
+	case schema.Lower:
 		return "use lower-case letters"
+	case schema.Nonempty:
+		return "a name cannot be empty"
 	}
 	return "use letters, digits, dots, hyphens and underscores"
 }
@@ -111,17 +131,20 @@ func (c *checker) keyAdvice(key string, value *yaml.Node, known []string) string
 	slices.Sort(known)
 	r := c.within[len(c.within)-1]
 	near := nearest(key, known)
+	prefix, rest, tight := strings.Cut(key, ":")
 	switch {
-	case near != "" && editDistance(key, near) == 1 && len(key) > 3:
-		return suggest(key, known)
+	case tight && slices.Contains(known, strings.TrimSpace(prefix)):
+		return fmt.Sprintf("a space is missing after the colon: %s: %s", prefix, strings.TrimSpace(rest))
 	case len(c.path) <= 2 && legacy[key] != "":
 		return legacy[key]
+	case near != "" && editDistance(key, near) == 1 && len(key) > 3:
+		return suggest(key, known)
 	}
 	if at := c.above(key); at != "" {
 		return fmt.Sprintf("%s belongs in %s; indent it less", key, at)
 	}
-	if at := below(key, r, 2); at != "" {
-		return fmt.Sprintf("%s belongs in %s", key, strings.TrimPrefix(strings.ReplaceAll(c.name()+"."+at, "the file.", ""), "the file."))
+	if ways := below(key, r, 2); len(ways) > 0 && len(ways) <= mostPlaces {
+		return fmt.Sprintf("%s belongs in %s", key, strings.Join(ways, " or "))
 	}
 	if len(c.path) == 0 && looksLikeService(value) {
 		return "services belong below services:; indent it"
@@ -131,6 +154,9 @@ func (c *checker) keyAdvice(key string, value *yaml.Node, known []string) string
 	}
 	return suggest(key, known)
 }
+
+// mostPlaces is of how many places for a key a message speaks.
+const mostPlaces = 2
 
 // above is the nearest mapping around this one that can have the key.
 func (c *checker) above(key string) string {
@@ -146,33 +172,42 @@ func (c *checker) above(key string) string {
 	return ""
 }
 
-// below is the way to the one mapping inside this one that can have the key, up to some steps down.
-func below(key string, r *schema.Rule, steps int) string {
+// below are the ways to the mappings inside this one that can have the key, on the first of some steps down that has any.
+func below(key string, r *schema.Rule, steps int) []string {
 	if steps == 0 {
-		return ""
+		return nil
 	}
-	found := ""
+	var here, deeper []string
 	for _, name := range r.FixedKeys() {
 		inner := r.Fixed(name)
 		if inner.Kinds&schema.Map == 0 {
 			continue
 		}
-		way := name
-		if inner.Fixed(key) == nil {
-			deeper := below(key, inner, steps-1)
-			if deeper == "" {
-				continue
-			}
-			way += "." + deeper
+		if inner.Fixed(key) != nil {
+			here = append(here, name)
 		}
-		if found != "" && strings.Count(way, ".") == strings.Count(found, ".") {
-			return "" // there are several
-		}
-		if found == "" || strings.Count(way, ".") < strings.Count(found, ".") {
-			found = way
+		for _, way := range below(key, inner, steps-1) {
+			deeper = append(deeper, name+"."+way)
 		}
 	}
-	return found
+	if len(here) > 0 {
+		return here
+	}
+	return deeper
+}
+
+// meantForTop says whether a service looks like a section of the whole file that is indented too much.
+func meantForTop(name string, value *yaml.Node) bool {
+	value = resolveAlias(value)
+	if schema.Root().Fixed(name) == nil || value.Kind != yaml.MappingNode || len(value.Content) == 0 {
+		return false
+	}
+	for i := 0; i < len(value.Content); i += 2 {
+		if found, _ := schema.Service().Find(value.Content[i].Value); found != nil || value.Content[i].Tag == "!!merge" {
+			return false
+		}
+	}
+	return true
 }
 
 func looksLikeService(value *yaml.Node) bool {
@@ -193,4 +228,5 @@ var legacy = map[string]string{
 	"volume_driver": "write volumes at the top of the file with driver, and name the volume here",
 	"dockerfile":    "write build:\n  dockerfile: NAME",
 	"cpu_set":       "write cpuset",
+	"limits":        "limits belongs in deploy.resources",
 }

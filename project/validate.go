@@ -39,9 +39,7 @@ type validator struct {
 }
 
 func (v *validator) fail(rule, problem, fix string, path ...string) {
-	e := v.Mistake(problem, fix, path...)
-	e.Rule = rule
-	v.errors = append(v.errors, e)
+	v.errors = append(v.errors, v.mistake(rule, problem, fix, path...))
 }
 
 // serviceFault is a way to say of a service what cannot be.

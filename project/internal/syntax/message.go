@@ -142,6 +142,9 @@ func (s *scanner) above(n int) int {
 	return 0
 }
 
+// longestKey is YAML's limit.
+const longestKey = 1024
+
 var tightColon = regexp.MustCompile(`^\s*(?:- )*([A-Za-z_][\w.-]*):(\S.*)$`)
 
 // missingColon explains a line that is neither a key nor the rest of a value.
@@ -158,6 +161,8 @@ func (s *scanner) missingColon(n int, line string) (Fault, bool) {
 	text := strings.TrimSpace(line)
 	key, value, two := strings.Cut(text, " ")
 	switch {
+	case len(text) > longestKey:
+		return Fault{n, 1 + indent(line), fmt.Sprintf("a key may have %d characters", longestKey), ""}, true
 	case strings.HasPrefix(text, "-") && !strings.HasPrefix(text, "- "):
 		return Fault{n, 1 + indent(line), "a space is missing after the hyphen", "write - " + text[1:]}, true
 	case two && !strings.ContainsAny(key, `"'[]{}`):
@@ -208,8 +213,6 @@ func (s *scanner) escape(n int) (Fault, bool) {
 
 func spaces(n int) string {
 	switch n {
-	case 0:
-		return "nothing"
 	case 1:
 		return "1 space"
 	}

@@ -3,6 +3,7 @@ package syntax
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -172,15 +173,15 @@ func (s *scanner) at(col int, list bool) {
 	was := s.hanging
 	var around []string
 	for len(s.levels) > 0 && s.levels[len(s.levels)-1].indent > col {
-		around = []string{spaces(s.levels[len(s.levels)-1].indent)}
+		around = []string{strconv.Itoa(s.levels[len(s.levels)-1].indent)}
 		s.levels = s.levels[:len(s.levels)-1]
 		was = false
 	}
 	if len(s.levels) == 0 || s.levels[len(s.levels)-1].indent < col {
 		if len(s.levels) > 0 {
-			around = append([]string{spaces(s.levels[len(s.levels)-1].indent)}, around...)
+			around = append([]string{strconv.Itoa(s.levels[len(s.levels)-1].indent)}, around...)
 		}
-		s.fail(s.line, col, "the indentation of "+spaces(col)+" fits nothing above", "indent it by "+strings.Join(around, " or "))
+		s.fail(s.line, col, "the indentation of "+spaces(col)+" fits nothing above", "indent it by "+strings.Join(around, " or ")+" spaces")
 		return
 	}
 	s.sameLevel(col, list, was)
