@@ -145,6 +145,9 @@ func target(v *tree.Value) string {
 	return v.Get("target").Or("")
 }
 
+// device is the key of a limit of a block device.
+func device(v *tree.Value) string { return v.Get("path").Or("") }
+
 // tmpfs is the key of "path[:options]".
 func tmpfs(v *tree.Value) string {
 	path, _, _ := strings.Cut(v.Text, ":")
