@@ -4,11 +4,16 @@ import (
 	"context"
 	"net"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/engine/embedded/build"
 )
+
+// TempDir is where the process of the engine with that root should have its temporary files.
+func TempDir(root string) string { return filepath.Join(root, build.TempDir) }
 
 // BuildKit implements engine.Builds. The other end of the connection is served in this process.
 func (e *Engine) BuildKit(context.Context) (net.Conn, error) {

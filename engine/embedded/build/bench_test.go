@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/docker/docker/api/types/build"
+	"github.com/moby/buildkit/client"
+	"github.com/tonistiigi/fsutil"
 )
 
 // sevenSteps is the Dockerfile of the cached-build budget.
@@ -41,6 +43,24 @@ func BenchmarkCached(b *testing.B) {
 				build()
 			}
 		})
+	}
+}
+
+// BenchmarkCachedOverBuildKit is the same build by BuildKit's own API.
+func BenchmarkCachedOverBuildKit(b *testing.B) {
+	bench := newBench(b)
+	files := sevenStepFiles(0)
+	dir := dirOf(b, files)
+	opt := client.SolveOpt{
+		Exports:     []client.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": "built"}}},
+		Frontend:    frontendName,
+		LocalMounts: map[string]fsutil.FS{"context": dir, "dockerfile": dir},
+		SharedKey:   "the same", Internal: true,
+	}
+	for b.Loop() {
+		if printed, err := bench.solve(opt); err != nil {
+			b.Fatalf("%v\n%s", err, printed)
+		}
 	}
 }
 

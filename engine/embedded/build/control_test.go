@@ -19,7 +19,7 @@ import (
 // solve builds with BuildKit's own client and returns what the steps printed.
 func (b *bench) solve(opt client.SolveOpt) (printed string, err error) {
 	b.t.Helper()
-	ctx := b.t.Context()
+	ctx := context.WithoutCancel(b.t.Context())
 	ours, theirs := socketPair(b.t)
 	var served errgroup.Group
 	served.Go(func() error { return b.builder.ServeBuildKit(theirs) })
@@ -69,11 +69,15 @@ func socketPair(t testing.TB) (net.Conn, net.Conn) {
 }
 
 // dirOf makes a directory of names and contents.
-func dirOf(t *testing.T, files map[string]string) fsutil.FS {
+func dirOf(t testing.TB, files map[string]string) fsutil.FS {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

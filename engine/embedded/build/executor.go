@@ -24,6 +24,7 @@ import (
 
 // stepExecutor is BuildKit's executor on top of the engine's Runner.
 type stepExecutor struct {
+	root   string // the builder's state
 	dir    string // resolv.conf and hosts files, mount points
 	runner Runner
 }
@@ -36,7 +37,7 @@ func newExecutor(root string, runner Runner) (*stepExecutor, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, err
 	}
-	return &stepExecutor{dir: dir, runner: runner}, os.MkdirAll(dir, 0o700)
+	return &stepExecutor{root: root, dir: dir, runner: runner}, os.MkdirAll(dir, 0o700)
 }
 
 // Run implements executor.Executor.
@@ -130,7 +131,7 @@ func (e *stepExecutor) spec(ctx context.Context, id string, meta executor.Meta, 
 		})
 	}
 	for _, m := range mounts {
-		converted, err := stepMount(ctx, m, cleanup)
+		converted, err := e.stepMount(ctx, m, cleanup)
 		if err != nil {
 			return nil, engine.Errorf(kindOf(err), "cannot mount %s: %w", m.Dest, err)
 		}

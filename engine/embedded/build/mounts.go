@@ -20,7 +20,7 @@ import (
 
 // stepMount turns what RUN --mount asked for into a mount that needs nothing mounted on the host: a directory, a file,
 // or an overlay of directories. A source path inside several layers is looked up in them as overlayfs would.
-func stepMount(ctx context.Context, m executor.Mount, cleanup *cleanups) (specs.Mount, error) {
+func (e *stepExecutor) stepMount(ctx context.Context, m executor.Mount, cleanup *cleanups) (specs.Mount, error) {
 	mounts, shared, err := rawMountsShared(ctx, m, cleanup)
 	if err != nil {
 		return specs.Mount{}, err
@@ -36,6 +36,11 @@ func stepMount(ctx context.Context, m executor.Mount, cleanup *cleanups) (specs.
 	out := specs.Mount{Destination: path.Join("/", m.Dest), Type: raw.Type, Source: raw.Source, Options: raw.Options}
 	switch raw.Type {
 	case "bind":
+		if ownMount(filepath.Dir(raw.Source)) {
+			if raw.Source, err = e.copySecret(raw.Source, cleanup); err != nil {
+				return out, err
+			}
+		}
 		return within(out, raw, m)
 	case "overlay":
 		return withinLayers(out, raw, m)

@@ -6,9 +6,9 @@ import (
 
 	"github.com/docker/docker/api/types/registry"
 	"github.com/moby/buildkit/session"
-	"github.com/moby/buildkit/session/auth"
 	"github.com/moby/buildkit/session/filesync"
-	"google.golang.org/grpc"
+
+	"stackrun.dev/stack/internal/buildkit"
 )
 
 // openSession connects what a build may ask its client for, files and credentials, with BuildKit's session manager. Both
@@ -19,7 +19,7 @@ func openSession(ctx context.Context, manager *session.Manager, req request, fil
 		return "", nil, err
 	}
 	s.Allow(filesync.NewFSSyncProvider(filesync.StaticDirSource{"context": files, "dockerfile": files}))
-	s.Allow(&credentials{byHost: req.auth})
+	s.Allow(buildkit.Credentials(authOf(req.auth)))
 
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -41,29 +41,20 @@ func openSession(ctx context.Context, manager *session.Manager, req request, fil
 	}, nil
 }
 
-// credentials answers with what the build request has for a registry.
-type credentials struct {
-	auth.UnimplementedAuthServer
-	byHost map[string]registry.AuthConfig
-}
-
-func (c *credentials) Register(server *grpc.Server) { auth.RegisterAuthServer(server, c) }
-
-// dockerHub is the name under which clients keep the credentials of registry-1.docker.io.
+// dockerHub is the name under which clients keep the credentials of the default registry.
 const dockerHub = "https://index.docker.io/v1/"
 
-func (c *credentials) Credentials(_ context.Context, req *auth.CredentialsRequest) (*auth.CredentialsResponse, error) {
-	host := req.Host
-	if host == "registry-1.docker.io" {
-		host = dockerHub
-	}
-	for _, key := range []string{host, "https://" + host, "http://" + host, "https://" + host + "/v1/"} {
-		if cfg, ok := c.byHost[key]; ok {
-			if cfg.IdentityToken != "" {
-				return &auth.CredentialsResponse{Secret: cfg.IdentityToken}, nil
-			}
-			return &auth.CredentialsResponse{Username: cfg.Username, Secret: cfg.Password}, nil
+// authOf finds what a build request has for a registry.
+func authOf(byHost map[string]registry.AuthConfig) func(host string) registry.AuthConfig {
+	return func(host string) registry.AuthConfig {
+		if host == "docker.io" {
+			host = dockerHub
 		}
+		for _, key := range []string{host, "https://" + host, "http://" + host, "https://" + host + "/v1/"} {
+			if cfg, ok := byHost[key]; ok {
+				return cfg
+			}
+		}
+		return registry.AuthConfig{}
 	}
-	return &auth.CredentialsResponse{}, nil
 }

@@ -14,6 +14,9 @@ const (
 	mountPool = "mounts"
 	// runningMark is there while a build runs, and after the death of the process that built.
 	runningMark = "running"
+	// TempDir, below the engine's state, is where the process that embeds a Builder should have its temporary files: what it
+	// mounts there is found again after its death.
+	TempDir = "tmp"
 	// localPrefix begins the names of the temporary directories on which BuildKit mounts layers to read from them.
 	localPrefix = "buildkit-mount"
 )
@@ -32,11 +35,12 @@ func sweepMounts(root string) {
 		_ = unix.Unmount(m.Mountpoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		_ = os.Remove(m.Mountpoint)
 	}
+	sweepSecrets(root)
 	_ = os.Remove(mark)
 }
 
 // leftByBuild recognises a temporary mount of layers that lie in the engine's state directory.
 func leftByBuild(m *mountinfo.Info, state string) bool {
-	return m.FSType == "overlay" && strings.HasPrefix(filepath.Base(m.Mountpoint), localPrefix) &&
+	return strings.HasPrefix(m.Mountpoint, filepath.Join(state, TempDir)+"/") || m.FSType == "overlay" && strings.HasPrefix(filepath.Base(m.Mountpoint), localPrefix) &&
 		strings.Contains(m.VFSOptions, "="+state+"/")
 }
