@@ -54,7 +54,7 @@ type corpusProject struct {
 	options        Options
 	selected       []string
 	alone          bool
-	once           string // why the printed model cannot be loaded again
+	once           string // not empty: the printed model cannot be loaded again
 	want, warnings string
 	altered        map[string][]byte // files that are written otherwise than the archive has them
 
@@ -84,14 +84,14 @@ func readCorpus(t *testing.T, file string) *corpusProject {
 	archive.Files = inputs
 	_, options, _ := strings.Cut(string(archive.Comment), "\n")
 	for line := range strings.Lines(options) {
-		if key, value, ok := strings.Cut(strings.TrimSpace(line), ": "); ok {
-			c.option(t, key, strings.TrimSpace(value))
-		}
+		key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		c.option(t, key, strings.TrimSpace(value))
 	}
 	return c
 }
 
-// option reads a line of the archive's comment after the first, which describes the project.
+// option reads a line of the archive's comment after the first, which describes the project. Most are those of the command
+// line; "env: NAME=value" is a variable of the environment.
 func (c *corpusProject) option(t *testing.T, key, value string) {
 	t.Helper()
 	o, words := &c.options, strings.Fields(value)
@@ -115,14 +115,13 @@ func (c *corpusProject) option(t *testing.T, key, value string) {
 		c.selected = words
 	case "select-alone":
 		c.selected, c.alone = words, true
-	case "once":
+	case "once": // why the printed model cannot be loaded again
 		c.once = value
-	case "stdin":
+	case "stdin": // a file that is piped in
 		o.Stdin = bytes.NewReader(c.input(t, value))
-	case "crlf":
-		f := c.input(t, value)
-		c.altered[value] = bytes.ReplaceAll(f, []byte("\n"), []byte("\r\n"))
-	case "bom":
+	case "crlf": // a file whose lines end as on Windows
+		c.altered[value] = bytes.ReplaceAll(c.input(t, value), []byte("\n"), []byte("\r\n"))
+	case "bom": // a file with a byte order mark
 		c.altered[value] = append([]byte("\ufeff"), c.input(t, value)...)
 	default:
 		t.Fatalf("unknown option %q", key)
@@ -131,6 +130,9 @@ func (c *corpusProject) option(t *testing.T, key, value string) {
 
 func (c *corpusProject) input(t *testing.T, name string) []byte {
 	t.Helper()
+	if altered, ok := c.altered[name]; ok {
+		return altered
+	}
 	for _, f := range c.archive.Files {
 		if f.Name == name {
 			return f.Data
