@@ -41,14 +41,13 @@ type explainer struct {
 
 func (e *explainer) explain(x *project.Explanation) {
 	fmt.Fprintf(&e.text, "%s = %s\n", view.Clean(x.Path), oneLine(x.Value))
-	switch {
-	case x.Source == nil:
+	if x.Source == nil {
 		e.line("added", x.Reason)
-	case x.Reason == "":
+	} else {
 		e.source("written", x.Source, x.Value)
-	default:
-		e.source("written", x.Source, x.Value)
-		e.line("note", x.Reason)
+		if x.Reason != "" {
+			e.line("note", x.Reason)
+		}
 	}
 	for i := range x.Overrides {
 		e.source("overrides", &x.Overrides[i], "")
@@ -58,7 +57,7 @@ func (e *explainer) explain(x *project.Explanation) {
 // source writes where a value is written, and the text if it is not the value itself.
 func (e *explainer) source(label string, s *project.ExplanationSource, value string) {
 	at := e.place(s.File, s.Line, s.Col)
-	if s.Text != value {
+	if s.Text != value && s.Text != "null" {
 		at += "  " + oneLine(s.Text)
 	}
 	e.line(label, at)

@@ -32,6 +32,7 @@ func openMemory(_ context.Context, _ launch.Target, busy func(running int)) (htt
 	e := memory.New()
 	e.AddImage("busybox", container.Config{Cmd: []string{"sh"}})
 	e.AddImage("nginx:1.29", container.Config{Cmd: []string{"sleep", "1000"}})
+	e.AddRemoteImage("registry.test/app:v1", container.Config{Cmd: []string{"sleep", "1000"}})
 	return dockerapi.New(e, dockerapi.Options{Version: version}), e, nil
 }
 

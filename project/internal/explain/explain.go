@@ -73,6 +73,7 @@ type node struct {
 	v       *tree.Value // nil: nobody wrote it
 	model   any
 	written bool // it is in the model, or there is none
+	off     bool // it is in a service that the model has not
 }
 
 type walker struct {
@@ -93,9 +94,9 @@ func (w *walker) walk(n node, path rest) {
 	}
 	for key, child := range n.children {
 		if after, ok := path.cut(key); ok {
-			child.service = n.service
+			child.service, child.off = n.service, n.off
 			if len(n.path) == 1 && n.path[0] == "services" {
-				child.service = child.v
+				child.service, child.off = child.v, !child.written
 			}
 			w.walk(child, after)
 		}
@@ -207,7 +208,11 @@ func (w *walker) add(n node) {
 				e.Overrides = append(e.Overrides, *sourceOf(before))
 			}
 		}
-		if !w.noModel && !n.written && n.v.Kind != tree.Null {
+		switch {
+		case w.noModel || n.written || n.v.Kind == tree.Null:
+		case n.off:
+			e.Reason = "the service is off: none of its profiles is active"
+		default:
 			e.Reason = "it is used while loading and is not in the model"
 		}
 	}
