@@ -140,19 +140,16 @@ func (s *serviceBuilder) portBindings() nat.PortMap {
 	return out
 }
 
-// platform reads "os/arch[/variant]".
+// platform reads "os[/arch[/variant]]".
 func (s *serviceBuilder) platform(text string, path ...string) *ocispec.Platform {
 	if text == "" {
 		return nil
 	}
 	parts := strings.Split(text, "/")
-	if len(parts) < 2 || len(parts) > 3 {
+	if len(parts) > 3 {
 		s.mistake("platform "+text+" is not a platform", "write os/arch, for example linux/amd64", path...)
 		return nil
 	}
-	out := &ocispec.Platform{OS: parts[0], Architecture: parts[1]}
-	if len(parts) == 3 {
-		out.Variant = parts[2]
-	}
-	return out
+	parts = append(parts, "", "")
+	return &ocispec.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]}
 }

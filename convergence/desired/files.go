@@ -75,7 +75,7 @@ func (s *serviceBuilder) files() []File {
 		}
 		f := File{Path: r.path, Content: content, Mounted: r.mounted(), Mode: 0o444}
 		if r.Mode != nil {
-			f.Mode = int64(*r.Mode)
+			f.Mode = int64(*r.Mode) &^ 0o222 // nobody writes to it, whatever is stated
 		}
 		f.UID, f.GID = s.id(r, "uid", r.UID), s.id(r, "gid", r.GID)
 		out = append(out, f)

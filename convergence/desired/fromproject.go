@@ -28,17 +28,19 @@ func FromProject(p *project.Project, in Input) (*Project, []project.Warning, err
 	for _, name := range p.ServiceNames() {
 		b.service(p.Services[name])
 	}
+	warnings := append(r.warnings, b.warnings...)
 	if err := b.errors.Sorted(); err != nil {
-		return nil, r.warnings, err
+		return nil, warnings, err
 	}
-	return b.out, r.warnings, nil
+	return b.out, warnings, nil
 }
 
 type builder struct {
-	project *project.Project
-	in      Input
-	out     *Project
-	errors  project.Errors
+	project  *project.Project
+	in       Input
+	out      *Project
+	errors   project.Errors
+	warnings []project.Warning
 }
 
 // serviceBuilder is one service on its way from the model to the engine's terms.
@@ -52,6 +54,12 @@ type serviceBuilder struct {
 // mistake records an error about the service's attribute at the path.
 func (s *serviceBuilder) mistake(problem, fix string, path ...string) {
 	s.b.errors = append(s.b.errors, s.b.project.Mistake(problem, fix, place(s.Name, slices.Concat(s.under, path)...)...))
+}
+
+// warn records a warning about the service's attribute at the path.
+func (s *serviceBuilder) warn(text string, path ...string) {
+	at := s.b.project.Position(place(s.Name, slices.Concat(s.under, path)...)...)
+	s.b.warnings = append(s.b.warnings, project.Warning{Position: at, Text: text})
 }
 
 // states says whether the attribute is written, for those whose zero value means something else than none: it has a place
@@ -155,6 +163,9 @@ func (s *serviceBuilder) replicas() int {
 			s.mistake("a container_name can be used once only, and the scale is more than 1", "remove container_name", "container_name")
 		}
 		return max(n, 0)
+	}
+	if s.Deploy != nil && s.Deploy.Mode == "global" && s.GetScale() > 0 {
+		return 1 // one on each machine, of which there is one
 	}
 	return s.GetScale()
 }

@@ -69,7 +69,11 @@ func (s *serviceBuilder) volumesFrom() []string {
 	return out
 }
 
+// restartPolicy is that of deploy, which counts where both are stated, or restart.
 func (s *serviceBuilder) restartPolicy() container.RestartPolicy {
+	if s.Deploy != nil && s.Deploy.RestartPolicy != nil {
+		return s.deployedRestartPolicy(s.Deploy.RestartPolicy)
+	}
 	if s.Restart != "" {
 		name, count, _ := strings.Cut(s.Restart, ":")
 		tries, err := strconv.Atoi(count)
@@ -78,11 +82,14 @@ func (s *serviceBuilder) restartPolicy() container.RestartPolicy {
 		}
 		return container.RestartPolicy{Name: container.RestartPolicyMode(name), MaximumRetryCount: tries}
 	}
-	if s.Deploy == nil || s.Deploy.RestartPolicy == nil {
-		return container.RestartPolicy{}
-	}
-	policy := s.Deploy.RestartPolicy
+	return container.RestartPolicy{}
+}
+
+func (s *serviceBuilder) deployedRestartPolicy(policy *types.RestartPolicy) container.RestartPolicy {
 	out := container.RestartPolicy{}
+	if policy.MaxAttempts != nil && policy.Condition != "on-failure" {
+		s.warn("deploy.restart_policy.max_attempts has no effect: the engine counts attempts with on-failure only", "deploy", "restart_policy", "max_attempts")
+	}
 	switch policy.Condition {
 	case "none":
 		out.Name = container.RestartPolicyDisabled

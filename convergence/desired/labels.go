@@ -39,6 +39,7 @@ const (
 const composeVersion = "5.0.0"
 
 func (b *builder) serviceLabels(s *serviceBuilder) map[string]string {
+	b.checkLabels(s.Labels, place(s.Name, slices.Concat(s.under, []string{"labels"})...)...)
 	labels := make(map[string]string, len(s.Labels)+12)
 	maps.Copy(labels, s.Labels)
 	maps.Copy(labels, s.CustomLabels)
@@ -51,6 +52,15 @@ func (b *builder) serviceLabels(s *serviceBuilder) map[string]string {
 	labels[LabelDependsOn] = dependsOnLabel(s.out.DependsOn)
 	labels[LabelConfigHash] = s.out.ComposeHash
 	return labels
+}
+
+// checkLabels refuses labels by which the parts of projects are known: they would be taken for others', or be lost.
+func (b *builder) checkLabels(labels map[string]string, path ...string) {
+	for _, name := range sortedKeys(labels) {
+		if ownLabel(name) {
+			b.errors = append(b.errors, b.project.Mistake("the label "+name+" is reserved", "use a name of your own", extend(path, name)...))
+		}
+	}
 }
 
 func dependsOnLabel(deps []Dependency) string {

@@ -20,6 +20,7 @@ func (b *builder) networks() {
 				Attachable: n.Attachable,
 				Options:    n.DriverOpts,
 			}
+			b.checkLabels(n.Labels, "networks", key, "labels")
 			out.Create.Labels = b.resourceLabels(n.Labels, n.CustomLabels, LabelNetwork, key)
 			out.Settings = networkSettings(out.Create)
 			out.Hash = out.Settings.Hash()
@@ -48,6 +49,7 @@ func (b *builder) volumes() {
 		out := Volume{Key: key, Name: v.Name, External: bool(v.External)}
 		if !out.External {
 			out.Create = volume.CreateOptions{Name: v.Name, Driver: v.Driver, DriverOpts: v.DriverOpts}
+			b.checkLabels(v.Labels, "volumes", key, "labels")
 			out.Create.Labels = b.resourceLabels(v.Labels, v.CustomLabels, LabelVolume, key)
 			out.Settings = volumeSettings(out.Create)
 			out.Hash = out.Settings.Hash()
