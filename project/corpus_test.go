@@ -253,5 +253,5 @@ func diffLines(t *testing.T, what, got, want string) {
 		i++
 	}
 	some := func(lines []string) string { return strings.Join(lines[max(0, i-3):min(i+8, len(lines))], "\n") }
-	t.Errorf("%s differs in line %d; got:\n%s\nwant:\n%s", what, i+1, some(a), some(b))
+	t.Errorf("%s: another line %d; got:\n%s\nwant:\n%s", what, i+1, some(a), some(b))
 }

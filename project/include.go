@@ -22,6 +22,7 @@ func (a *assembler) include(doc *tree.Value, from *reading, stack []*reading) *t
 		if included == nil {
 			continue
 		}
+		a.clashes(doc, included, from)
 		merged, errs := merge.Imported(doc, included)
 		a.conflict(errs)
 		doc = merged
