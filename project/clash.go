@@ -23,7 +23,7 @@ func (a *assembler) clashes(doc, included *tree.Value, from *reading) {
 				continue
 			}
 			text := fmt.Sprintf("%s.%s is defined in %s too; the two are merged, and what that file says wins", section.Key, e.Key, positionOf(other.At))
-			a.warnings = append(a.warnings, Warning{Position: positionOf(e.At), Text: text, Rule: "defined-twice"})
+			a.warnings = append(a.warnings, Warning{Position: positionOf(e.At), Text: text})
 		}
 	}
 }
