@@ -33,6 +33,7 @@ func TestPathsStartWhereTheyAreWritten(t *testing.T) {
 		{`{build: {context: b}}`, `{}`, "services.a.build.context", "/base/b"},
 		{`{build: {context: b}}`, `{build: {context: c}}`, "services.a.build.context", "/other/c"},
 		{`{build: {context: b}}`, `{build: {dockerfile: c}}`, "services.a.build.context", "/base/b"},
+		{`{build: {dockerfile: b}}`, `{}`, "services.a.build.context", "/base"},
 		{`{build: {context: "https://x/y.git"}}`, `{}`, "services.a.build.context", "https://x/y.git"},
 		{`{build: {context: git@x:y.git}}`, `{}`, "services.a.build.context", "git@x:y.git"},
 		{`{build: {context: github.com/x/y}}`, `{}`, "services.a.build.context", "github.com/x/y"},
@@ -68,6 +69,23 @@ func TestPathsStartWhereTheyAreWritten(t *testing.T) {
 	}
 }
 
+// A build without a context is where it is written, unless it came by way of extends.
+func TestMissingContext(t *testing.T) {
+	for kind, want := range map[string]string{"included": "/base", "extended": "/"} {
+		root := canonical(t, "services: {a: {image: a}}")
+		other := parse(t, "{dockerfile: b}", "/base", nil)
+		other.Place.File.Via = &tree.Reference{Place: root.Place, Kind: kind}
+		root.Get("services").Get("a").Set("build", other.Place, other)
+		p, errs := model.Build(root, model.Options{Name: "x", Dir: "/dir"})
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		if got := p.Services["a"].Build.Context; got != want {
+			t.Errorf("%s: the context is %s, want %s", kind, got, want)
+		}
+	}
+}
+
 func TestPathsOfResources(t *testing.T) {
 	p := build(t, `
 configs: {a: {file: a}, b: {file: 'C:\b'}}
@@ -92,6 +110,7 @@ func TestImplied(t *testing.T) {
 	for _, c := range []struct{ text, path, want string }{
 		{`{links: [b, "c:d", "e:f:g"]}`, "services.a.depends_on.b", `{"condition":"service_started","required":true,"restart":true}`},
 		{`{links: ["c:d"]}`, "services.a.depends_on.c.condition", `"service_started"`},
+		{`{links: ["e:f:g"]}`, "services.a.depends_on.e:f:g.restart", `true`},
 		{`{links: [b], depends_on: {b: {condition: service_healthy}}}`, "services.a.depends_on.b.condition", `"service_healthy"`},
 		{`{volumes_from: ["b:ro"]}`, "services.a.depends_on.b", `{"condition":"service_started","required":true}`},
 		{`{volumes_from: ["container:b"]}`, "services.a.depends_on", `null`},
@@ -109,6 +128,9 @@ func TestImplied(t *testing.T) {
 		{`{ports: [{target: 1}]}`, "services.a.ports.0", `{"mode":"ingress","protocol":"tcp","target":1}`},
 		{`{secrets: [s]}`, "services.a.secrets.0.target", `"/run/secrets/s"`},
 		{`{gpus: [{driver: d}]}`, "services.a.gpus.0.count", `-1`},
+		{`{gpus: [{count: 0}]}`, "services.a.gpus.0.count", `null`},
+		{`{gpus: [{count: all, device_ids: ["1"]}]}`, "services.a.gpus.0.count", `-1`},
+		{`{deploy: {resources: {reservations: {devices: [{count: 0}]}}}}`, "services.a.deploy.resources.reservations.devices.0.count", `null`},
 		{`{gpus: [{device_ids: ["1"]}]}`, "services.a.gpus.0.count", `null`},
 		{`{volumes: ["/a/../b:/c/"]}`, "services.a.volumes.0.target", `"/c"`},
 	} {

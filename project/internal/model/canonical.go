@@ -211,7 +211,7 @@ func list(m *maker, v *tree.Value) *tree.Value {
 // text is the form of a boolean or number that stands for its text.
 func text(_ *maker, v *tree.Value) *tree.Value {
 	if v.Scalar() {
-		v.Text, v.Kind = plainText(v), tree.String
+		v.Kind = tree.String
 	}
 	return v
 }

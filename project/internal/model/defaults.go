@@ -13,8 +13,9 @@ func containerDefaults(c *types.ContainerSpec, v *tree.Value) {
 			s.Target = "/run/secrets/" + s.Source
 		}
 	}
+	gpus := v.Get("gpus")
 	for i := range c.Gpus {
-		requestDefaults(&c.Gpus[i])
+		requestDefaults(&c.Gpus[i], gpus.Items[i])
 	}
 	mounts := v.Get("volumes")
 	for i := range c.Volumes {
@@ -25,8 +26,8 @@ func containerDefaults(c *types.ContainerSpec, v *tree.Value) {
 }
 
 // requestDefaults asks for all devices where neither a number nor IDs are written.
-func requestDefaults(r *types.DeviceRequest) {
-	if r.Count == 0 && r.IDs == nil {
+func requestDefaults(r *types.DeviceRequest, v *tree.Value) {
+	if v.Get("count") == nil && v.Get("device_ids") == nil {
 		r.Count = -1
 	}
 }
@@ -43,11 +44,12 @@ func workloadDefaults(w *types.WorkloadSpec) {
 	}
 }
 
-func (b *builder) deployDefaults(d *types.DeployConfig) {
+func deployDefaults(d *types.DeployConfig, v *tree.Value) {
 	if d == nil || d.Resources.Reservations == nil {
 		return
 	}
+	devices := v.Get("resources").Get("reservations").Get("devices")
 	for i := range d.Resources.Reservations.Devices {
-		requestDefaults(&d.Resources.Reservations.Devices[i])
+		requestDefaults(&d.Resources.Reservations.Devices[i], devices.Items[i])
 	}
 }

@@ -104,7 +104,7 @@ func (b *builder) services(p *types.Project, all *tree.Value) {
 		e := &all.Entries[i]
 		s = types.ServiceConfig{Name: e.Key}
 		b.decode(e.Value, &s)
-		b.service(&s, e)
+		b.service(&s, e.Value)
 		if !s.HasProfile(b.Profiles) {
 			p.DisabledServices[e.Key] = s
 			continue
@@ -115,21 +115,21 @@ func (b *builder) services(p *types.Project, all *tree.Value) {
 }
 
 // service completes a decoded service.
-func (b *builder) service(s *types.ServiceConfig, e *tree.Entry) {
-	b.container(&s.ContainerSpec, e.Value)
-	b.workload(&s.WorkloadSpec, e)
-	b.deployDefaults(s.Deploy)
-	b.developPaths(s.Develop, e.Value.Get("develop").Get("watch"))
-	if file := e.Value.Get("extends").Get("file"); file != nil && s.Extends != nil {
+func (b *builder) service(s *types.ServiceConfig, v *tree.Value) {
+	b.container(&s.ContainerSpec, v)
+	b.workload(&s.WorkloadSpec, v)
+	deployDefaults(s.Deploy, v.Get("deploy"))
+	b.developPaths(s.Develop, v.Get("develop").Get("watch"))
+	if file := v.Get("extends").Get("file"); file != nil && s.Extends != nil {
 		s.Extends.File = b.absolute(file, s.Extends.File)
 	}
 	if !b.NoNormalize {
 		if s.Provider == nil {
-			b.network(&s.ContainerSpec, e.Value)
+			b.network(&s.ContainerSpec, v)
 		}
 		implyDependencies(&s.ContainerSpec, &s.WorkloadSpec, s.Links)
 	}
-	b.inherit(s, e.Value)
+	b.inherit(s, v)
 }
 
 func (b *builder) jobs(p *types.Project, all *tree.Value) {
@@ -142,7 +142,7 @@ func (b *builder) jobs(p *types.Project, all *tree.Value) {
 		j := types.JobConfig{Name: e.Key}
 		b.decode(e.Value, &j)
 		b.container(&j.ContainerSpec, e.Value)
-		b.workload(&j.WorkloadSpec, e)
+		b.workload(&j.WorkloadSpec, e.Value)
 		if !b.NoNormalize {
 			b.network(&j.ContainerSpec, e.Value)
 			implyDependencies(&j.ContainerSpec, &j.WorkloadSpec, nil)
@@ -170,17 +170,17 @@ func (b *builder) container(c *types.ContainerSpec, v *tree.Value) {
 }
 
 // workload completes what services and jobs have in common beyond that.
-func (b *builder) workload(w *types.WorkloadSpec, e *tree.Entry) {
+func (b *builder) workload(w *types.WorkloadSpec, v *tree.Value) {
 	workloadDefaults(w)
 	if w.Build == nil {
 		return
 	}
-	build := e.Value.Get("build")
+	build := v.Get("build")
 	if w.Build.Context == "" && !build.Get("context").Scalar() {
 		w.Build.Context = "."
 	}
 	if !b.NoPathResolution {
-		b.buildPaths(w.Build, build, e.At)
+		b.buildPaths(w.Build, build)
 	}
 	if b.NoNormalize {
 		return

@@ -26,7 +26,7 @@ func (d *decoder) command(v *tree.Value) types.ShellCommand {
 // test is of a list, or of a text for the shell.
 func (d *decoder) test(v *tree.Value) types.HealthCheckTest {
 	if v.Scalar() {
-		return types.HealthCheckTest{"CMD-SHELL", plainText(v)}
+		return types.HealthCheckTest{"CMD-SHELL", v.Text}
 	}
 	return d.strings(v)
 }
@@ -47,7 +47,7 @@ func (d *decoder) size(v *tree.Value) types.UnitBytes {
 
 func (d *decoder) duration(v *tree.Value) types.Duration {
 	var out types.Duration
-	if d.scalar(v, "a duration") && out.DecodeMapstructure(plainText(v)) != nil {
+	if d.scalar(v, "a duration") && out.DecodeMapstructure(v.Text) != nil {
 		d.fail(v, "invalid-duration", fmt.Sprintf("%q is not a duration", v.Text), "write a number with its unit, for example 30s, 1m30s or 500ms")
 	}
 	return out

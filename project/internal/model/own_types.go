@@ -72,12 +72,12 @@ func (d *decoder) environment(v *tree.Value) types.MappingWithEquals {
 	for i := range v.Entries {
 		e := &v.Entries[i]
 		if out[e.Key] = nil; e.Value.Kind != tree.Null && d.scalar(e.Value, "a string") {
-			text := plainText(e.Value)
+			text := e.Value.Text
 			out[e.Key] = &text
 		}
 	}
 	for _, item := range v.Items {
-		name, value, ok := strings.Cut(plainText(item), "=")
+		name, value, ok := strings.Cut(item.Text, "=")
 		switch {
 		case !d.named(item, name):
 		case ok:
@@ -117,12 +117,12 @@ func (d *decoder) texts(v *tree.Value) map[string]string {
 	for i := range v.Entries {
 		e := &v.Entries[i]
 		if e.Value.Kind == tree.Null || d.scalar(e.Value, "a string") {
-			out[e.Key] = plainText(e.Value)
+			out[e.Key] = e.Value.Text
 		}
 	}
 	for _, item := range v.Items {
 		if item.Kind != tree.Null && d.scalar(item, "a string") {
-			key, value, _ := strings.Cut(plainText(item), "=")
+			key, value, _ := strings.Cut(item.Text, "=")
 			out[key] = value
 		}
 	}
@@ -157,7 +157,7 @@ func (d *decoder) multiOptions(v *tree.Value) types.MultiOptions {
 // strings is of a list, or of one text.
 func (d *decoder) strings(v *tree.Value) []string {
 	if v.Scalar() {
-		return []string{plainText(v)}
+		return []string{v.Text}
 	}
 	if v.Kind != tree.List {
 		d.want(v, "a string or a list")
@@ -166,7 +166,7 @@ func (d *decoder) strings(v *tree.Value) []string {
 	out := make([]string, len(v.Items))
 	for i, item := range v.Items {
 		if item.Kind == tree.Null || d.scalar(item, "a string") {
-			out[i] = plainText(item)
+			out[i] = item.Text
 		}
 	}
 	return out
@@ -179,12 +179,12 @@ func (d *decoder) hosts(v *tree.Value) types.HostsList {
 		d.host(out, e.Value, e.Key, d.strings(e.Value))
 	}
 	for _, item := range v.Items {
-		name, addresses, ok := strings.Cut(plainText(item), "=")
+		name, addresses, ok := strings.Cut(item.Text, "=")
 		if !ok {
-			name, addresses, ok = strings.Cut(plainText(item), ":")
+			name, addresses, ok = strings.Cut(item.Text, ":")
 		}
 		if !ok {
-			d.fail(item, "invalid-host", fmt.Sprintf("%q has no address", plainText(item)), `write "name=address"`)
+			d.fail(item, "invalid-host", fmt.Sprintf("%q has no address", item.Text), `write "name=address"`)
 			continue
 		}
 		d.host(out, item, name, strings.Split(addresses, ","))
@@ -214,7 +214,7 @@ func (d *decoder) ssh(v *tree.Value) types.SSHConfig {
 	}
 	out := make(types.SSHConfig, len(v.Entries))
 	for i, e := range v.Entries {
-		out[i] = types.SSHKey{ID: e.Key, Path: plainText(e.Value)}
+		out[i] = types.SSHKey{ID: e.Key, Path: e.Value.Text}
 	}
 	return out
 }

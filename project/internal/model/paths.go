@@ -109,11 +109,11 @@ func (b *builder) mountPath(m *types.ServiceVolumeConfig, v *tree.Value) {
 	m.Source = b.anywhere(source, m.Source)
 }
 
-// buildPaths makes a build's paths absolute. A context that is not written is where the service is.
-func (b *builder) buildPaths(c *types.BuildConfig, v *tree.Value, service tree.Place) {
+// buildPaths makes a build's paths absolute. A context that is not written is where the file is that has the build.
+func (b *builder) buildPaths(c *types.BuildConfig, v *tree.Value) {
 	context := v.Get("context")
 	if context == nil {
-		context = &tree.Value{Place: service}
+		context = &tree.Value{Place: notExtended(v.Place)}
 	}
 	c.Context = b.context(context, c.Context)
 	more := v.Get("additional_contexts")
@@ -126,6 +126,14 @@ func (b *builder) buildPaths(c *types.BuildConfig, v *tree.Value, service tree.P
 			key.Path = b.anywhere(keys.Get(key.ID), key.Path)
 		}
 	}
+}
+
+// notExtended is the place, or the one that extends it: a service that extends another one fills in what neither says.
+func notExtended(at tree.Place) tree.Place {
+	for at.File != nil && at.File.Via != nil && at.File.Via.Kind == "extended" {
+		at = at.File.Via.Place
+	}
+	return at
 }
 
 // developPaths also follows symbolic links, as file events name the files that there are.

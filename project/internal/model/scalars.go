@@ -16,7 +16,7 @@ func scalarPlan(t reflect.Type) plan {
 	case reflect.String:
 		return func(d *decoder, v *tree.Value, to reflect.Value) {
 			if d.scalar(v, "a string") {
-				to.SetString(plainText(v))
+				to.SetString(v.Text)
 			}
 		}
 	case reflect.Bool:
@@ -82,29 +82,21 @@ func (d *decoder) whole(v *tree.Value, low, high int64) int64 {
 }
 
 func wholeNumber(v *tree.Value) (int64, error) {
-	switch v.Kind {
-	case tree.Int:
-		return strconv.ParseInt(digits(v.Text), 0, 64)
-	case tree.Float:
-		f, err := parseFloat(v.Text)
-		if err == nil && (math.IsNaN(f) || math.Abs(f) >= math.MaxInt64) {
-			err = strconv.ErrRange
-		}
-		return int64(f), err
+	if v.Kind != tree.Float {
+		return strconv.ParseInt(v.Text, 10, 64)
 	}
-	return strconv.ParseInt(v.Text, 10, 64)
+	f, err := strconv.ParseFloat(v.Text, 64)
+	if err == nil && (math.IsNaN(f) || math.Abs(f) >= math.MaxInt64) {
+		err = strconv.ErrRange
+	}
+	return int64(f), err
 }
 
 func (d *decoder) number(v *tree.Value) float64 {
 	if !d.scalar(v, "a number") {
 		return 0
 	}
-	if v.Kind == tree.Int {
-		if n, err := wholeNumber(v); err == nil {
-			return float64(n)
-		}
-	}
-	f, err := parseFloat(v.Text)
+	f, err := strconv.ParseFloat(v.Text, 64)
 	if err != nil {
 		d.fail(v, ruleType, fmt.Sprintf("%q is not a number", v.Text), "")
 	}
@@ -116,7 +108,7 @@ func umask(d *decoder, v *tree.Value, to reflect.Value) {
 	if v.Kind == tree.Null || !d.scalar(v, "a whole number") {
 		return
 	}
-	n, err := strconv.ParseUint(digits(v.Text), 0, 32)
+	n, err := strconv.ParseUint(v.Text, 0, 32)
 	if err != nil {
 		d.fail(v, "invalid-mode", fmt.Sprintf("%q is not a umask", v.Text), `write it in octal with a leading 0, for example "022"`)
 		return

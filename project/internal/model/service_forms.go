@@ -145,7 +145,7 @@ func port(m *maker, v *tree.Value) []*tree.Value {
 	if !v.Scalar() {
 		return []*tree.Value{v}
 	}
-	configs, err := parsePort(plainText(v))
+	configs, err := parsePort(v.Text)
 	if err != nil {
 		return []*tree.Value{v}
 	}
@@ -181,7 +181,7 @@ func parsePort(spec string) ([]types.ServicePortConfig, error) {
 // plainPort is the number of a port that is written as a number is printed.
 func plainPort(s string) (uint32, bool) {
 	n, err := strconv.ParseUint(s, 10, 16)
-	return uint32(n), err == nil && n > 0 && decimal(s)
+	return uint32(n), err == nil && s[0] != '0'
 }
 
 // volume is the long form of "[source:]target[:options]".
