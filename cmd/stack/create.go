@@ -14,8 +14,11 @@ func newCreate(a *app) *cobra.Command {
 				return err
 			}
 			options.NoStart = true
-			_, d, err := a.wanted(ctx, args, u.scale)
+			p, d, err := a.wanted(ctx, args, u.scale)
 			if err != nil {
+				return err
+			}
+			if err := a.trust(p, u.yes); err != nil {
 				return err
 			}
 			return a.with(ctx, func(s *session) error {
@@ -29,5 +32,6 @@ func newCreate(a *app) *cobra.Command {
 	}
 	u.declare(a, cmd)
 	u.declareQuiet(cmd)
+	u.declareYes(cmd)
 	return cmd
 }

@@ -36,6 +36,7 @@ type app struct {
 	out     io.Writer
 	err     io.Writer
 	environ []string
+	fetched addressList // where files of the project came from
 	getenv  func(string) string
 	now     func() time.Time
 

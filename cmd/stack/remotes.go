@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"sync"
 
 	"stackrun.dev/stack/project"
 	"stackrun.dev/stack/project/remote"
@@ -74,5 +76,30 @@ func (f *fetcher) Fetch(ctx context.Context, address string) (root, file string,
 	if f.app.cacheDir() == "" {
 		return "", "", errors.New("there is no folder to keep remote files in; set HOME or XDG_CACHE_HOME")
 	}
-	return f.Fetcher.Fetch(ctx, address)
+	root, file, err = f.Fetcher.Fetch(ctx, address)
+	if err == nil {
+		f.app.fetched.add(address)
+	}
+	return root, file, err
+}
+
+// addressList are the addresses that something was fetched from.
+type addressList struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (l *addressList) add(address string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.Contains(l.list, address) {
+		l.list = append(l.list, address)
+	}
+}
+
+// addresses are those that the project's files were fetched from, sorted.
+func (a *app) addresses() []string {
+	a.fetched.mu.Lock()
+	defer a.fetched.mu.Unlock()
+	return slices.Sorted(slices.Values(a.fetched.list))
 }

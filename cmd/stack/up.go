@@ -34,6 +34,7 @@ func newUp(a *app) *cobra.Command {
 	o.declare(a, cmd)
 	o.declareDependencies(cmd)
 	o.declareQuiet(cmd)
+	o.declareYes(cmd)
 	o.declareAttach(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&o.quietBuild, "quiet-build", false, "Do not show what builds print")
@@ -54,6 +55,9 @@ func runUp(ctx context.Context, a *app, o *upOptions, services []string) error {
 	}
 	p, d, err := a.wanted(ctx, services, o.scale)
 	if err != nil {
+		return err
+	}
+	if err := a.trust(p, o.yes); err != nil {
 		return err
 	}
 	ctx, cancel := within(ctx, o.waitSeconds, "waiting for the services")

@@ -15,6 +15,7 @@ type upFlags struct {
 	options plan.UpOptions
 	scale   []string
 	pull    string
+	yes     bool
 
 	forceRecreate, noRecreate, alwaysRecreateDeps bool
 	quietPull, quietBuild, ignoreOrphans          bool
