@@ -1,8 +1,10 @@
 package project
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -31,4 +33,15 @@ func writeAll(dir string, files map[string]string) error {
 		}
 	}
 	return nil
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// filesText is all files in one text, to be read by people.
+func filesText(files map[string]string) string {
+	out := ""
+	for _, name := range sortedKeys(files) {
+		out += "-- " + name + " --\n" + files[name]
+	}
+	return out
 }

@@ -24,18 +24,15 @@ type Error struct {
 func (e Error) Error() string { return e.Problem }
 
 // Files returns the root of a file over that of the files before it.
-func Files(base, over *tree.Value) (*tree.Value, []Error) { return at(base, over) }
+func Files(base, over *tree.Value) (*tree.Value, []Error) {
+	m := &merger{}
+	return m.value(base, over, table()), m.errors
+}
 
 // Service returns a service over the one that it extends.
-func Service(base, over *tree.Value) (*tree.Value, []Error) { return at(base, over, "services", "*") }
-
-func at(base, over *tree.Value, path ...string) (*tree.Value, []Error) {
-	m := &merger{path: path}
-	rules := table()
-	for _, step := range path {
-		rules = rules.below(step)
-	}
-	return m.value(base, over, rules), m.errors
+func Service(base, over *tree.Value) (*tree.Value, []Error) {
+	m := &merger{}
+	return m.value(base, over, table().below("services").below("*")), m.errors
 }
 
 // Imported returns the root of a file together with what an included one defines. What both define is merged, and what the
