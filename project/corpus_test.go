@@ -46,6 +46,41 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
+// loadedAsWritten are ways to load a project without all that loading does.
+var loadedAsWritten = map[string]func(*Options){
+	"with variables": func(o *Options) { o.NoInterpolate = true },
+	"not normalized": func(o *Options) { o.NoNormalize = true },
+	"only merged": func(o *Options) {
+		o.NoInterpolate, o.NoNormalize, o.NoPathResolution, o.NoEnvResolution = true, true, true, true
+	},
+}
+
+// needVariables are projects whose files cannot be found as long as their variables are not replaced.
+var needVariables = map[string]bool{"mono-include-env-scopes": true, "web-immich": true}
+
+// What is left as it is written makes no mistake of a good project.
+func TestCorpusAsWritten(t *testing.T) {
+	files, err := filepath.Glob("testdata/corpus/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOME", "/home/user")
+	for _, file := range files {
+		for way, set := range loadedAsWritten {
+			name := strings.TrimSuffix(filepath.Base(file), ".txtar")
+			t.Run(name+"/"+way, func(t *testing.T) {
+				t.Parallel()
+				c := readCorpus(t, file)
+				set(&c.options)
+				if c.options.NoInterpolate && needVariables[name] {
+					t.Skip("its files have variables in their names")
+				}
+				c.load(t)
+			})
+		}
+	}
+}
+
 // corpusProject is one archive.
 type corpusProject struct {
 	file           string

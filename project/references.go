@@ -62,9 +62,15 @@ func (v *validator) buildReferences(b *types.BuildConfig, at func(...string) []s
 	}
 }
 
+// implied says whether nobody has to define the name: the default network is there by itself, and a variable that was left
+// as it is written may stand for anything.
+func (v *validator) implied(kind, name string) bool {
+	return kind == "network" && name == "default" || v.options.NoInterpolate && strings.Contains(name, "$")
+}
+
 // lookUp reports a name that is not among those which are defined.
 func lookUp[M ~map[string]V, V any](v *validator, kind string, defined M, name string, path []string) {
-	if _, ok := defined[name]; ok {
+	if _, ok := defined[name]; ok || v.implied(kind, name) {
 		return
 	}
 	fix := suggest(name, slices.Sorted(maps.Keys(defined)))
