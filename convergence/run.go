@@ -35,6 +35,9 @@ type Result struct {
 	Changed bool     // at least one operation was carried out
 	Notes   []string // of the last plan
 
+	// Given is what providers and model runners have said, for plans that follow.
+	Given desired.Given
+
 	// Restored says that after a failure containers were brought back that ran before.
 	Restored bool
 }
@@ -75,7 +78,8 @@ func Run(ctx context.Context, e engine.Engine, d *desired.Project, o Options, si
 			return out, errors.Join(err, o.restore(ctx, e, back, sink))
 		}
 		up.Fetched, up.Touched = merged(up.Fetched, done.Fetched), merged(up.Touched, done.Touched)
-		up.Unpulled = merged(up.Unpulled, done.Unpulled)
+		up.Unpulled, up.Given = merged(up.Unpulled, done.Unpulled), up.Given.Merge(done.Given)
+		out.Given = up.Given
 	}
 	return out, errors.New("cannot converge: the project still differs after " + fmt.Sprint(maxRounds) + " rounds; something else is changing it")
 }

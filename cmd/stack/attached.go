@@ -15,7 +15,6 @@ import (
 
 	"stackrun.dev/stack/convergence"
 	"stackrun.dev/stack/convergence/desired"
-	"stackrun.dev/stack/convergence/execute"
 	"stackrun.dev/stack/convergence/observe"
 	"stackrun.dev/stack/convergence/plan"
 	"stackrun.dev/stack/convergence/state"
@@ -202,7 +201,7 @@ func (r *attachedRun) end(ctx context.Context, title string, make planner) error
 	if err != nil {
 		return err
 	}
-	p, err := make(r.desired, now, plan.LifecycleOptions{Services: present(now, r.concerned()), Timeout: r.plan.Timeout})
+	p, err := make(r.desired, now, plan.LifecycleOptions{Services: present(r.desired, now, r.concerned()), Timeout: r.plan.Timeout})
 	if err != nil {
 		return err
 	}
@@ -211,10 +210,13 @@ func (r *attachedRun) end(ctx context.Context, title string, make planner) error
 		return err
 	}
 	defer progress.Close()
-	return convergence.Apply(ctx, r.Engine, p, convergence.Options{Execute: execute.Options{Limit: r.parallel()}}, narrate(ctx, progress).event)
+	return convergence.Apply(ctx, r.Engine, p, convergence.Options{Execute: r.executeOptions()}, narrate(ctx, progress).event)
 }
 
-// present leaves out services that have no containers.
-func present(now *state.Project, services []string) []string {
-	return slices.DeleteFunc(slices.Clone(services), func(name string) bool { return len(now.Of(name)) == 0 })
+// present leaves out services that have no containers and no provider.
+func present(d *desired.Project, now *state.Project, services []string) []string {
+	return slices.DeleteFunc(slices.Clone(services), func(name string) bool {
+		s := d.Service(name)
+		return len(now.Of(name)) == 0 && (s == nil || s.Provider == nil)
+	})
 }

@@ -107,7 +107,7 @@ func (a *app) resolveArgs(args []string) map[string]*string {
 func imagesToFetch(d *desired.Project, meant func(desired.Service) bool) []desired.Service {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(slices.Clone(d.Services), func(s desired.Service) bool {
-		if !meant(s) || seen[s.Image] {
+		if s.Provider != nil || !meant(s) || seen[s.Image] {
 			return true
 		}
 		seen[s.Image] = true

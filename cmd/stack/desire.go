@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"stackrun.dev/stack/cmd/stack/internal/programs"
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/execute"
@@ -37,12 +38,13 @@ func (a *app) warn(warnings []project.Warning) error {
 }
 
 // executeOptions are the choices that every plan is carried out with.
-func (a *app) executeOptions() execute.Options {
-	return execute.Options{Limit: a.parallel(), Auth: func(ref string) string {
+func (s *session) executeOptions() execute.Options {
+	runner := programs.New(s.programEnv(), s.target.Host)
+	return execute.Options{Limit: s.parallel(), Provide: runner.Provide, Serve: runner.Serve, Auth: func(ref string) string {
 		auth, err := registryAuth(ref)
 		if err != nil {
 			// The registry may not ask for credentials at all; if it does, it says so.
-			_ = a.warn([]project.Warning{{Text: "cannot read the credentials for " + ref + ": " + err.Error()}})
+			_ = s.warn([]project.Warning{{Text: "cannot read the credentials for " + ref + ": " + err.Error()}})
 		}
 		return auth
 	}}

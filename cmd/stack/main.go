@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"stackrun.dev/stack/cmd/stack/internal/launch"
+	"stackrun.dev/stack/project"
 )
 
 // version is set by the linker.
@@ -41,7 +42,9 @@ type app struct {
 	now     func() time.Time
 
 	global globalFlags
-	open   launch.Opener // how "engine run" opens the engine; nil if another program has to
+	advice []project.Warning // given so far, where it is printed at the end
+	loaded map[string]string // the variables of the project that was loaded, nil before
+	open   launch.Opener     // how "engine run" opens the engine; nil if another program has to
 }
 
 // process is the app of this process.

@@ -18,7 +18,7 @@ type words struct {
 }
 
 func wordsOf(op plan.Operation) words {
-	switch op.(type) {
+	switch op := op.(type) {
 	case *plan.PullImage:
 		return words{"Pulling", "Pulled", false}
 	case *plan.BuildImage:
@@ -39,6 +39,10 @@ func wordsOf(op plan.Operation) words {
 		return words{"Pausing", "Paused", false}
 	case *plan.UnpauseContainer:
 		return words{"Unpausing", "Unpaused", false}
+	case *plan.ServeModel:
+		return words{"Configuring", "Configured", false}
+	case *plan.RunProvider:
+		return wordsOfProvider(op.Do)
 	case *plan.RunHook:
 		return words{"Running hook", "Started", true}
 	case *plan.WaitHealthy:
@@ -55,6 +59,16 @@ func wordsOf(op plan.Operation) words {
 		return words{"Copying", "Copied", true}
 	}
 	return words{doing: plan.KindOf(op), done: plan.KindOf(op), minor: true}
+}
+
+func wordsOfProvider(do plan.ProviderCommand) words {
+	switch do {
+	case plan.ProviderUp:
+		return words{"Creating", "Created", false}
+	case plan.ProviderStop:
+		return words{"Stopping", "Stopped", false}
+	}
+	return words{"Removing", "Removed", false}
 }
 
 // narrator turns what the executor tells into progress.
@@ -126,6 +140,10 @@ func (n *narrator) event(e execute.Event) {
 	case execute.Noted:
 		n.progress.Text("warning: " + id + ": " + e.Note)
 	case execute.Progress:
+		if kind := e.Operation.Head().Subject.Kind; kind == plan.Provider || kind == plan.Model {
+			n.tell(view.Event{ID: id, Status: w.doing, State: view.Working, Detail: e.Progress.Status})
+			return
+		}
 		if n.transfers[id] == nil {
 			n.transfers[id] = transfer(n.progress, view.Event{ID: id, Status: w.doing, Source: source(e.Operation)})
 		}

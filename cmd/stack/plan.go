@@ -64,7 +64,7 @@ func (s *session) showPlan(ctx context.Context, d *desired.Project, o plan.UpOpt
 	}
 	_, err = fmt.Fprint(s.out, p.Text())
 	if p.Undecided {
-		fmt.Fprintln(s.out, "the rest is planned when these images are there")
+		fmt.Fprintln(s.out, "the rest is planned when this is done")
 	}
 	return p.Empty(), err
 }

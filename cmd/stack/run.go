@@ -73,6 +73,7 @@ type oneOff struct {
 	project  *desired.Project // with the container as a service of its own
 	service  desired.Service  // that one
 	progress view.Progress
+	given    desired.Given // what providers and model runners have said
 }
 
 func runRun(ctx context.Context, a *app, o runOptions, service string, command []string) error {
@@ -81,6 +82,9 @@ func runRun(ctx context.Context, a *app, o runOptions, service string, command [
 		return err
 	}
 	if p, err = enable(p, []string{service}); err != nil {
+		return err
+	}
+	if err := a.checkPrograms(p, []string{service}); err != nil {
 		return err
 	}
 	base, err := a.desire(p, nil)
@@ -135,12 +139,7 @@ func (r *oneOff) run(ctx context.Context) error {
 // prepare brings up what the service depends on and fetches or builds its image.
 func (r *oneOff) prepare(ctx context.Context) error {
 	options := r.session.options(r.progress)
-	options.Up = plan.UpOptions{RemoveOrphans: r.options.removeOrphans}
-	if !r.options.noDeps {
-		for _, dep := range r.service.DependsOn {
-			options.Up.Services = append(options.Up.Services, dep.Service)
-		}
-	}
+	options.Up = plan.UpOptions{RemoveOrphans: r.options.removeOrphans, Services: r.dependencies()}
 	flags := upFlags{quietPull: r.options.quietPull, quietBuild: r.options.quietBuild}
 	narrator := narrate(ctx, r.progress)
 	options.OnPlan = narrator.planned
@@ -148,15 +147,47 @@ func (r *oneOff) prepare(ctx context.Context) error {
 	if len(options.Up.Services) > 0 {
 		real := *r.project
 		real.Services = real.Services[:len(real.Services)-1]
-		if _, err := convergence.Run(ctx, r.Engine, &real, options, sink); err != nil {
+		result, err := convergence.Run(ctx, r.Engine, &real, options, sink)
+		if err != nil {
 			return err
 		}
+		r.given = result.Given
+	}
+	if err := r.serveModels(ctx, options, sink); err != nil {
+		return err
 	}
 	fetch, err := r.fetch(ctx)
 	if err != nil || fetch == nil {
 		return err
 	}
 	return convergence.Apply(ctx, r.Engine, &plan.Plan{Project: r.project.Name, Operations: []plan.Operation{fetch}}, options, sink)
+}
+
+// dependencies are the services that have to be up: with --no-deps only those of providers, whose variables are part of the
+// container.
+func (r *oneOff) dependencies() []string {
+	var out []string
+	for _, dep := range r.service.DependsOn {
+		other := r.project.Service(dep.Service)
+		if !r.options.noDeps || other != nil && other.Provider != nil {
+			out = append(out, dep.Service)
+		}
+	}
+	return out
+}
+
+// serveModels has the models served that the container uses.
+func (r *oneOff) serveModels(ctx context.Context, options convergence.Options, sink execute.Sink) error {
+	p := &plan.Plan{Project: r.project.Name}
+	for _, use := range r.service.Models {
+		subject := plan.Subject{Kind: plan.Model, Name: use.Key}
+		p.Operations = append(p.Operations, &plan.ServeModel{
+			Header: plan.Header{ID: "serve model " + use.Key, Service: r.service.Name, Subject: subject}, Model: use.Model,
+		})
+	}
+	done := execute.Run(ctx, r.Engine, p, options.Execute, sink)
+	r.given = r.given.Merge(done.Given)
+	return done.Err()
 }
 
 // fetch is the operation that builds or pulls the image, or nil if there is nothing to do.
@@ -181,7 +212,7 @@ func (r *oneOff) fetch(ctx context.Context) (plan.Operation, error) {
 
 // execute creates and starts the container through the engine, after what its dependencies have to reach.
 func (r *oneOff) execute(ctx context.Context, e engine.Engine) error {
-	up := plan.UpOptions{Services: []string{r.service.Name}, NoDeps: r.options.noDeps, RecreateDeps: plan.RecreateNever, Pull: desired.PullNever, NoBuild: true}
+	up := plan.UpOptions{Services: []string{r.service.Name}, NoDeps: r.options.noDeps, RecreateDeps: plan.RecreateNever, Pull: desired.PullNever, NoBuild: true, Given: r.given}
 	options := r.session.options(r.progress)
 	unlock, err := options.Lock(ctx, r.project.Name)
 	if err != nil {

@@ -96,6 +96,9 @@ func (a *app) load(ctx context.Context) (*project.Project, error) {
 // loadAs is load with options of the caller's own.
 func (a *app) loadAs(ctx context.Context, o project.Options) (*project.Project, error) {
 	p, warnings, err := project.Load(ctx, o)
+	if err == nil {
+		a.loaded = p.Env
+	}
 	if warnErr := a.warn(warnings); warnErr != nil {
 		return nil, warnErr
 	}

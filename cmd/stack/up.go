@@ -105,6 +105,9 @@ func (a *app) wanted(ctx context.Context, services, scale []string) (*project.Pr
 			return nil, nil, err
 		}
 	}
+	if err := a.checkPrograms(p, services); err != nil {
+		return nil, nil, err
+	}
 	d, err := a.desire(p, numbers)
 	return p, d, err
 }

@@ -37,7 +37,7 @@ func (p *Project) Service(name string) *Service {
 func (p *Project) Images() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for i := range p.Services {
-			if !yield(p.Services[i].Image) {
+			if p.Services[i].Provider == nil && !yield(p.Services[i].Image) {
 				return
 			}
 			for _, hook := range p.Services[i].PreStart {
@@ -90,7 +90,7 @@ type Volume struct {
 // Service is a set of equal containers.
 type Service struct {
 	Name       string
-	Image      string // the reference; for a service that is only built, the name that the build gives
+	Image      string // the reference; for a service that is only built, the name that the build gives; empty with Provider
 	Platform   *ocispec.Platform
 	Pull       PullPolicy
 	Build      *Build // nil if the image is not built
@@ -103,6 +103,10 @@ type Service struct {
 	PreStart   []PreStart `json:",omitempty"` // in this order
 	PostStart  []Hook     `json:",omitempty"` // in this order
 	PreStop    []Hook     `json:",omitempty"` // in this order
+
+	// Provider says that a program outside the engine provides the service, which has no image and no containers then.
+	Provider *Provider  `json:",omitempty"`
+	Models   []ModelUse `json:",omitempty"` // sorted by key
 
 	// ComposeHash is the config hash as Docker Compose computes it, by which its containers are taken over.
 	ComposeHash string

@@ -71,11 +71,16 @@ func (s *serviceBuilder) states(attribute string) bool {
 func (b *builder) service(model types.ServiceConfig) {
 	b.out.Services = append(b.out.Services, Service{Name: model.Name, Image: imageName(b.project.Name, model)})
 	s := &serviceBuilder{ServiceConfig: model, b: b, out: &b.out.Services[len(b.out.Services)-1]}
+	s.out.DependsOn = s.dependsOn()
+	if model.Provider != nil {
+		s.out.Image, s.out.Provider = "", s.provider()
+		return
+	}
+	s.out.Models = s.models()
 	s.out.Platform = s.platform(model.Platform, "platform")
 	s.out.Pull = s.pullPolicy()
 	s.out.PullFirst = s.pullFirst()
 	s.out.Build = s.build()
-	s.out.DependsOn = s.dependsOn()
 	s.out.Shares = s.shares()
 	s.out.Networks = sortedKeys(model.Networks)
 	s.out.Volumes = s.namedVolumes()

@@ -62,6 +62,7 @@ func (s *serviceBuilder) preStart() []PreStart {
 		}
 		hook := &serviceBuilder{ServiceConfig: model, b: s.b, under: []string{"pre_start", strconv.Itoa(i)}}
 		hook.out = &Service{Name: s.Name, Image: model.Image, DependsOn: s.out.DependsOn}
+		hook.models() // for their names in the environment
 		hook.out.Platform = hook.platform(model.Platform, "platform")
 		p := PreStart{
 			Image: model.Image, Platform: hook.out.Platform, Pull: hook.pullPolicy(), PerReplica: h.PerReplica,

@@ -108,11 +108,11 @@ var doneServices = []string{
 
 // doneByOperations are carried out by operations of their own, and not by what a container is made of.
 var doneByOperations = []string{
-	"post_start", "pre_start", "pre_stop",
+	"models", "post_start", "pre_start", "pre_stop", "provider",
 }
 
 var doneElsewhere = []string{
-	"networks.<name>", "volumes.<name>", "secrets.<name>", "configs.<name>",
+	"networks.<name>", "volumes.<name>", "secrets.<name>", "configs.<name>", "models.<name>",
 	"include", "name", "version", // by the loader
 }
 
@@ -160,9 +160,7 @@ var refusedAttributes = map[string]string{
 	"services.<name>.isolation":                                 windowsOnly,
 	"services.<name>.log_driver":                                "write logging.driver",
 	"services.<name>.log_opt":                                   "write logging.options",
-	"services.<name>.models":                                    notYet,
 	"services.<name>.net":                                       "write network_mode",
-	"services.<name>.provider":                                  notYet,
 	"services.<name>.pull_refresh_after":                        notYet,
 	"services.<name>.umask":                                     notYet,
 	"services.<name>.use_api_socket":                            notYet,
@@ -175,6 +173,5 @@ var refusedAttributes = map[string]string{
 	"configs.<name>.driver":                                     storeOnly + "; use file, environment or content",
 	"configs.<name>.driver_opts":                                storeOnly + "; use file, environment or content",
 	"configs.<name>.external":                                   "an engine without a cluster has no config store; use file, environment or content",
-	"models":                                                    notYet,
 	"jobs":                                                      "there is no scheduler; write a service with a profile and start it with stack run",
 }

@@ -19,6 +19,7 @@ import (
 type Engine interface {
 	engine.System
 	engine.Images
+	engine.Builds
 	engine.Networks
 	engine.Volumes
 	engine.Containers
@@ -32,6 +33,12 @@ type Options struct {
 
 	// BuildContext opens the build context as a tar. nil: buildcontext.Open.
 	BuildContext func(*desired.Build) (io.ReadCloser, error)
+
+	// Provide runs a provider's program; say is told how it goes on. nil: it cannot be done.
+	Provide func(ctx context.Context, op *plan.RunProvider, say func(string)) (desired.Variables, error)
+
+	// Serve has the model runner fetch and configure a model, and returns where it is served. nil: it cannot be done.
+	Serve func(ctx context.Context, op *plan.ServeModel, say func(string)) (endpoint string, err error)
 
 	// Auth gives the registry credentials for an image in the encoded form of Docker's X-Registry-Auth. May be nil.
 	Auth func(ref string) string
@@ -48,6 +55,7 @@ type Result struct {
 	Fetched  map[string]bool   // references of images that were pulled or built
 	Unpulled map[string]string // references of images that could not be pulled and are to be built, with the reason
 	Touched  map[string]bool   // names of containers that were created, renamed or started
+	Given    desired.Given     // what providers and model runners have said
 }
 
 // Skip is an operation that was not begun.

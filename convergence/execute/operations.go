@@ -32,6 +32,10 @@ func (x *executor) do(ctx context.Context, op plan.Operation) error {
 		return unless(err, engine.ErrNotFound, engine.ErrConflict)
 	case *plan.CreateNetwork, *plan.RemoveNetwork, *plan.ConnectNetwork, *plan.DisconnectNetwork, *plan.CreateVolume, *plan.RemoveVolume:
 		return x.doResource(ctx, op)
+	case *plan.RunProvider:
+		return x.provide(ctx, op)
+	case *plan.ServeModel:
+		return x.serve(ctx, op)
 	case *plan.RunHook:
 		return x.runHook(ctx, op)
 	case *plan.WaitHealthy:
@@ -172,7 +176,7 @@ func (x *executor) copyFiles(ctx context.Context, op *plan.CopyFiles) error {
 	if err != nil {
 		return fmt.Errorf("cannot pack the files for container %s: %w", op.Container, err)
 	}
-	return x.engine.CopyTo(ctx, op.Container, "/", archive, container.CopyToContainerOptions{CopyUIDGID: true})
+	return x.engine.CopyTo(ctx, op.Container, "/", archive, container.CopyToContainerOptions{}) // with the owners that the files have
 }
 
 func tarOf(files []desired.File) (*bytes.Buffer, error) {

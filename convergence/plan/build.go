@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/state"
@@ -47,17 +48,7 @@ func operationID(verb string, kind Kind, name string) string {
 	return verb + " " + lower(kind) + " " + name
 }
 
-func lower(k Kind) string {
-	switch k {
-	case Container:
-		return "container"
-	case Network:
-		return "network"
-	case Volume:
-		return "volume"
-	}
-	return "image"
-}
+func lower(k Kind) string { return strings.ToLower(string(k)) }
 
 func header(service string) Header { return Header{Service: service} }
 

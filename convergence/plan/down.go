@@ -25,6 +25,8 @@ func Down(d *desired.Project, s *state.Project, o DownOptions) *Plan {
 	return b.plan.sort()
 }
 
+const takenDown = "the project is taken down"
+
 type down struct {
 	*builder
 	options DownOptions
@@ -34,12 +36,16 @@ type down struct {
 // containers removes them and returns the operations.
 func (b *down) containers() []string {
 	targets := slices.DeleteFunc(slices.Clone(b.state.Containers), func(c state.Container) bool { return !b.concerns(c) })
-	stops := stopAll(b.builder, targets, b.options.Timeout, "the project is taken down")
+	stops := stopAll(b.builder, targets, b.options.Timeout, takenDown)
 	var removed []string
+	removes := make(map[string]string)
 	for _, c := range targets {
-		removed = append(removed, b.remove(c, b.options.Volumes, "the project is taken down", stops[c.ID]))
+		removes[c.ID] = b.remove(c, b.options.Volumes, takenDown, stops[c.ID])
+		removed = append(removed, removes[c.ID])
 		b.gone[c.ID] = true
 	}
+	heads := b.headsOf(byService(targets, stops))
+	b.endProviders(ProviderDown, b.options.Services, byService(targets, removes), heads, takenDown)
 	return removed
 }
 
@@ -55,9 +61,9 @@ func (b *down) concerns(c state.Container) bool {
 
 // stopAll stops those of the containers that have a process, dependents first, and returns the operations by container ID.
 func stopAll(b *builder, containers []state.Container, timeout *int, cause string) map[string]string {
-	byService := make(map[string][]state.Container)
+	of := make(map[string][]state.Container)
 	for _, c := range containers {
-		byService[c.Service] = append(byService[c.Service], c)
+		of[c.Service] = append(of[c.Service], c)
 	}
 	ids := make(map[string]string)
 	for _, c := range containers {
@@ -70,7 +76,7 @@ func stopAll(b *builder, containers []state.Container, timeout *int, cause strin
 			continue
 		}
 		for _, dep := range dependencies(b.desired, c) {
-			for _, other := range byService[dep] {
+			for _, other := range of[dep] {
 				if id := ids[other.ID]; id != "" && dep != c.Service {
 					h := b.headOf(id)
 					h.After = append(h.After, ids[c.ID])
@@ -113,7 +119,7 @@ func (b *down) networks(removed []string) {
 			b.note("network %s is kept: %s is on it", name, strings.Join(users, ", "))
 			continue
 		}
-		b.add("remove", &RemoveNetwork{Ref: n.ID}, Subject{Network, name}, "the project is taken down", removed...)
+		b.add("remove", &RemoveNetwork{Ref: n.ID}, Subject{Network, name}, takenDown, removed...)
 	}
 }
 

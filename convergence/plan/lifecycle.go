@@ -112,14 +112,19 @@ func conditions(d *desired.Project, c state.Container) []desired.Dependency {
 	return out
 }
 
-// Stop plans to stop containers that run, dependents first.
+// Stop plans to stop containers that run, dependents first, and what providers provide that can be stopped.
 func Stop(d *desired.Project, s *state.Project, o LifecycleOptions) (*Plan, error) {
-	list, err := targets(s, o.Services)
+	var list []state.Container
+	var err error
+	if services, some := onlyContainers(d, o.Services); some {
+		list, err = targets(s, services)
+	}
 	if err != nil {
 		return nil, err
 	}
 	b := newBuilder(d, s)
-	stopAll(b, list, o.Timeout, "")
+	stops := byService(list, stopAll(b, list, o.Timeout, ""))
+	b.endProviders(ProviderStop, o.Services, stops, b.headsOf(stops), "")
 	return b.plan.sort(), nil
 }
 

@@ -9,7 +9,8 @@ import (
 	"stackrun.dev/stack/engine"
 )
 
-// Operation is one step of a plan: one call of the engine, or one wait for something that the engine reports. The types
+// Operation is one step of a plan: one call of the engine, one wait for something that the engine reports, or one run of a
+// program beside the engine. The types
 // below are all there are.
 type Operation interface {
 	Head() *Header
@@ -45,6 +46,8 @@ const (
 	Network   Kind = "Network"
 	Volume    Kind = "Volume"
 	Image     Kind = "Image"
+	Provider  Kind = "Provider"
+	Model     Kind = "Model"
 )
 
 // Replaced is a container that the plan stops so that another one, or the same one anew, can start.
@@ -205,6 +208,21 @@ type (
 		Hook      desired.Hook `json:"-"`
 	}
 
+	// RunProvider has a provider's program bring up, stop or take down what it provides. What it says about its variables
+	// is known to the next plan.
+	RunProvider struct {
+		Header
+		Project  string           `json:"project"`
+		Provider desired.Provider `json:"provider"`
+		Do       ProviderCommand  `json:"do"`
+	}
+
+	// ServeModel has the model runner fetch and configure a model. Where it is served is known to the next plan.
+	ServeModel struct {
+		Header
+		Model desired.Model `json:"model"`
+	}
+
 	// WaitHealthy waits until a container's health check succeeds. A container without one is healthy while it runs.
 	WaitHealthy struct {
 		Header
@@ -218,6 +236,16 @@ type (
 		Container string `json:"container"`
 		Of        string `json:"of,omitempty"` // what the container is for, if it is not one of the service's own
 	}
+)
+
+// ProviderCommand is what a provider's program is to do, in its own words.
+type ProviderCommand string
+
+// The commands of providers. A provider that does not know ProviderStop is left alone by it.
+const (
+	ProviderUp   ProviderCommand = "up"
+	ProviderStop ProviderCommand = "stop"
+	ProviderDown ProviderCommand = "down"
 )
 
 // HookMoment says when a hook is executed.

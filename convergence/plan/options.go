@@ -31,6 +31,7 @@ type UpOptions struct {
 	Fetched  map[string]bool   // references of images that were pulled or built
 	Unpulled map[string]string // references of images that could not be pulled and are built instead, with the reason
 	Touched  map[string]bool   // names of containers that were made or started; what they did since then is their own affair
+	Given    desired.Given     // what providers and model runners have said
 }
 
 // DownOptions are the choices of whoever takes a project down.

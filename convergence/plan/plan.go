@@ -19,7 +19,7 @@ type Plan struct {
 	Notes      []string // what the user should know and nothing is done about, for example orphans
 
 	// Undecided says that only the outcome of the operations tells what else there is to do: whether an image that is
-	// built or pulled again is another one than before. Observe and plan again after them.
+	// built or pulled again is another one than before, or what a provider says. Observe and plan again after them.
 	Undecided bool
 }
 

@@ -15,6 +15,7 @@ import (
 // Up plans what makes the project as desired. The error says why that is not possible whatever is done, for example that an
 // external network is not there; it is of one of the engine's kinds.
 func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
+	d, notes := d.With(o.Given)
 	u := &up{
 		builder:  newBuilder(d, s),
 		options:  o,
@@ -24,6 +25,7 @@ func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
 		finite:   make(map[string]bool),
 		ports:    make(map[string][]state.Container),
 	}
+	u.plan.Notes = notes
 	u.index()
 	order, err := u.selectServices()
 	if err != nil {
@@ -31,6 +33,7 @@ func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
 	}
 	for _, name := range order {
 		u.image(u.services[name])
+		u.asksOthers(u.services[name])
 	}
 	for _, name := range order {
 		u.imagesOfHooks(u.services[name])
@@ -44,6 +47,7 @@ func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
 	}
 	u.orphans()
 	for _, name := range order {
+		u.runProvider(u.services[name])
 		u.start(u.services[name])
 	}
 	u.reconnect()
@@ -72,6 +76,8 @@ type service struct {
 	imageID   string            // "" if it is not known before imageOp is done
 	imageOp   string            // the operation that pulls or builds the image, or ""
 	undecided bool              // whether the image is built, only a failed pull tells
+	pending   bool              // its provider has not run yet
+	unserved  bool              // a model that it uses is not served yet
 	later     bool              // decided in the next round
 	hookImage map[string]string // the operation that pulls or builds an image of its hooks, by reference
 	members   []*member
@@ -129,7 +135,7 @@ func (u *up) selectServices() ([]string, error) {
 	if len(asked) == 0 {
 		asked = g.Nodes()
 	}
-	names := asked
+	names := u.withProviders(asked)
 	if !u.options.NoDeps {
 		names = g.Closure(asked...)
 	}
@@ -212,16 +218,16 @@ func (s *service) pull(o UpOptions) desired.PullPolicy {
 	return s.Pull
 }
 
-// postpone puts off services whose containers may or may not have to be replaced, which only the new image tells, and what
-// depends on those.
+// postpone puts off services whose containers may or may not have to be replaced, which only the new image, a provider or a
+// model runner tells, and what depends on those.
 func (u *up) postpone(order []string) {
 	for _, name := range order {
 		s := u.services[name]
-		s.later = s.undecided || s.imageOp != "" && len(u.state.Of(name)) > 0
+		s.later = s.undecided || s.unserved || !u.provided(s) || s.imageOp != "" && len(u.state.Of(name)) > 0
 		for _, other := range u.upstream(s) {
 			s.later = s.later || other.later
 		}
-		u.plan.Undecided = u.plan.Undecided || s.later
+		u.plan.Undecided = u.plan.Undecided || s.later || s.pending
 	}
 }
 

@@ -40,6 +40,8 @@ type fake struct {
 	exits map[string]int
 	// slow are the services whose health check has no outcome yet.
 	slow map[string]bool
+	// told is what providers and model runners say.
+	told string
 	// sick are the services whose health check fails.
 	sick  map[string]bool
 	calls []string

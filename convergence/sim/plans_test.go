@@ -45,6 +45,7 @@ func checkPlan(t *testing.T, file string) {
 		section[s.Name] = string(s.Data)
 	}
 	f, said := newFake(), string(archive.Comment)
+	f.told = "first"
 	if section["before"] != "" {
 		up(t, f, parse(t, section["before"]), plan.UpOptions{})
 	}
@@ -97,6 +98,11 @@ func planText(t *testing.T, f *fake, said, after string) string {
 			clear(r.networks)
 		case "down":
 			return downText(t, f, after)
+		case "given":
+			o.Given = desired.Given{
+				Variables: map[string]desired.Variables{"database": {Prefixed: map[string]string{"URL": rest}, Raw: map[string]string{"TOKEN": rest}}},
+				Endpoints: map[string]string{"llm": rest},
+			}
 		case "lifecycle":
 			return lifecycleText(t, f, rest, after)
 		}

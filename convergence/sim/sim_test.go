@@ -48,15 +48,21 @@ func wantIn(t *testing.T, dir string) *desired.Project {
 
 func up(t *testing.T, f *fake, d *desired.Project, o plan.UpOptions) {
 	t.Helper()
-	if _, err := convergence.Run(t.Context(), f, d, convergence.Options{Up: o}, nil); err != nil {
+	result, err := convergence.Run(t.Context(), f, d, convergence.Options{Up: o, Execute: f.programs()}, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	settled(t, f, d)
+	settledGiven(t, f, d, result.Given)
 }
 
 func settled(t *testing.T, f *fake, d *desired.Project) {
 	t.Helper()
-	p, err := convergence.Plan(t.Context(), f, d, plan.UpOptions{})
+	settledGiven(t, f, d, desired.Given{})
+}
+
+func settledGiven(t *testing.T, f *fake, d *desired.Project, given desired.Given) {
+	t.Helper()
+	p, err := convergence.Plan(t.Context(), f, d, plan.UpOptions{Given: given})
 	if err != nil {
 		t.Fatal(err)
 	}
