@@ -57,6 +57,22 @@ func (r *envReader) readFiles(files ...string) error {
 	return nil
 }
 
+// ReadEnvFile reads a file of variables. What env has may be used in values, wins over what the file says there, and is what
+// a name without a value stands for. The error is an Errors if the file has mistakes.
+func ReadEnvFile(path string, env map[string]string) (map[string]string, error) {
+	content, err := variables.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the env file: %w", err)
+	}
+	into := make(variables.Env)
+	lookup := variables.From(env, variables.Environment).Lookup
+	_, err = variables.File{Name: path, Content: content, Into: into, Lookup: lookup}.Read()
+	if m, ok := errors.AsType[*variables.Mistake](err); ok {
+		return nil, Errors{newSource(path, content).mistaken(m, m.Line, m.Col)}
+	}
+	return into.Values(), err
+}
+
 func (r *envReader) report(s *source, notices []variables.Notice, err error) {
 	if m, ok := errors.AsType[*variables.Mistake](err); ok {
 		r.errors = append(r.errors, s.mistaken(m, m.Line, m.Col))

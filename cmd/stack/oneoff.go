@@ -5,11 +5,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/format"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/docker/docker/api/types/container"
@@ -31,7 +29,7 @@ func (a *app) oneOffService(p *project.Project, o runOptions, name string, comma
 	if o.name == "" {
 		model.ContainerName = fmt.Sprintf("%s-%s-run-%s", p.Name, name, slug)
 	}
-	if err := a.override(&model, o, command); err != nil {
+	if err := a.override(&model, o, p.Env, command); err != nil {
 		return desired.Service{}, err
 	}
 	changed := *p.Project
@@ -90,7 +88,7 @@ func randomSlug() string {
 }
 
 // override applies the command line to the service's model.
-func (a *app) override(model *types.ServiceConfig, o runOptions, command []string) error {
+func (a *app) override(model *types.ServiceConfig, o runOptions, env map[string]string, command []string) error {
 	tty := a.terminalOf() != nil && !o.noTTY && !o.detach
 	model.Tty, model.StdinOpen = tty, !o.noStdin && !o.detach
 	model.Scale, model.Deploy = nil, withoutReplicas(model.Deploy)
@@ -116,7 +114,7 @@ func (a *app) override(model *types.ServiceConfig, o runOptions, command []strin
 	}
 	model.CapAdd = slices.Concat(model.CapAdd, o.capAdd)
 	model.CapDrop = slices.Concat(model.CapDrop, o.capDrop)
-	if err := a.overrideEnv(model, o); err != nil {
+	if err := overrideEnv(model, o, env); err != nil {
 		return err
 	}
 	if err := overrideLabels(model, o); err != nil {
@@ -134,31 +132,23 @@ func withoutReplicas(d *types.DeployConfig) *types.DeployConfig {
 	return &out
 }
 
-// overrideEnv adds variables; the command line wins over files.
-func (a *app) overrideEnv(model *types.ServiceConfig, o runOptions) error {
+// overrideEnv adds variables; the command line wins over files. A name without a value has that of the project's variables.
+func overrideEnv(model *types.ServiceConfig, o runOptions, env map[string]string) error {
 	model.Environment = maps.Clone(model.Environment)
 	if model.Environment == nil {
 		model.Environment = types.MappingWithEquals{}
 	}
-	own := environment(a.environ)
 	for _, file := range o.envFiles {
-		content, err := os.ReadFile(file)
+		values, err := project.ReadEnvFile(file, env)
 		if err != nil {
 			return err
-		}
-		values, err := dotenv.UnmarshalBytesWithLookup(content, func(name string) (string, bool) {
-			v, ok := own[name]
-			return v, ok
-		})
-		if err != nil {
-			return fmt.Errorf("cannot read %s: %w", file, err)
 		}
 		for name, value := range values {
 			model.Environment[name] = &value
 		}
 	}
 	for _, pair := range o.env {
-		if name, value, ok := cutEnv(pair, own); ok {
+		if name, value, ok := cutEnv(pair, env); ok {
 			model.Environment[name] = &value
 		}
 	}

@@ -164,12 +164,14 @@ func (p *Process) failed(err error) int {
 	return 1
 }
 
-// environ reads NAME=value lists, the later ones winning.
+// environ reads NAME=value lists, the later ones winning. A name alone takes the variable away.
 func environ(lists ...[]string) map[string]string {
 	env := map[string]string{}
 	for _, entry := range slices.Concat(lists...) {
 		if name, value, ok := strings.Cut(entry, "="); ok {
 			env[name] = value
+		} else {
+			delete(env, name)
 		}
 	}
 	return env
