@@ -28,11 +28,18 @@ func manyServices(tb testing.TB, n int) string {
 	return dir
 }
 
-func BenchmarkLoad50(b *testing.B) {
-	dir := manyServices(b, 50)
-	for b.Loop() {
-		if _, _, err := Load(context.Background(), Options{WorkDir: dir}); err != nil {
-			b.Fatal(err)
-		}
+// BenchmarkLoad shows that time and memory grow no faster than the project.
+func BenchmarkLoad(b *testing.B) {
+	for _, n := range []int{50, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			dir := manyServices(b, n)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := Load(context.Background(), Options{WorkDir: dir}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "µs/service")
+		})
 	}
 }
