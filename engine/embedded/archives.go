@@ -157,7 +157,8 @@ func (e *Engine) CopyFrom(ctx context.Context, ref, name string) (io.ReadCloser,
 	return reader, stat, nil
 }
 
-// CopyTo implements engine.Archives.
+// CopyTo implements engine.Archives. Before its first start a container with a read-only root takes files too: configs and
+// secrets come that way.
 func (e *Engine) CopyTo(ctx context.Context, ref, name string, content io.Reader, opts dockercontainer.CopyToContainerOptions) error {
 	c, err := e.find(ref)
 	if err != nil {
@@ -174,7 +175,7 @@ func (e *Engine) CopyTo(ctx context.Context, ref, name string, content io.Reader
 	}
 	defer v.Close()
 	record := c.Record()
-	if record.Host.ReadonlyRootfs && v.prefix == "" && !record.State.Active() {
+	if record.Host.ReadonlyRootfs && v.prefix == "" && !record.State.Active() && !record.State.StartedAt.IsZero() {
 		return engine.Errorf(engine.ErrForbidden, "cannot copy to %s: the root file system of container %s is read-only", name, record.Name)
 	}
 	unpack := files.UnpackOptions{ReplaceKinds: opts.AllowOverwriteDirWithFile}

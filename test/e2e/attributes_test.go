@@ -94,7 +94,7 @@ func TestRareAttributes(t *testing.T) {
 		"ip -o addr show lan7 | grep -o 'inet [0-9.]*'":                        "inet 10.213.7.9",
 		"cat /sys/class/net/lan7/address":                                      "02:00:00:00:07:09",
 		"ip route | grep ^default | grep -o 'dev [a-z0-9]*'":                   "dev wan0",
-		"nslookup other-name. 2>/dev/null":                         "*10.213.7.9*",
+		"nslookup other-name. 2>/dev/null":                                     "*10.213.7.9*",
 		"stat -c '%u:%g %a' /written; cat /written":                            "1000:7 550 for everybody",
 		"cat /etc/of_file; echo > /etc/of_file":                                "as it is*",
 		"stat -c '%u:%g %a' /etc/owned; cat /etc/owned":                        "1000:0 400 as it is",
