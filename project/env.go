@@ -109,7 +109,7 @@ func (s *source) warning(n variables.Notice, line, col int) Warning {
 	if n.Fix != "" {
 		text += "; " + n.Fix
 	}
-	return Warning{Position{s.file, line, col}, text}
+	return Warning{Position{s.file, line, col}, text, n.Rule}
 }
 
 // namedEnvFiles are the files of --env-file or COMPOSE_ENV_FILES, absolute.

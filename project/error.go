@@ -27,12 +27,13 @@ func (p Position) String() string {
 // Error is a mistake in the user's files: what is wrong, where, and what to write instead.
 type Error struct {
 	Position
-	Snippet string `json:"snippet,omitempty"` // the line
+	Snippet string `json:"snippet,omitempty"` // the line; of a long one what is around the column
 	Problem string `json:"problem"`
 	Fix     string `json:"fix,omitempty"`
 	Via     []Via  `json:"via,omitempty"`  // how the file came into the project, the nearest first
 	Rule    string `json:"rule,omitempty"` // the kind of mistake for programs, such as "unknown-key"
 
+	shift   int      // how many bytes of the line come before the snippet
 	lacking []string // the path of a key that is missing, which another file may bring
 	follows bool     // it may only follow from a variable that is not set
 }
@@ -61,7 +62,7 @@ func (e *Error) Error() string {
 	}
 	b.WriteString(printable(clip(e.Problem)))
 	if e.Snippet != "" {
-		line, col := window(e.Snippet, e.Col)
+		line, col := window(e.Snippet, e.Col-e.shift)
 		fmt.Fprintf(&b, "\n  %s\n  %s^", printable(line), indentTo(line, col))
 	}
 	for _, v := range e.Via {

@@ -158,7 +158,7 @@ func ambiguous(files []string) []Warning {
 	if len(files) < 2 {
 		return nil
 	}
-	return []Warning{{Text: fmt.Sprintf("several compose files found (%s); using %s", strings.Join(files, ", "), files[0])}}
+	return []Warning{{Rule: "ambiguous-file", Text: fmt.Sprintf("several compose files found (%s); using %s", strings.Join(files, ", "), files[0])}}
 }
 
 func existing(dir string, names []string) []string {

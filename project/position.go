@@ -45,7 +45,11 @@ func (s *source) line(n int) string {
 
 // at is an error at a place of the file, with the line quoted and how the file came into the project.
 func (s *source) at(line, col int, problem, fix string) *Error {
-	return &Error{Position: Position{s.file, line, col}, Snippet: s.line(line), Problem: problem, Fix: fix, Via: s.via()}
+	snippet, shown := window(s.line(line), col)
+	return &Error{
+		Position: Position{s.file, line, col}, Snippet: strings.Clone(snippet), shift: col - shown,
+		Problem: problem, Fix: fix, Via: s.via(),
+	}
 }
 
 // ruled is at with the mistake's kind.
@@ -77,7 +81,7 @@ func (s *source) filling(n *yaml.Node) (string, []tree.Use) {
 // obsolete warns about "version", which has had no effect for years.
 func (s *source) obsolete() []Warning {
 	if e, n := s.find([]string{"version"}); n == 1 {
-		return []Warning{{Position{s.file, e.key.Line, e.key.Column}, "version has no effect any more; remove the line"}}
+		return []Warning{{Position{s.file, e.key.Line, e.key.Column}, "version has no effect any more; remove the line", "obsolete"}}
 	}
 	return nil
 }

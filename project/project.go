@@ -60,14 +60,16 @@ type Project struct {
 // Warning is advice that does not stop anything.
 type Warning struct {
 	Position
-	Text string
+	Text string `json:"problem"`
+	Rule string `json:"rule,omitempty"` // the kind of advice for programs, as of an Error
 }
 
 func (w Warning) String() string {
+	text := printable(clip(w.Text))
 	if w.File == "" {
-		return w.Text
+		return text
 	}
-	return w.Position.String() + ": " + w.Text
+	return printable(w.Position.String()) + ": " + text
 }
 
 // Select returns the project with only the named services and, unless alone is set, everything that they depend on.

@@ -43,7 +43,14 @@ func check(sources []*source) Errors {
 }
 
 func (c *checker) report(rule string, n *yaml.Node, problem, fix string) {
-	c.errors = append(c.errors, c.ruled(rule, n.Line, n.Column, problem, fix))
+	c.add(c.ruled(rule, n.Line, n.Column, problem, fix))
+}
+
+// add takes in a mistake. A file that is nothing but mistakes gets as many messages as somebody may read.
+func (c *checker) add(e *Error) {
+	if len(c.errors) < mostNotices {
+		c.errors = append(c.errors, e)
+	}
 }
 
 // done says whether the node was checked before, which only one with an anchor can have been.
@@ -177,7 +184,7 @@ func (c *checker) fault(n *yaml.Node, f *grammar.Fault) {
 	e := c.ruled(f.Rule, line, col, f.Problem, f.Fix)
 	_, uses := c.filling(n)
 	e.follows = slices.ContainsFunc(uses, func(u tree.Use) bool { return !u.Set })
-	c.errors = append(c.errors, e)
+	c.add(e)
 }
 
 func (c *checker) mapping(n *yaml.Node, r *schema.Rule, s *shape) {
@@ -220,8 +227,9 @@ func (c *checker) keyName(key *yaml.Node, s *shape) {
 func (c *checker) required(n *yaml.Node, r *schema.Rule) {
 	for _, name := range r.Required {
 		if _, ok := childOfMapping(n, name); !ok {
-			c.report("missing-key", n, fmt.Sprintf("%s needs %s", c.name(), name), "add "+name+":")
-			c.errors[len(c.errors)-1].lacking = append(slices.Clone(c.path), name)
+			e := c.ruled("missing-key", n.Line, n.Column, fmt.Sprintf("%s needs %s", c.name(), name), "add "+name+":")
+			e.lacking = append(slices.Clone(c.path), name)
+			c.add(e)
 		}
 	}
 	has := func(name string) bool { _, ok := childOfMapping(n, name); return ok }

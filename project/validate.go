@@ -39,7 +39,9 @@ type validator struct {
 }
 
 func (v *validator) fail(rule, problem, fix string, path ...string) {
-	v.errors = append(v.errors, v.mistake(rule, problem, fix, path...))
+	if len(v.errors) < mostNotices {
+		v.errors = append(v.errors, v.mistake(rule, problem, fix, path...))
+	}
 }
 
 // serviceFault is a way to say of a service what cannot be.

@@ -128,6 +128,10 @@ func (a *app) writeConfig(ctx context.Context, out io.Writer, o configOptions, s
 	if err := a.warnRefused(p); err != nil {
 		return err
 	}
+	if o.quiet && !o.pin && o.hash == "" { // to write a large model takes longer than to check it
+		_, err = p.Select(services, false)
+		return err
+	}
 	if p, err = a.selectFor(p, services); err != nil {
 		return err
 	}
@@ -208,7 +212,7 @@ func (a *app) warnRefused(p *project.Project) error {
 	var mistakes project.Errors
 	if errors.As(err, &mistakes) {
 		for _, m := range mistakes {
-			warnings = append(warnings, project.Warning{Position: m.Position, Text: m.Problem})
+			warnings = append(warnings, project.Warning{Position: m.Position, Text: m.Problem, Rule: "refused"})
 		}
 	}
 	return a.warn(warnings)

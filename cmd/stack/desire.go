@@ -25,18 +25,6 @@ func (a *app) desire(p *project.Project, scale map[string]int) (*desired.Project
 	return d, err
 }
 
-// warn prints advice.
-func (a *app) warn(warnings []project.Warning) error {
-	style, err := a.style(a.err)
-	if err != nil {
-		return err
-	}
-	for _, w := range warnings {
-		view.Warn(a.err, style, w.String())
-	}
-	return nil
-}
-
 // executeOptions are the choices that every plan is carried out with.
 func (s *session) executeOptions() execute.Options {
 	runner := programs.New(s.programEnv(), s.target.Host)

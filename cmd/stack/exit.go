@@ -125,17 +125,40 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	code := codeOf(ctx, err)
 	var silent exitCode
 	if err == nil || errors.As(err, &silent) {
+		if len(a.advice) > 0 {
+			view.Complaints(a.err, nil, a.advice)
+		}
 		return code
 	}
 	if code == exitFailure && strings.HasPrefix(err.Error(), "unknown command ") {
 		code = exitUsage // cobra's own
 	}
+	if formatOf(cmd) == "json" {
+		view.Complaints(a.err, problems(code, err), a.advice)
+		return code
+	}
 	style, _ := view.NewStyle(a.global.ansi, a.err, a.getenv)
-	view.Problems(a.err, formatOf(cmd), style, problems(code, err))
-	if code == exitUsage && formatOf(cmd) != "json" {
+	view.Problems(a.err, style, problems(code, err))
+	if code == exitUsage {
 		fmt.Fprintf(a.err, "See '%s --help'.\n", cmd.CommandPath())
 	}
 	return code
+}
+
+// warn prints advice. Where errors are JSON it comes with them, at the end.
+func (a *app) warn(warnings []project.Warning) error {
+	style, err := a.style(a.err)
+	if err != nil {
+		return err
+	}
+	if a.global.json {
+		a.advice = append(a.advice, warnings...)
+		return nil
+	}
+	for _, w := range warnings {
+		view.Warn(a.err, style, w.String())
+	}
+	return nil
 }
 
 // formatOf is the command's --format, which errors follow too.
@@ -159,14 +182,12 @@ func problems(code int, err error) []view.Problem {
 	if errors.As(err, &mistake) {
 		return []view.Problem{problemAt(code, mistake)}
 	}
-	return []view.Problem{{Kind: kindOf(code, err), Message: message(code, err), ExitCode: code}}
+	text := message(code, err)
+	return []view.Problem{{Kind: kindOf(code, err), Message: text, ExitCode: code, Error: &project.Error{Problem: text}}}
 }
 
 func problemAt(code int, m *project.Error) view.Problem {
-	return view.Problem{
-		Kind: kindOf(code, m), Message: m.Error(), ExitCode: code,
-		File: m.File, Line: m.Line, Col: m.Col,
-	}
+	return view.Problem{Kind: kindOf(code, m), Message: m.Error(), ExitCode: code, Error: m}
 }
 
 // message adds advice where the cause alone does not say what to do.

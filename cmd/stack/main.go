@@ -13,6 +13,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"stackrun.dev/stack/cmd/stack/internal/launch"
 	"stackrun.dev/stack/project"
 )
@@ -28,6 +30,7 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	logrus.SetOutput(io.Discard) // what libraries log is for the engine's log, see engine.go; commands report errors themselves
 	os.Exit(run(context.Background(), os.Args[1:], process(openEmbedded)))
 }
 

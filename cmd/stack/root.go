@@ -27,6 +27,8 @@ type globalFlags struct {
 
 	allResources       bool
 	insecureRegistries []string
+	strict             bool
+	json               bool // errors and advice are printed as JSON, as the command's --format says
 }
 
 // run executes the command line and returns the exit code.
@@ -52,6 +54,7 @@ func newRoot(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) { a.global.json = formatOf(cmd) == "json" },
 	}
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -93,6 +96,7 @@ func (a *app) declareGlobal(root *cobra.Command) {
 	all.StringVar(&g.ansi, "ansi", a.preset("COMPOSE_ANSI", "auto"), "Colours and cursor movements: auto, never, always")
 	all.StringVar(&g.progress, "progress", a.preset("COMPOSE_PROGRESS", "auto"), "How progress is shown: auto, tty, plain, quiet, json")
 	all.IntVar(&g.parallel, "parallel", a.presetParallel(), "How many operations run at the same time; -1 for no limit")
+	all.BoolVar(&g.strict, "strict", a.presetBool("STACK_STRICT"), "Take a variable that is not set as an error, not as nothing")
 	all.BoolVar(&g.dryRun, "dry-run", false, "Show what would be done and change nothing")
 }
 

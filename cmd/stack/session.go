@@ -84,7 +84,7 @@ func (a *app) projectOptions() project.Options {
 	g := a.global
 	return project.Options{
 		Files: g.files, ProjectName: g.projectName, ProjectDir: g.projectDir,
-		EnvFiles: g.envFiles, Profiles: g.profiles, Env: environment(a.environ), Stdin: a.in, Remotes: a.remotes(),
+		EnvFiles: g.envFiles, Profiles: g.profiles, Env: environment(a.environ), Stdin: a.in, Remotes: a.remotes(), Strict: g.strict,
 	}
 }
 

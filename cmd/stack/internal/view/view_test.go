@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stackrun.dev/stack/project"
 )
 
 func TestPlainProgressHasComposesWords(t *testing.T) {
@@ -224,10 +226,16 @@ func TestBytes(t *testing.T) {
 	}
 }
 
-func TestProblemsAsJSON(t *testing.T) {
+func TestComplaints(t *testing.T) {
 	var out bytes.Buffer
-	Problems(&out, "json", Style{}, []Problem{{Kind: "invalid project", Message: "m", File: "compose.yaml", Line: 3, Col: 5, ExitCode: 15}})
-	want := `{"errors":[{"kind":"invalid project","message":"m","file":"compose.yaml","line":3,"column":5,"exitCode":15}]}` + "\n"
+	e := &project.Error{
+		Position: project.Position{File: "compose.yaml", Line: 3, Col: 5}, Snippet: "s", Problem: "p", Fix: "f", Rule: "r",
+		Via: []project.Via{{Position: project.Position{File: "a.yaml", Line: 1, Col: 2}, Kind: "included"}},
+	}
+	Complaints(&out, []Problem{{Kind: "invalid project", Message: "m", ExitCode: 15, Error: e}}, []project.Warning{{Text: "w"}})
+	want := `{"errors":[{"kind":"invalid project","message":"m","exitCode":15,"file":"compose.yaml","line":3,"col":5,` +
+		`"snippet":"s","problem":"p","fix":"f","via":[{"file":"a.yaml","line":1,"col":2,"kind":"included"}],"rule":"r"}],` +
+		`"warnings":[{"problem":"w"}]}` + "\n"
 	if out.String() != want {
 		t.Errorf("got %s want %s", out.String(), want)
 	}
