@@ -215,7 +215,9 @@ func printed(t *testing.T, p *Project) string {
 
 func (c *corpusProject) inProject(text string) string {
 	text = strings.ReplaceAll(text, c.dir, "/project")
-	return strings.ReplaceAll(text, filepath.Dir(c.dir), "")
+	above := filepath.Dir(c.dir)
+	text = strings.ReplaceAll(text, above+"/", "/")
+	return strings.ReplaceAll(text, above, "/")
 }
 
 // record writes the archive with the model as it is now.

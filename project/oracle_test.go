@@ -26,6 +26,7 @@ var differences = map[string]string{
 	"env-included-env-file":    "an included file is a project with variables of its own, which its env files may use",
 	"legacy-realtime":          "realtime scheduling may be given as durations; compose-go takes numbers only",
 	"mono-extends-tags":        "a volume's name may have one letter; compose-go takes v:/x for a path on a Windows drive",
+	"other-port-forms":         "an IPv6 address may stand without brackets, as in an example of the specification; compose-go refuses it",
 	"override-devices-by-path": "limits of block devices are mappings by the device's path; compose-go appends them",
 	"override-rest":            "a limit of a build is a number or a mapping, like one of a container; compose-go cannot merge the two",
 	"override-secret-targets":  "a relative target is a name in /run/secrets; compose-go compares the texts",

@@ -173,9 +173,25 @@ func parsePort(spec string) ([]types.ServicePortConfig, error) {
 		_, plain = plainPort(published)
 	}
 	if !plain {
-		return types.ParsePortConfig(spec)
+		return types.ParsePortConfig(bracketed(spec))
 	}
 	return []types.ServicePortConfig{{Mode: "ingress", Target: n, Published: published, Protocol: "tcp"}}, nil
+}
+
+// bracketed puts the brackets around an IPv6 address that the specification lets one leave out and compose-go wants.
+func bracketed(spec string) string {
+	address, ports := spec, ""
+	for range 2 {
+		i := strings.LastIndexByte(address, ':')
+		if i < 0 {
+			return spec
+		}
+		address, ports = address[:i], address[i:]+ports
+	}
+	if !strings.Contains(address, ":") || address[0] == '[' {
+		return spec
+	}
+	return "[" + address + "]" + ports
 }
 
 // plainPort is the number of a port that is written as a number is printed.
