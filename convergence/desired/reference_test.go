@@ -18,7 +18,7 @@ func allProofs(t *testing.T) proofs {
 	out := make(proofs)
 	for _, f := range caseFiles(t) {
 		name := strings.TrimSuffix(filepath.Base(f.path), ".txtar")
-		link := fmt.Sprintf("[%s](../convergence/desired/%s)", name, f.path)
+		link := fmt.Sprintf("[TestAttributes/%s](../convergence/desired/%s)", name, f.path)
 		for _, c := range f.cases {
 			for _, proof := range append([]string{link}, c.tests...) {
 				if !slices.Contains(out[c.attribute], proof) {
@@ -78,6 +78,7 @@ service; they are not repeated here.
 
 The proof is a file of cases: for each type that the attribute may have, a Compose file with it, and the lines in which what the engine is asked for then differs, or the
 error. ` + "`go test ./convergence/desired -run TestAttributes`" + ` runs them; a row without a case fails. Where more tests are named, they show what becomes of it later.
+That the embedded engine refuses what the remarks say is shown by TestEmbeddedEngineHasNot in test/e2e.
 
 `
 

@@ -128,6 +128,43 @@ func inspectRareAttributes(t *testing.T, h *host) {
 	}
 }
 
+// TestEmbeddedEngineHasNot: what docs/compose-support.md says that the embedded engine does not have, it refuses by its name.
+func TestEmbeddedEngineHasNot(t *testing.T) {
+	h := newHost(t)
+	h.busybox()
+	for _, c := range []struct{ name, attributes, want string }{
+		{"cpu_rt_period", "    cpu_rt_period: 1400", "real-time"},
+		{"cpu_rt_runtime", "    cpu_rt_runtime: 400us", "real-time"},
+		{"gpus", "    gpus: all", "DeviceRequests"},
+		{"devices", "    deploy: {resources: {reservations: {devices: [{capabilities: [tpu]}]}}}", "DeviceRequests"},
+		{"logging", "    logging: {driver: syslog}", "syslog"},
+		{"runtime", "    runtime: other", "Runtime"},
+		{"storage_opt", "    storage_opt: {size: 1G}", "StorageOpt"},
+		{"userns_mode", "    userns_mode: private", "UsernsMode"},
+		{"image mount", "    volumes: [{type: image, source: e2e/busybox:1, target: /i}]", "type image"},
+		{"endpoint option", "    networks: {net: {driver_opts: {a: b}}}\nnetworks: {net: }", "endpoint option a"},
+		{"IPv6 address", "    networks: {net: {ipv6_address: \"fd00::9\"}}\nnetworks: {net: {ipam: {config: [{subnet: \"fd00::/64\"}]}}}", "IPv6"},
+		{"link-local", "    networks: {net: {link_local_ips: [169.254.8.8]}}\nnetworks: {net: }", "link-local"},
+		{"network driver", "    networks: [net]\nnetworks: {net: {driver: macvlan}}", "macvlan"},
+		{"network option", "    networks: [net]\nnetworks: {net: {driver_opts: {a: b}}}", "network option a"},
+		{"no IPv4", "    networks: [net]\nnetworks: {net: {enable_ipv4: false}}", "without IPv4"},
+		{"IPv6", "    networks: [net]\nnetworks: {net: {enable_ipv6: true}}", "IPv6"},
+		{"subnets", "    networks: [net]\nnetworks: {net: {ipam: {config: [{subnet: 10.213.8.0/24}, {subnet: 10.213.9.0/24}]}}}", "several subnets"},
+		{"IPAM driver", "    networks: [net]\nnetworks: {net: {ipam: {driver: other}}}", "IPAM driver"},
+		{"IPAM option", "    networks: [net]\nnetworks: {net: {ipam: {options: {a: b}}}}", "IPAM option"},
+		{"volume driver", "    volumes: [\"vol:/v\"]\nvolumes: {vol: {driver: other}}", "other"},
+		{"volume option", "    volumes: [\"vol:/v\"]\nvolumes: {vol: {driver_opts: {type: nfs, o: addr=h, device: \":/x\"}}}", "nfs"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := h.write("hasnot", map[string]string{"compose.yaml": "services:\n  web:\n    image: e2e/busybox:1\n    command: sleep 3600\n    init: true\n" + c.attributes + "\n"})
+			if out, err := h.try(dir, "up", "-d"); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("up -d: %v\n%s", err, out)
+			}
+			h.stack(dir, "down", "-v", "-t", "0")
+		})
+	}
+}
+
 func inspect(t *testing.T, h *host, name string) container.InspectResponse {
 	t.Helper()
 	socket := h.status().Socket
