@@ -54,7 +54,7 @@ type app struct {
 func process(open launch.Opener) *app {
 	return &app{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
-		environ: os.Environ(), getenv: os.Getenv, now: time.Now,
+		environ: os.Environ(), getenv: withEnvFile(os.Getenv), now: time.Now,
 		open: open,
 	}
 }

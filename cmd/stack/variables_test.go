@@ -151,13 +151,48 @@ func (r *variableRow) run(shell, words []string) (code int, out, problem string)
 	environ := append([]string{"DOCKER_HOST=" + r.socket, "STACK_RUN=" + r.dir, "STACK_ROOT=" + r.dir, "HOME=" + r.dir}, shell...)
 	env := environment(environ)
 	var stdout, stderr bytes.Buffer
-	a := &app{in: strings.NewReader(""), out: &stdout, err: &stderr, now: time.Now, environ: environ, getenv: func(name string) string { return env[name] }}
+	a := &app{in: strings.NewReader(""), out: &stdout, err: &stderr, now: time.Now, environ: environ, getenv: withEnvFile(func(name string) string { return env[name] })}
 	args := strings.Fields(strings.Join(words, " "))
 	if !regexp.MustCompile(`\b(run|config)\b`).MatchString(strings.Join(args, " ")) {
 		args = append(args, "run", "--rm", "web", "env")
 	}
 	code = run(r.t.Context(), args, a)
 	return code, stdout.String(), stderr.String()
+}
+
+// dockersVariables are those of Docker's page about the variables of Compose, and of its sources.
+const dockersVariables = `COMPOSE_PROJECT_NAME COMPOSE_FILE COMPOSE_PROFILES COMPOSE_CONVERT_WINDOWS_PATHS COMPOSE_PATH_SEPARATOR
+	COMPOSE_IGNORE_ORPHANS COMPOSE_REMOVE_ORPHANS COMPOSE_PARALLEL_LIMIT COMPOSE_ANSI COMPOSE_STATUS_STDOUT COMPOSE_ENV_FILES
+	COMPOSE_DISABLE_ENV_FILE COMPOSE_MENU COMPOSE_EXPERIMENTAL COMPOSE_PROGRESS COMPOSE_COMPATIBILITY COMPOSE_BAKE COMPOSE_API_VERSION
+	COMPOSE_EXPERIMENTAL_GIT_REMOTE COMPOSE_EXPERIMENTAL_OCI_REMOTE
+	COMPOSE_HTTP_TIMEOUT COMPOSE_TLS_VERSION COMPOSE_FORCE_WINDOWS_HOST COMPOSE_INTERACTIVE_NO_CLI COMPOSE_DOCKER_CLI_BUILD`
+
+// Each of Docker Compose's variables is on the page, as one that is read or as one that is not.
+func TestComposeVariablesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(pages, "environment.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(dockersVariables) {
+		if !bytes.Contains(page, []byte("`"+name+"`")) {
+			t.Errorf("nothing is said about %s", name)
+		}
+	}
+}
+
+func TestComposeVariablesMayStandInEnvFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile(".env", []byte("COMPOSE_ANSI=never\nCOMPOSE_PROGRESS=json\nSTACK_ROOT=/x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for shell, want := range map[string]string{"": "never json", "COMPOSE_ANSI=always": "always json", "COMPOSE_DISABLE_ENV_FILE=1": ""} {
+		env := environment([]string{shell})
+		getenv := withEnvFile(func(name string) string { return env[name] })
+		got := strings.TrimSpace(getenv("COMPOSE_ANSI") + " " + getenv("COMPOSE_PROGRESS") + getenv("STACK_ROOT"))
+		if got != want {
+			t.Errorf("%q: got %q, want %q", shell, got, want)
+		}
+	}
 }
 
 // printedValue is the value in what env prints; it may have several lines.
