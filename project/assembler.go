@@ -2,7 +2,6 @@ package project
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,17 +12,17 @@ import (
 	"stackrun.dev/stack/project/internal/variables"
 )
 
-// maxFiles bounds how many files a project has.
-const maxFiles = 10_000
-
 // assembler is phases 2 to 5: it reads files, each with those that it includes and extends, into one tree.
 type assembler struct {
 	ctx       context.Context
 	options   Options
 	found     *found
 	in        *interpolator
-	remote    map[string]remote // what was fetched, by address
-	scopes    []*scope
+	remote    map[string]remote   // what was fetched, by address
+	scopes    map[string][]*scope // by directory
+	chain     []link              // the service that is being extended, and those that extend it
+	bytes     int                 // of all files
+	values    int                 // see maxValues
 	readings  map[readingKey]*reading
 	included  map[string]*tree.Value
 	sources   []*source
@@ -67,6 +66,7 @@ func newAssembler(ctx context.Context, o Options, f *found) *assembler {
 	return &assembler{
 		ctx: ctx, options: o, found: f, in: newInterpolator(o), warnings: f.warnings,
 		remote:   make(map[string]remote),
+		scopes:   make(map[string][]*scope),
 		readings: make(map[readingKey]*reading),
 		included: make(map[string]*tree.Value),
 	}
@@ -137,13 +137,13 @@ func (a *assembler) checkParsed(readings []*reading) error {
 // scope returns the scope of that directory and those variables. The same ones are one scope, so that a file that comes in
 // on several ways is read once.
 func (a *assembler) scope(dir string, vars variables.Env, root string) *scope {
-	for _, sc := range a.scopes {
-		if sc.dir == dir && sc.root == root && maps.Equal(sc.vars, vars) {
+	for _, sc := range a.scopes[dir] {
+		if sc.root == root && maps.Equal(sc.vars, vars) {
 			return sc
 		}
 	}
 	sc := &scope{dir: dir, vars: vars, env: vars.Values(), root: root}
-	a.scopes = append(a.scopes, sc)
+	a.scopes[dir] = append(a.scopes[dir], sc)
 	return sc
 }
 
@@ -154,17 +154,9 @@ func (a *assembler) parse(t target, sc *scope, via *tree.Reference) (*reading, e
 	if r := a.readings[key]; r != nil {
 		return r, nil
 	}
-	if len(a.readings) >= maxFiles {
-		return nil, fmt.Errorf("the project has more than %d files, the most that are read", maxFiles)
-	}
-	content, inMemory := a.found.content[t.path]
-	if !inMemory {
-		var err error
-		if content, err = readFile(t.path); err != nil && !errors.Is(err, errTooLarge) {
-			return nil, err
-		} else if err != nil {
-			a.errors = append(a.errors, &Error{Position: Position{t.name, 1, 1}, Rule: variables.RuleLimit, Problem: err.Error()})
-		}
+	content, ok, err := a.content(t)
+	if err != nil {
+		return nil, err
 	}
 	r := &reading{path: t.path, scope: sc, file: &tree.File{Name: t.name, Dir: sc.dir, Root: sc.root, Env: sc.env, Via: via}}
 	a.readings[key] = r
@@ -173,7 +165,7 @@ func (a *assembler) parse(t target, sc *scope, via *tree.Reference) (*reading, e
 	for _, s := range sources {
 		s.vars = sc.vars
 	}
-	r.sources, r.broken = sources, len(errs) > 0
+	r.sources, r.broken = sources, !ok || len(errs) > 0
 	a.sources = append(a.sources, sources...)
 	a.errors = append(a.errors, errs...)
 	return r, nil
@@ -186,12 +178,19 @@ func (a *assembler) finish(r *reading) {
 	}
 	r.documents = make([]document, len(r.sources))
 	for i, s := range r.sources {
+		r.documents[i].root = tree.NewMap(tree.Place{File: r.file, Line: s.root.Line, Col: s.root.Column})
+		if !a.grow(s.size, r.documents[i].root.Place) {
+			continue
+		}
 		if !a.options.NoInterpolate {
 			a.in.fill(s)
 		}
 		a.errors = append(a.errors, check([]*source{s})...)
 		a.warnings = append(a.warnings, s.obsolete()...)
 		root, tagged := merge.FromNode(s.root, r.file, s.filling)
+		if !a.grow(ranges(root), r.documents[i].root.Place) {
+			continue
+		}
 		model.Canonical(root)
 		merge.Unique(root)
 		r.documents[i] = document{root, tagged}

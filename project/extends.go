@@ -8,6 +8,7 @@ import (
 
 	"stackrun.dev/stack/project/internal/merge"
 	"stackrun.dev/stack/project/internal/tree"
+	"stackrun.dev/stack/project/internal/variables"
 )
 
 // family is services that may extend each other without naming a file: those of a document with what it includes, or
@@ -29,7 +30,7 @@ func (a *assembler) extend(doc *tree.Value, r *reading) *tree.Value {
 		extended := services.Copy()
 		extended.Entries = slices.Clone(services.Entries)
 		for i, e := range extended.Entries {
-			extended.Entries[i].Value = a.extended(f, e.Key, nil)
+			extended.Entries[i].Value = a.extended(f, e.Key)
 		}
 		out := doc.Copy()
 		out.Entries = slices.Clone(doc.Entries)
@@ -43,7 +44,7 @@ func (a *assembler) extend(doc *tree.Value, r *reading) *tree.Value {
 type link struct{ file, service string }
 
 // extended returns the service merged over what it extends, and that over what it extends in turn.
-func (a *assembler) extended(f *family, name string, chain []link) *tree.Value {
+func (a *assembler) extended(f *family, name string) *tree.Value {
 	service := f.services.Get(name)
 	reference := service.Get("extends")
 	if reference == nil {
@@ -53,42 +54,48 @@ func (a *assembler) extended(f *family, name string, chain []link) *tree.Value {
 		return done
 	}
 	out := without(service, "extends")
-	f.done[name] = out
 	self := link{f.reading.file.Name, name}
-	if a.extendsItself(reference, append(chain, self)) {
+	if a.endless(reference, self) {
 		return out
 	}
-	base := a.base(f, name, reference, append(chain[:len(chain):len(chain)], self))
-	if base == nil || base.Kind != tree.Map {
-		return out
+	a.chain = append(a.chain, self)
+	base := a.base(f, name, reference)
+	a.chain = a.chain[:len(a.chain)-1]
+	if base != nil && base.Kind == tree.Map && a.grow(size(base, maxValues), reference.Place) {
+		merged, errs := merge.Service(merge.Clean(base), out)
+		a.conflict(errs)
+		out = merged
 	}
-	merged, errs := merge.Service(merge.Clean(base), out)
-	a.conflict(errs)
-	f.done[name] = merged
-	return merged
+	f.done[name] = out
+	return out
 }
 
-// extendsItself reports a chain that ends where it was before, with the services on the way.
-func (a *assembler) extendsItself(at *tree.Value, chain []link) bool {
-	last := len(chain) - 1
-	i := slices.Index(chain[:last], chain[last])
-	if i < 0 {
+// endless reports a chain that comes back to a service or is too long, with the services on the way.
+func (a *assembler) endless(at *tree.Value, self link) bool {
+	i := slices.Index(a.chain, self)
+	if i < 0 && len(a.chain) < maxExtends {
 		return false
 	}
-	var names []string
-	for j, step := range chain[i:] {
-		text := step.service
-		if j > 0 && step.file != chain[i+j-1].file {
-			text += " of " + step.file
-		}
-		names = append(names, text)
+	if i < 0 {
+		a.fail(variables.RuleLimit, at.Place, fmt.Sprintf("more than %d services extend each other, the most that are followed", maxExtends), "")
+		return true
 	}
-	a.fail("cycle", at.Place, fmt.Sprintf("service %s extends itself: %s", chain[last].service, strings.Join(names, " → ")), "remove one of the extends")
+	var names []string
+	last := a.chain[i].file
+	for _, step := range append(slices.Clone(a.chain[i:]), self) {
+		if step.file == last {
+			names = append(names, step.service)
+		} else {
+			names = append(names, step.service+" of "+step.file)
+		}
+		last = step.file
+	}
+	a.fail("cycle", at.Place, fmt.Sprintf("service %s extends itself: %s", self.service, strings.Join(names, " → ")), "remove one of the extends")
 	return true
 }
 
 // base is the service that another one extends, or nil if it cannot be found.
-func (a *assembler) base(f *family, extending string, reference *tree.Value, chain []link) *tree.Value {
+func (a *assembler) base(f *family, extending string, reference *tree.Value) *tree.Value {
 	name := reference.Get("service")
 	if !name.Scalar() {
 		return nil
@@ -104,7 +111,7 @@ func (a *assembler) base(f *family, extending string, reference *tree.Value, cha
 		}
 		return nil
 	}
-	return a.extended(f, name.Text, chain)
+	return a.extended(f, name.Text)
 }
 
 func (a *assembler) noService(f *family, name *tree.Value) {

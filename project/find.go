@@ -192,7 +192,7 @@ func (f *found) readStdin(in io.Reader) error {
 		if in == nil {
 			return errors.New("cannot read the compose file from standard input: there is none")
 		}
-		content, err := io.ReadAll(in)
+		content, err := readBounded(in)
 		if err != nil {
 			return fmt.Errorf("cannot read the compose file from standard input: %w", err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"stackrun.dev/stack/project/internal/merge"
 	"stackrun.dev/stack/project/internal/tree"
+	"stackrun.dev/stack/project/internal/variables"
 )
 
 // include returns the document with what it includes. What the document itself says about a resource wins.
@@ -110,6 +111,10 @@ func some(v *tree.Value) []*tree.Value {
 
 // includesItself reports a file that is included by what it includes, with the files on the way.
 func (a *assembler) includesItself(t target, at *tree.Value, stack []*reading) bool {
+	if len(stack) > maxIncludes {
+		a.fail(variables.RuleLimit, at.Place, fmt.Sprintf("files are included more than %d levels deep, the most that is followed", maxIncludes), "")
+		return true
+	}
 	i := slices.IndexFunc(stack, func(r *reading) bool { return r.path == t.path })
 	if i < 0 {
 		return false

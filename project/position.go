@@ -17,6 +17,7 @@ type source struct {
 	content []byte
 	lines   []int                 // where each line begins; computed when one is quoted
 	root    *yaml.Node            // the mapping at the top; nil for an empty document
+	size    int                   // how many values it has, aliases replaced
 	of      *tree.File            // nil for what is no Compose file
 	vars    variables.Env         // what its variables are replaced from
 	filled  map[*yaml.Node]filled // by phase 3; nil before it

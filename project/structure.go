@@ -26,7 +26,7 @@ type structure struct {
 
 func (s *source) checkStructure() Errors {
 	c := &structure{source: s, onPath: make(map[*yaml.Node]bool), size: make(map[*yaml.Node]int)}
-	if n := c.walk(s.root, 1); n > maxNodes && len(c.errors) == 0 {
+	if s.size = c.walk(s.root, 1); s.size > maxNodes && len(c.errors) == 0 {
 		c.fail(variables.RuleLimit, s.root, fmt.Sprintf("the file has more than %d values when its aliases are replaced by what they stand for, the most that is read", maxNodes), "")
 	}
 	return c.errors

@@ -120,13 +120,21 @@ func (m *merger) maps(base, over *tree.Value, rules *step) *tree.Value {
 	return out
 }
 
+// longestHistory is how many values a value remembers. People override a few times; a file that is included thousands of
+// times must not make a chain of all of them.
+const longestHistory = 100
+
 // instead is the value as it takes the place of another one.
-func instead(v, before *tree.Value) *tree.Value {
+func instead(v, before *tree.Value) *tree.Value { return follow(v, before, longestHistory) }
+
+func follow(v, before *tree.Value, most int) *tree.Value {
 	out := v.Copy()
-	if v.Before != nil {
-		before = instead(v.Before, before)
+	if v.Before != nil && most > 0 {
+		before = follow(v.Before, before, most-1)
 	}
-	out.Before = before
+	if out.Before = before; most == 0 {
+		out.Before = nil
+	}
 	return out
 }
 
