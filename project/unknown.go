@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 
@@ -61,10 +62,10 @@ func (c *checker) typeAdvice(n *yaml.Node, r *schema.Rule, kind schema.Kinds) st
 	switch {
 	case kind == schema.Null:
 		return "remove the line, or indent what belongs to it"
-	case kind == schema.String && n.Style == 0 && r.Kinds&schema.Map != 0 && tightKey.MatchString(n.Value):
+	case kind == schema.String && n.Style == 0 && r.Kinds&schema.Map != 0 && tightKey().MatchString(n.Value):
 		key, value, _ := strings.Cut(n.Value, ":")
 		return fmt.Sprintf("a space is missing after the colon: %s: %s", key, value)
-	case kind == schema.String && n.Style == 0 && r.Kinds&schema.List != 0 && tightItem.MatchString(n.Value):
+	case kind == schema.String && n.Style == 0 && r.Kinds&schema.List != 0 && tightItem().MatchString(n.Value):
 		return fmt.Sprintf("a space is missing after the hyphen: - %s", n.Value[1:])
 	case r.Kinds&schema.String != 0 && n.Kind == yaml.ScalarNode:
 		return fmt.Sprintf("write it in quotes: %q", n.Value)
@@ -84,8 +85,8 @@ func (c *checker) typeAdvice(n *yaml.Node, r *schema.Rule, kind schema.Kinds) st
 
 // What becomes a text when the space after a colon or a hyphen is missing.
 var (
-	tightKey  = regexp.MustCompile(`^[A-Za-z_][\w.-]*:\S`)
-	tightItem = regexp.MustCompile(`^-[^\s-]`)
+	tightKey  = lazily(`^[A-Za-z_][\w.-]*:\S`)
+	tightItem = lazily(`^-[^\s-]`)
 )
 
 // quoted is the scalar as it can stand in a list in brackets.
@@ -229,4 +230,9 @@ var legacy = map[string]string{
 	"dockerfile":    "write build:\n  dockerfile: NAME",
 	"cpu_set":       "write cpuset",
 	"limits":        "limits belongs in deploy.resources",
+}
+
+// lazily is a pattern that is compiled when it is first needed: most commands never do.
+func lazily(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 }

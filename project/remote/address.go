@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // gitAddress is a git repository's address as docker build spells it: REPOSITORY[#REF[:FOLDER]], or with the query
@@ -24,8 +25,8 @@ type gitAddress struct {
 var gitSchemes = []string{"http", "https", "ssh", "git"}
 
 var (
-	schemeOf = regexp.MustCompile(`^([a-zA-Z0-9]+)://`)
-	scpStyle = regexp.MustCompile(`^([a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:.*?)(?:\?(.*?))?(?:#(.*))?$`)
+	schemeOf = lazily(`^([a-zA-Z0-9]+)://`)
+	scpStyle = lazily(`^([a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:.*?)(?:\?(.*?))?(?:#(.*))?$`)
 )
 
 // isGit says whether the address is that of a git repository: it has a scheme of git (and ends in .git where that scheme is
@@ -41,9 +42,9 @@ func cutRepository(address string) (scheme, full string, ok bool) {
 	if strings.HasPrefix(address, "github.com/") {
 		return "https", "https://" + address, true
 	}
-	m := schemeOf.FindStringSubmatch(address)
+	m := schemeOf().FindStringSubmatch(address)
 	if m == nil {
-		return "", address, scpStyle.MatchString(address)
+		return "", address, scpStyle().MatchString(address)
 	}
 	scheme = strings.ToLower(m[1])
 	if !slices.Contains(gitSchemes, scheme) {
@@ -79,7 +80,7 @@ func parseGit(address string) (gitAddress, error) {
 
 func splitAddress(scheme, full string) (a gitAddress, query url.Values, fragment string, err error) {
 	if scheme == "" {
-		m := scpStyle.FindStringSubmatch(full)
+		m := scpStyle().FindStringSubmatch(full)
 		a.repository, a.shown = m[1], m[1]
 		query, err = url.ParseQuery(m[2])
 		return a, query, m[3], err
@@ -152,8 +153,8 @@ func cleanFolder(folder string) (string, error) {
 }
 
 var (
-	wholeCommit = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
-	someCommit  = regexp.MustCompile(`^[0-9a-f]{4,64}$`)
+	wholeCommit = lazily(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
+	someCommit  = lazily(`^[0-9a-f]{4,64}$`)
 )
 
 // check refuses what git could take for an option or a pattern.
@@ -161,7 +162,7 @@ func (a *gitAddress) check() error {
 	if strings.HasPrefix(a.repository, "-") {
 		return errors.New("a repository that begins with a hyphen is refused")
 	}
-	if a.commit != "" && !someCommit.MatchString(a.commit) {
+	if a.commit != "" && !someCommit().MatchString(a.commit) {
 		return fmt.Errorf("its checksum %q is not a commit", a.commit)
 	}
 	if a.ref == "" {
@@ -174,4 +175,9 @@ func (a *gitAddress) check() error {
 		return fmt.Errorf("%q is not the name of a branch, tag or commit", a.ref)
 	}
 	return nil
+}
+
+// lazily is a pattern that is compiled when it is first needed: most commands never do.
+func lazily(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 }

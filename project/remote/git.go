@@ -63,10 +63,10 @@ func (g *Git) fetch(ctx context.Context, a gitAddress) (result, error) {
 
 // resolve returns the commit that the address is about.
 func (g *Git) resolve(ctx context.Context, a gitAddress) (string, error) {
-	if wholeCommit.MatchString(a.ref) {
+	if wholeCommit().MatchString(a.ref) {
 		return a.ref, nil
 	}
-	if a.ref == "" && wholeCommit.MatchString(a.commit) {
+	if a.ref == "" && wholeCommit().MatchString(a.commit) {
 		return a.commit, nil
 	}
 	ref := cmp.Or(a.ref, "HEAD")
@@ -81,7 +81,7 @@ func (g *Git) resolve(ctx context.Context, a gitAddress) (string, error) {
 }
 
 func noSuchRef(ref string) error {
-	if someCommit.MatchString(ref) {
+	if someCommit().MatchString(ref) {
 		return fmt.Errorf("it has no branch or tag %q; a commit must be written in full, with 40 digits", ref)
 	}
 	return fmt.Errorf("it has no branch or tag %q", ref)
@@ -92,7 +92,7 @@ func noSuchRef(ref string) error {
 func choose(list, ref string) (string, error) {
 	found := make(map[string]string)
 	for line := range strings.Lines(list) {
-		if commit, name, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok && wholeCommit.MatchString(commit) {
+		if commit, name, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok && wholeCommit().MatchString(commit) {
 			found[name] = commit
 		}
 	}

@@ -38,11 +38,11 @@ func (s *scanner) byMessage(message string, n int) (Fault, bool) {
 	return Fault{}, false
 }
 
-var quotedName = regexp.MustCompile(`'([^']*)'`)
+var quotedName = lazily(`'([^']*)'`)
 
 // anchor finds where an anchor is used that is not there.
 func (s *scanner) anchor(message string) (Fault, bool) {
-	m := quotedName.FindStringSubmatch(message)
+	m := quotedName().FindStringSubmatch(message)
 	if m == nil {
 		return Fault{}, false
 	}
@@ -64,12 +64,12 @@ func (s *scanner) anchor(message string) (Fault, bool) {
 	return Fault{}, false
 }
 
-var anchorMark = regexp.MustCompile(`(?:^|[\s\[{,:-])&([\w.-]+)`)
+var anchorMark = lazily(`(?:^|[\s\[{,:-])&([\w.-]+)`)
 
 func (s *scanner) anchors(before int) []string {
 	var out []string
 	for _, line := range s.lines[:before] {
-		for _, m := range anchorMark.FindAllStringSubmatch(line, -1) {
+		for _, m := range anchorMark().FindAllStringSubmatch(line, -1) {
 			if !slices.Contains(out, m[1]) {
 				out = append(out, m[1])
 			}
@@ -79,12 +79,12 @@ func (s *scanner) anchors(before int) []string {
 	return out
 }
 
-var lonelyStar = regexp.MustCompile(`(?:^|[\s\[{,])([*&])(?:[^\w-]|$)`)
+var lonelyStar = lazily(`(?:^|[\s\[{,])([*&])(?:[^\w-]|$)`)
 
 // star finds a value that begins with * or & and means neither.
 func (s *scanner) star() (Fault, bool) {
 	for i, line := range s.lines {
-		if at := lonelyStar.FindStringSubmatchIndex(strings.TrimRight(line, "\r\n")); at != nil && !strings.HasPrefix(strings.TrimSpace(line), "#") {
+		if at := lonelyStar().FindStringSubmatchIndex(strings.TrimRight(line, "\r\n")); at != nil && !strings.HasPrefix(strings.TrimSpace(line), "#") {
 			mark := line[at[2]:at[3]]
 			return Fault{i + 1, at[2] + 1, "a value cannot begin with " + mark, "put the value in quotes"}, true
 		}
@@ -145,7 +145,7 @@ func (s *scanner) above(n int) int {
 // longestKey is YAML's limit.
 const longestKey = 1024
 
-var tightColon = regexp.MustCompile(`^\s*(?:- )*([A-Za-z_][\w.-]*):(\S.*)$`)
+var tightColon = lazily(`^\s*(?:- )*([A-Za-z_][\w.-]*):(\S.*)$`)
 
 // missingColon explains a line that is neither a key nor the rest of a value.
 func (s *scanner) missingColon(n int, line string) (Fault, bool) {
@@ -154,7 +154,7 @@ func (s *scanner) missingColon(n int, line string) (Fault, bool) {
 			break
 		}
 		line := strings.TrimRight(s.lines[n-1], "\r\n")
-		if m := tightColon.FindStringSubmatchIndex(line); m != nil {
+		if m := tightColon().FindStringSubmatchIndex(line); m != nil {
 			return Fault{n, m[3] + 1, "a space is missing after the colon", fmt.Sprintf("write %s: %s", line[m[2]:m[3]], line[m[4]:m[5]])}, true
 		}
 	}
@@ -173,11 +173,11 @@ func (s *scanner) missingColon(n int, line string) (Fault, bool) {
 	return Fault{}, false
 }
 
-var inlineDash = regexp.MustCompile(`^(\s*[^\s#][^#]*:\s+)(-\s.*)$`)
+var inlineDash = lazily(`^(\s*[^\s#][^#]*:\s+)(-\s.*)$`)
 
 // dash explains "ports: - 80".
 func (s *scanner) dash(n int, line string) (Fault, bool) {
-	if m := inlineDash.FindStringSubmatchIndex(line); m != nil {
+	if m := inlineDash().FindStringSubmatchIndex(line); m != nil {
 		return Fault{n, m[4] + 1, "a list cannot begin in the line of its key", "write it in the next line, or in brackets: [a, b]"}, true
 	}
 	if above := s.above(n); above > 0 {
@@ -195,14 +195,14 @@ func (s *scanner) firstCharacter(n int, line string) (Fault, bool) {
 	return Fault{}, false
 }
 
-var badEscape = regexp.MustCompile(`\\[^0abt\tnvfre "/\\N_LPxuU\n]`)
+var badEscape = lazily(`\\[^0abt\tnvfre "/\\N_LPxuU\n]`)
 
 // escape finds a backslash in double quotes that means nothing.
 func (s *scanner) escape(n int) (Fault, bool) {
 	for ; n <= len(s.lines); n++ {
 		line := strings.TrimRight(s.lines[n-1], "\r\n")
 		quote := strings.IndexByte(line, '"')
-		if at := badEscape.FindStringIndex(line[max(quote, 0):]); at != nil {
+		if at := badEscape().FindStringIndex(line[max(quote, 0):]); at != nil {
 			at := at[0] + max(quote, 0)
 			problem := fmt.Sprintf("%s means nothing in double quotes", line[at:min(at+2, len(line))])
 			return Fault{n, at + 1, problem, `write two backslashes, or use single quotes: '…'`}, true

@@ -2,7 +2,6 @@ package syntax
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -72,8 +71,8 @@ func (s *scanner) unclosed(m mark) {
 }
 
 var (
-	looksLikeEntry = regexp.MustCompile(`^\s*(- |-$|(- )*["']?[\w./-]+["']?:(\s|$))`)
-	blockText      = regexp.MustCompile(`(^|[\s:])[|>][+-]?[0-9]?[+-]?\s*(#.*)?$`)
+	looksLikeEntry = lazily(`^\s*(- |-$|(- )*["']?[\w./-]+["']?:(\s|$))`)
+	blockText      = lazily(`(^|[\s:])[|>][+-]?[0-9]?[+-]?\s*(#.*)?$`)
 )
 
 // read takes in a line.
@@ -87,14 +86,14 @@ func (s *scanner) read(line string) {
 	}
 	switch {
 	case s.quote.char != 0:
-		if looksLikeEntry.MatchString(line) && indent(line) <= indent(s.lines[s.quote.line]) {
+		if looksLikeEntry().MatchString(line) && indent(line) <= indent(s.lines[s.quote.line]) {
 			s.unclosed(s.quote)
 			return
 		}
 		s.characters(line, 0)
 	case len(s.open) > 0:
 		last := s.open[len(s.open)-1]
-		if looksLikeEntry.MatchString(line) && indent(line) <= indent(s.lines[s.open[0].line]) {
+		if looksLikeEntry().MatchString(line) && indent(line) <= indent(s.lines[s.open[0].line]) {
 			s.unclosed(last)
 			return
 		}
@@ -130,7 +129,7 @@ func (s *scanner) entry(line string) {
 	rest := strings.TrimSpace(line[colon+1:])
 	s.hanging = rest == "" || rest[0] == '#' || rest[0] == '&' && !strings.Contains(rest, " ") || rest[0] == '!' && !strings.Contains(rest, " ")
 	s.plain = false
-	if blockText.MatchString(line[colon+1:]) {
+	if blockText().MatchString(line[colon+1:]) {
 		s.block = at
 		return
 	}
@@ -147,7 +146,7 @@ func (s *scanner) value(line string, at int) {
 		s.characters(line, at)
 	default:
 		s.plain = true
-		if blockText.MatchString(line[at:]) && len(s.levels) > 0 {
+		if blockText().MatchString(line[at:]) && len(s.levels) > 0 {
 			s.block = s.levels[len(s.levels)-1].indent
 		}
 	}

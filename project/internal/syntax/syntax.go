@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -21,7 +22,7 @@ type Fault struct {
 	Problem, Fix string
 }
 
-var readerMessage = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
+var readerMessage = lazily(`^yaml: (?:line (\d+): )?(.*)`)
 
 // longestText is how much of a text is looked at; what comes after it gets the reader's own words.
 const longestText = 4 << 20
@@ -29,7 +30,7 @@ const longestText = 4 << 20
 // Explain says what is wrong with a text that the YAML reader has refused with err.
 func Explain(text []byte, err error) Fault {
 	message, line := err.Error(), 1
-	if m := readerMessage.FindStringSubmatch(message); m != nil {
+	if m := readerMessage().FindStringSubmatch(message); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		line, message = max(line, 1), m[2]
 	}
@@ -95,3 +96,8 @@ func (s *scanner) tab(message string, _ int) (Fault, bool) {
 }
 
 func indent(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+// lazily is a pattern that is compiled when it is first needed: most commands never do.
+func lazily(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
