@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
+
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/config/configfile"
 	"github.com/docker/cli/cli/config/types"
 	"github.com/docker/docker/api/types/registry"
 )
@@ -40,4 +44,20 @@ func credentials(server string) (types.AuthConfig, error) {
 		return types.AuthConfig{}, err
 	}
 	return file.GetAuthConfig(server)
+}
+
+// allCredentials is what docker login stored for all registries, as the content of a config.json of Docker's. Credential
+// helpers are asked.
+func allCredentials() ([]byte, error) {
+	file, err := config.Load("")
+	if err != nil {
+		return nil, err
+	}
+	all, err := file.GetAllCredentials()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the registries' credentials for use_api_socket: %w", err)
+	}
+	var out bytes.Buffer
+	err = (&configfile.ConfigFile{AuthConfigs: all}).SaveToWriter(&out)
+	return out.Bytes(), err
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
+	"stackrun.dev/stack/cmd/stack/internal/launch"
 	"stackrun.dev/stack/cmd/stack/internal/programs"
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence/desired"
@@ -23,6 +25,27 @@ func (a *app) desire(p *project.Project, scale map[string]int) (*desired.Project
 		return nil, errors.Join(warnErr, err)
 	}
 	return d, err
+}
+
+// apiSocket says where the engine's socket is and what docker login stored, if a service asks for it.
+func (a *app) apiSocket(p *project.Project, in *desired.Input) error {
+	asks := false
+	for _, s := range p.Services {
+		asks = asks || s.UseAPISocket
+	}
+	if !asks {
+		return nil
+	}
+	target, err := launch.Locate(a.global.host, a.getenv)
+	if err != nil {
+		return usageError{err}
+	}
+	in.APISocket, _ = strings.CutPrefix(target.Host, "unix://")
+	if strings.Contains(in.APISocket, "://") {
+		in.APISocket = "" // on another machine, where it is where Docker has it
+	}
+	in.Credentials, err = allCredentials()
+	return err
 }
 
 // executeOptions are the choices that every plan is carried out with.

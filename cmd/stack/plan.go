@@ -52,6 +52,7 @@ func runPlan(ctx context.Context, a *app, u *upFlags, services []string, format 
 
 // showPlan prints what bringing the project up would do, and reports whether that is nothing.
 func (s *session) showPlan(ctx context.Context, d *desired.Project, o plan.UpOptions, format string) (empty bool, err error) {
+	o.Now = s.now()
 	p, err := convergence.Plan(ctx, s.Engine, d, o)
 	if err != nil {
 		return false, err

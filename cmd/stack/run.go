@@ -139,7 +139,7 @@ func (r *oneOff) run(ctx context.Context) error {
 // prepare brings up what the service depends on and fetches or builds its image.
 func (r *oneOff) prepare(ctx context.Context) error {
 	options := r.session.options(r.progress)
-	options.Up = plan.UpOptions{RemoveOrphans: r.options.removeOrphans, Services: r.dependencies()}
+	options.Up = plan.UpOptions{RemoveOrphans: r.options.removeOrphans, Services: r.dependencies(), Now: r.now()}
 	flags := upFlags{quietPull: r.options.quietPull, quietBuild: r.options.quietBuild}
 	narrator := narrate(ctx, r.progress)
 	options.OnPlan = narrator.planned
@@ -204,10 +204,21 @@ func (r *oneOff) fetch(ctx context.Context) (plan.Operation, error) {
 	switch {
 	case r.service.Build != nil && (r.options.build || policy == desired.PullBuild || !there):
 		return &plan.BuildImage{Header: head, Ref: r.service.Image, Build: r.service.Build}, nil
+	case there && policy == desired.PullRefresh && r.service.Build == nil:
+		if due, err := r.due(ctx); err != nil || !due {
+			return nil, err
+		}
+		return &plan.PullImage{Header: head, Ref: r.service.Image, Platform: r.service.Platform}, nil
 	case policy == desired.PullAlways && r.service.Build == nil, policy != desired.PullNever && !there:
 		return &plan.PullImage{Header: head, Ref: r.service.Image, Platform: r.service.Platform}, nil
 	}
 	return nil, nil
+}
+
+// due says that the image was pulled too long ago.
+func (r *oneOff) due(ctx context.Context) (bool, error) {
+	found, err := r.ImageInspect(ctx, r.service.Image)
+	return r.now().After(found.Metadata.LastTagTime.Add(r.service.Refresh)), err
 }
 
 // execute creates and starts the container through the engine, after what its dependencies have to reach.

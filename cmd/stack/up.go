@@ -120,6 +120,7 @@ func (s *session) up(ctx context.Context, title string, d *desired.Project, o pl
 	}
 	options := s.options(progress)
 	options.Up = o
+	options.Up.Now = s.now()
 	narrator := narrate(ctx, progress)
 	options.OnPlan = narrator.planned
 	sink := quieten(narrator.event, flags)

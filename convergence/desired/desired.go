@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
@@ -93,8 +94,9 @@ type Service struct {
 	Image      string // the reference; for a service that is only built, the name that the build gives; empty with Provider
 	Platform   *ocispec.Platform
 	Pull       PullPolicy
-	Build      *Build // nil if the image is not built
-	PullFirst  bool   // pull_policy says that a missing image is pulled; it is built only if that fails
+	Refresh    time.Duration `json:",omitempty"` // of PullRefresh: how old the last pull may be
+	Build      *Build        // nil if the image is not built
+	PullFirst  bool          // pull_policy says that a missing image is pulled; it is built only if that fails
 	DependsOn  []Dependency
 	Shares     []string // services whose namespaces or volumes these containers use, sorted; recreated with them
 	Networks   []string // keys, sorted
@@ -116,17 +118,6 @@ type Service struct {
 func (s *Service) OneOff() bool {
 	return len(s.Containers) == 1 && s.Containers[0].Config.Config.Labels[LabelOneOff] == "True"
 }
-
-// PullPolicy says when an image is fetched.
-type PullPolicy string
-
-// The pull policies. PullBuild means that the image is built whenever the project is brought up.
-const (
-	PullMissing PullPolicy = "missing"
-	PullAlways  PullPolicy = "always"
-	PullNever   PullPolicy = "never"
-	PullBuild   PullPolicy = "build"
-)
 
 // Condition says what a dependency must have reached before the dependent starts.
 type Condition string
@@ -162,6 +153,7 @@ type File struct {
 	Path     string // absolute, in the container
 	Content  []byte
 	Mounted  bool
+	Volatile bool `json:",omitempty"` // its content is no part of what makes containers different
 	UID, GID int
 	Mode     int64 // permission bits
 }

@@ -200,8 +200,8 @@ services:
   web:
     image: w
     credential_spec: {file: x}
-    use_api_socket: true
-    pull_policy: daily
+    isolation: hyperv
+    umask: 18
     build: {context: ., platforms: [linux/amd64, linux/arm64]}
     deploy: {placement: {constraints: [a]}, update_config: {parallelism: 1}}
     volumes: [{type: npipe, source: a, target: /b}]

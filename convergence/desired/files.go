@@ -80,7 +80,7 @@ func (s *serviceBuilder) files() []File {
 		f.UID, f.GID = s.id(r, "uid", r.UID), s.id(r, "gid", r.GID)
 		out = append(out, f)
 	}
-	return out
+	return append(out, s.credentials()...)
 }
 
 func (s *serviceBuilder) id(r reference, attribute, text string) int {

@@ -14,6 +14,11 @@ import (
 type Input struct {
 	Scale    map[string]int   // --scale, over what the files say
 	Contents project.Contents // of configs, secrets and other files that are read, from project.ReadContents
+
+	// For services that use the engine's API: where its socket is (empty: where Docker's is), and what docker login stored,
+	// as the content of Docker's config.json.
+	APISocket   string
+	Credentials []byte
 }
 
 // FromProject computes what the project wants. The error is a project.Errors: what cannot be carried out, with its place.
@@ -76,9 +81,10 @@ func (b *builder) service(model types.ServiceConfig) {
 		s.out.Image, s.out.Provider = "", s.provider()
 		return
 	}
+	s.useAPISocket()
 	s.out.Models = s.models()
 	s.out.Platform = s.platform(model.Platform, "platform")
-	s.out.Pull = s.pullPolicy()
+	s.out.Pull, s.out.Refresh = s.pullPolicy()
 	s.out.PullFirst = s.pullFirst()
 	s.out.Build = s.build()
 	s.out.Shares = s.shares()
@@ -95,27 +101,6 @@ func imageName(projectName string, s types.ServiceConfig) string {
 		return s.Image
 	}
 	return projectName + "-" + s.Name
-}
-
-// pullFirst: who writes a pull policy beside a build wants the image of the registry. Without one the image is built, so
-// that a name that happens to exist in a public registry is not run instead of the project's own.
-func (s *serviceBuilder) pullFirst() bool {
-	return s.Image != "" && (s.PullPolicy == types.PullPolicyMissing || s.PullPolicy == types.PullPolicyIfNotPresent)
-}
-
-func (s *serviceBuilder) pullPolicy() PullPolicy {
-	switch s.PullPolicy {
-	case "", types.PullPolicyMissing, types.PullPolicyIfNotPresent:
-		return PullMissing
-	case types.PullPolicyAlways:
-		return PullAlways
-	case types.PullPolicyNever:
-		return PullNever
-	case types.PullPolicyBuild:
-		return PullBuild
-	}
-	s.mistake("pull_policy "+s.PullPolicy+" is not supported: "+notYet, "use always, missing, never or build", "pull_policy")
-	return PullMissing
 }
 
 func (s *serviceBuilder) dependsOn() []Dependency {

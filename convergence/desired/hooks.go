@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -25,9 +26,10 @@ type PreStart struct {
 	Image      string
 	Platform   *ocispec.Platform
 	Pull       PullPolicy
-	PerReplica bool     // once for each container that starts; else once, and only if none of the service's containers runs
-	Networks   []string // keys, sorted
-	Volumes    []string // keys, sorted; of its own
+	Refresh    time.Duration // of PullRefresh: how old the last pull may be
+	PerReplica bool          // once for each container that starts; else once, and only if none of the service's containers runs
+	Networks   []string      // keys, sorted
+	Volumes    []string      // keys, sorted; of its own
 	Config     engine.CreateConfig
 	Files      []File
 }
@@ -62,12 +64,14 @@ func (s *serviceBuilder) preStart() []PreStart {
 		}
 		hook := &serviceBuilder{ServiceConfig: model, b: s.b, under: []string{"pre_start", strconv.Itoa(i)}}
 		hook.out = &Service{Name: s.Name, Image: model.Image, DependsOn: s.out.DependsOn}
+		hook.useAPISocket()
 		hook.models() // for their names in the environment
 		hook.out.Platform = hook.platform(model.Platform, "platform")
 		p := PreStart{
-			Image: model.Image, Platform: hook.out.Platform, Pull: hook.pullPolicy(), PerReplica: h.PerReplica,
+			Image: model.Image, Platform: hook.out.Platform, PerReplica: h.PerReplica,
 			Networks: sortedKeys(model.Networks), Volumes: hook.namedVolumes(), Files: hook.files(),
 		}
+		p.Pull, p.Refresh = hook.pullPolicy()
 		p.Config = engine.CreateConfig{Config: hook.config(), Host: hook.host(), Networking: hook.networking(""), Platform: hook.out.Platform}
 		p.Config.Config.Labels = s.b.serviceLabels(hook)
 		p.Config.Config.Labels[LabelOneOff] = "True" // it is none of the service's replicas

@@ -65,6 +65,9 @@ func (r *refuser) entries(attribute string, path []string, v reflect.Value, cove
 		keys[k.String()] = v.MapIndex(k)
 	}
 	for _, k := range sortedKeys(keys) {
+		if (attribute == "configs" || attribute == "secrets") && r.unused(attribute, k) {
+			continue
+		}
 		r.value(attribute+".<name>", extend(path, k), keys[k], covered)
 	}
 }

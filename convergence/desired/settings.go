@@ -305,6 +305,9 @@ func containerSettings(c *Container) Settings {
 		f.value("Platform", reflect.ValueOf(*c.Config.Platform), nil)
 	}
 	for _, file := range c.Files {
+		if file.Volatile {
+			file.Content = nil
+		}
 		f.add("Files."+file.Path, fmt.Sprintf("%x %d:%d %o", sha256.Sum256(file.Content), file.UID, file.GID, file.Mode))
 	}
 	return f.sorted()

@@ -108,7 +108,7 @@ var doneServices = []string{
 
 // doneByOperations are carried out by operations of their own, and not by what a container is made of.
 var doneByOperations = []string{
-	"models", "post_start", "pre_start", "pre_stop", "provider",
+	"models", "post_start", "pre_start", "pre_stop", "provider", "pull_refresh_after", "use_api_socket",
 }
 
 var doneElsewhere = []string{
@@ -161,9 +161,7 @@ var refusedAttributes = map[string]string{
 	"services.<name>.log_driver":                                "write logging.driver",
 	"services.<name>.log_opt":                                   "write logging.options",
 	"services.<name>.net":                                       "write network_mode",
-	"services.<name>.pull_refresh_after":                        notYet,
-	"services.<name>.umask":                                     notYet,
-	"services.<name>.use_api_socket":                            notYet,
+	"services.<name>.umask":                                     "the Docker Engine API has no field for it; write umask in the command",
 	"services.<name>.volume_driver":                             "give the driver of the volume in volumes:",
 	"secrets.<name>.driver":                                     storeOnly + "; use file or environment",
 	"secrets.<name>.driver_opts":                                storeOnly + "; use file or environment",

@@ -174,6 +174,6 @@ func (o *observer) image(ref string) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.out.Images[ref] = state.Image{ID: found.ID}
+	o.out.Images[ref] = state.Image{ID: found.ID, Tagged: found.Metadata.LastTagTime}
 	return nil
 }

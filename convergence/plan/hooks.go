@@ -152,14 +152,9 @@ func (u *up) imagesOfHooks(s *service) {
 				s.hookImage[hook.Image] = id
 			}
 		}
-		_, there := u.state.Images[hook.Image]
-		cause := missing
-		if there {
-			cause = pulled
-		}
-		policy := cmp.Or(u.options.Pull, hook.Pull)
+		policy, cause := cmp.Or(u.options.Pull, hook.Pull), u.hookCause(hook)
 		switch {
-		case s.hookImage[hook.Image] != "" || there && (policy != desired.PullAlways || u.isBuilt(hook.Image)):
+		case s.hookImage[hook.Image] != "" || cause == "":
 		case policy == desired.PullNever:
 			u.fail(engine.ErrNotFound, "cannot create the pre_start hooks of service %s: there is no image %s, and it may not be pulled", s.Name, hook.Image)
 		default:
@@ -167,6 +162,21 @@ func (u *up) imagesOfHooks(s *service) {
 			s.hookImage[hook.Image] = u.add("pull", op, Subject{Image, hook.Image}, cause)
 		}
 	}
+}
+
+// hookCause says why the image of a hook is needed anew, or "".
+func (u *up) hookCause(hook *desired.PreStart) string {
+	_, there := u.state.Images[hook.Image]
+	switch policy := cmp.Or(u.options.Pull, hook.Pull); {
+	case !there:
+		return missing
+	case u.isBuilt(hook.Image):
+	case policy == desired.PullAlways:
+		return pulled
+	case policy == desired.PullRefresh:
+		return u.refreshCause(hook.Image, hook.Refresh)
+	}
+	return ""
 }
 
 // isBuilt says that a service of the project builds the image.

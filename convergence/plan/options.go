@@ -1,6 +1,10 @@
 package plan
 
-import "stackrun.dev/stack/convergence/desired"
+import (
+	"time"
+
+	"stackrun.dev/stack/convergence/desired"
+)
 
 // Recreate says when a container is replaced by a new one.
 type Recreate string
@@ -26,6 +30,9 @@ type UpOptions struct {
 	NoStart       bool
 	RenewVolumes  bool // give recreated containers new anonymous volumes
 	Wait          bool // until everything runs and is healthy
+
+	// Now is when the plan is made. It decides which images were pulled too long ago; the zero value: none.
+	Now time.Time
 
 	// What earlier rounds of the same run have done, so that it is not done again.
 	Fetched  map[string]bool   // references of images that were pulled or built

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/state"
@@ -190,7 +191,8 @@ const (
 
 // pullsFirst: the image is missing, and is built only after a pull has failed.
 func (u *up) pullsFirst(s *service, cause string) bool {
-	return s.PullFirst && cause == missing && s.pull(u.options) == desired.PullMissing && s.Build != nil && !u.options.NoBuild
+	pull := s.pull(u.options)
+	return s.PullFirst && cause == missing && (pull == desired.PullMissing || pull == desired.PullRefresh) && s.Build != nil && !u.options.NoBuild
 }
 
 // fetchCause says why the image is needed anew, or "".
@@ -207,8 +209,22 @@ func (u *up) fetchCause(s *service, there bool) string {
 		return missing
 	case pull == desired.PullAlways && s.Build == nil:
 		return pulled
+	case pull == desired.PullRefresh && s.Build == nil:
+		return u.refreshCause(s.Image, s.Refresh)
 	}
 	return ""
+}
+
+// refreshCause says that the image was pulled too long ago, or "".
+func (u *up) refreshCause(ref string, after time.Duration) string {
+	due := u.state.Images[ref].Tagged.Add(after)
+	if u.options.Now.IsZero() || !u.options.Now.After(due) {
+		return ""
+	}
+	if after == 0 {
+		return "it is to be pulled again each time"
+	}
+	return "it is to be pulled again after " + after.String()
 }
 
 func (s *service) pull(o UpOptions) desired.PullPolicy {

@@ -137,7 +137,7 @@ func (f *fake) ImageInspect(_ context.Context, ref string) (image.InspectRespons
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if id, ok := f.images[ref]; ok {
-		return image.InspectResponse{ID: id}, nil
+		return image.InspectResponse{ID: id, Metadata: image.Metadata{LastTagTime: f.tagged[ref]}}, nil
 	}
 	return image.InspectResponse{}, engine.Errorf(engine.ErrNotFound, "no such image: %s", ref)
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
@@ -32,6 +33,7 @@ type fake struct {
 	networks   map[string]*network.Inspect
 	volumes    map[string]*volume.Volume
 	images     map[string]string // reference to ID
+	tagged     map[string]time.Time
 	listeners  []chan events.Message
 
 	// before is asked at each write, by what it does ("start x-web-1"); an error is the call's.
@@ -60,7 +62,7 @@ type record struct {
 func newFake() *fake {
 	return &fake{
 		containers: map[string]*record{}, networks: map[string]*network.Inspect{}, volumes: map[string]*volume.Volume{},
-		images: map[string]string{}, exits: map[string]int{}, sick: map[string]bool{}, slow: map[string]bool{},
+		images: map[string]string{}, tagged: map[string]time.Time{}, exits: map[string]int{}, sick: map[string]bool{}, slow: map[string]bool{},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -98,6 +99,11 @@ func planText(t *testing.T, f *fake, said, after string) string {
 			clear(r.networks)
 		case "down":
 			return downText(t, f, after)
+		case "clock":
+			o.Now = timeOf(t, rest)
+		case "pulled":
+			ref, when, _ := strings.Cut(rest, "=")
+			f.tagged[ref] = timeOf(t, when)
 		case "given":
 			o.Given = desired.Given{
 				Variables: map[string]desired.Variables{"database": {Prefixed: map[string]string{"URL": rest}, Raw: map[string]string{"TOKEN": rest}}},
@@ -112,6 +118,15 @@ func planText(t *testing.T, f *fake, said, after string) string {
 		return "error: " + err.Error() + "\n"
 	}
 	return p.Text()
+}
+
+func timeOf(t *testing.T, text string) time.Time {
+	t.Helper()
+	when, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return when
 }
 
 func lifecycleText(t *testing.T, f *fake, verb, after string) string {

@@ -107,5 +107,6 @@ type Volume struct {
 
 // Image is one image.
 type Image struct {
-	ID string
+	ID     string
+	Tagged time.Time // when it got its name by a pull or a build; the zero value if the engine does not tell
 }
