@@ -20,7 +20,11 @@ func (a *app) desire(p *project.Project, scale map[string]int) (*desired.Project
 	if err != nil {
 		return nil, err
 	}
-	d, warnings, err := desired.FromProject(p, desired.Input{Scale: scale, Contents: contents})
+	in := desired.Input{Scale: scale, Contents: contents}
+	if err := a.apiSocket(p, &in); err != nil {
+		return nil, err
+	}
+	d, warnings, err := desired.FromProject(p, in)
 	if warnErr := a.warn(warnings); warnErr != nil {
 		return nil, errors.Join(warnErr, err)
 	}
