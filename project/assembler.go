@@ -185,6 +185,7 @@ func (a *assembler) finish(r *reading) {
 		if !a.options.NoInterpolate {
 			a.in.fill(s)
 		}
+		s.detach()
 		a.errors = append(a.errors, check([]*source{s})...)
 		a.warnings = append(a.warnings, s.obsolete()...)
 		root, tagged := merge.FromNode(s.root, r.file, s.filling)

@@ -22,6 +22,20 @@ type source struct {
 	vars    variables.Env         // what its variables are replaced from
 	filled  map[*yaml.Node]filled // by phase 3; nil before it
 	dynamic map[*yaml.Node]bool   // values that had a variable in them
+	aliased []*yaml.Node          // aliases of scalars
+}
+
+// detach makes the aliases of scalars scalars of their own: what is a number in one place may be a text in another.
+func (s *source) detach() {
+	for _, n := range s.aliased {
+		of := n.Alias
+		*n = *of
+		n.Anchor = ""
+		if f, ok := s.filled[of]; ok {
+			s.filled[n], s.dynamic[n] = f, true
+		}
+	}
+	s.aliased = nil
 }
 
 func newSource(file string, content []byte) *source {

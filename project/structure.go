@@ -66,6 +66,9 @@ func (c *structure) below(n *yaml.Node, depth int) int {
 	size := 1
 	if n.Kind == yaml.AliasNode {
 		size += c.walk(n.Alias, depth+1)
+		if n.Alias.Kind == yaml.ScalarNode {
+			c.aliased = append(c.aliased, n)
+		}
 	}
 	if n.Kind == yaml.MappingNode {
 		c.keys(n)
