@@ -348,10 +348,11 @@ func TestTwoNamesOfAnExternal(t *testing.T) {
 	}
 }
 
-func TestNoticesOfEnvFiles(t *testing.T) {
+// Many services may name one env file.
+func TestNoticesOfEnvFilesOnce(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"a.env": "OK=1\nA=$NOWHERE\n"})
-	root := parse(t, "services:\n  a:\n    image: a\n    env_file: a.env\n", dir, nil)
+	root := parse(t, "services:\n  a:\n    image: a\n    env_file: a.env\n  b:\n    image: b\n    env_file: a.env\n", dir, nil)
 	model.Canonical(root)
 	var notices []model.Notice
 	o := model.Options{Name: "x", Dir: dir, Notice: func(n model.Notice) { notices = append(notices, n) }}

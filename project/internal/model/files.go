@@ -20,6 +20,12 @@ type content struct {
 	err  error
 }
 
+// told is a place of an env file about which something was said.
+type told struct {
+	file      string
+	line, col int
+}
+
 // serviceFiles completes the environment and the labels of a service and of its hooks.
 func (b *builder) serviceFiles(s *types.ServiceConfig, v *tree.Value) {
 	if b.NoEnvResolution {
@@ -157,15 +163,25 @@ func (b *builder) parse(v, formatAt *tree.Value, format string, f variables.File
 		return
 	}
 	file := &tree.File{Name: f.Name, Via: &tree.Reference{Place: placeOf(v), Kind: "read"}}
-	if m, ok := errors.AsType[*variables.Mistake](err); ok {
+	if m, ok := errors.AsType[*variables.Mistake](err); ok && b.first(f.Name, m.Line, m.Col) {
 		at := tree.Place{File: file, Line: m.Line, Col: m.Col}
 		b.errors = append(b.errors, Error{Place: at, Quote: lineOf(f.Content, m.Line), Problem: m.Problem, Fix: m.Fix, Rule: m.Rule})
 	}
 	for _, n := range notices {
-		if b.Notice != nil {
+		if b.Notice != nil && b.first(f.Name, n.Line, n.Col) {
 			b.Notice(Notice{n, tree.Place{File: file, Line: n.Line, Col: n.Col}, lineOf(f.Content, n.Line)})
 		}
 	}
+}
+
+// first says whether nothing was said about the place of an env file yet, which many services may name.
+func (b *builder) first(file string, line, col int) bool {
+	at := told{file, line, col}
+	if b.told[at] {
+		return false
+	}
+	b.told[at] = true
+	return true
 }
 
 func lineOf(data []byte, number int) string {

@@ -90,12 +90,13 @@ type builder struct {
 	Options
 	decoder
 	files map[string]*content // what was read, by path
+	told  map[told]bool
 
 	defaultNetwork bool // some service is in it
 }
 
 func newBuilder(o Options) *builder {
-	return &builder{Options: o, decoder: decoder{variables: o.NoInterpolate}, files: make(map[string]*content)}
+	return &builder{Options: o, decoder: decoder{variables: o.NoInterpolate}, files: make(map[string]*content), told: make(map[told]bool)}
 }
 
 func (b *builder) services(p *types.Project, all *tree.Value) {
