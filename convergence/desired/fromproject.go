@@ -154,7 +154,7 @@ func (s *serviceBuilder) replicas() int {
 		}
 		return max(n, 0)
 	}
-	if s.Deploy != nil && s.Deploy.Mode == "global" && s.GetScale() > 0 {
+	if s.Deploy != nil && strings.HasPrefix(s.Deploy.Mode, "global") && s.GetScale() > 0 {
 		return 1 // one on each machine, of which there is one
 	}
 	return s.GetScale()

@@ -3,6 +3,8 @@ package desired
 // remarks are what the embedded engine does not have of attributes that are carried out: it refuses them, by their names in
 // the Engine API, when the container, the network or the volume is made. Docker may have them.
 var remarks = map[string]string{
+	"configs.<name>.name":                                   "it names the config in the store of a cluster",
+	"secrets.<name>.name":                                   "it names the secret in the store of a cluster",
 	"networks.<name>.driver":                                "the embedded engine has bridge",
 	"networks.<name>.driver_opts":                           "the embedded engine has those of Docker's bridge that are about names, MTU, masquerading and traffic between containers",
 	"networks.<name>.enable_ipv4":                           "the embedded engine has no networks without IPv4",
