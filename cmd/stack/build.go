@@ -51,12 +51,18 @@ func runBuild(ctx context.Context, a *app, o buildOptions, services []string) er
 	}
 	builds := &plan.Plan{Project: d.Name}
 	var refs []string
+	planned := map[string]bool{}
 	for _, service := range d.Services {
 		if service.Build == nil {
 			continue
 		}
 		refs = append(refs, service.Image)
-		builds.Operations = append(builds.Operations, buildOperation(service, o, a.resolveArgs(o.args)))
+		for _, op := range plan.BuildImages(service.Name, withChoices(service.Build, o, a.resolveArgs(o.args))) {
+			if id := op.Head().ID; !planned[id] {
+				planned[id] = true
+				builds.Operations = append(builds.Operations, op)
+			}
+		}
 	}
 	if len(refs) == 0 {
 		return a.warn([]project.Warning{{Text: "none of the services says how to build an image"}})
@@ -69,9 +75,9 @@ func runBuild(ctx context.Context, a *app, o buildOptions, services []string) er
 	})
 }
 
-// buildOperation is the build of a service's image with the choices of the command line.
-func buildOperation(service desired.Service, o buildOptions, args map[string]*string) plan.Operation {
-	build := *service.Build
+// withChoices is the build, and those that it needs, with the choices of the command line.
+func withChoices(from *desired.Build, o buildOptions, args map[string]*string) *desired.Build {
+	build := *from
 	build.Options.NoCache = build.Options.NoCache || o.noCache
 	build.Options.PullParent = build.Options.PullParent || o.pull
 	if len(args) > 0 {
@@ -82,13 +88,11 @@ func buildOperation(service desired.Service, o buildOptions, args map[string]*st
 		maps.Copy(all, args)
 		build.Options.BuildArgs = all
 	}
-	return &plan.BuildImage{
-		Header: plan.Header{
-			ID: "build image " + service.Image + " for " + service.Name, Service: service.Name,
-			Subject: plan.Subject{Kind: plan.Image, Name: service.Image},
-		},
-		Ref: service.Image, Build: &build,
+	build.After = make([]*desired.Build, len(from.After))
+	for i, first := range from.After {
+		build.After[i] = withChoices(first, o, args)
 	}
+	return &build
 }
 
 // resolveArgs reads --build-arg. An argument without a value has the one that the environment gives it, if any.

@@ -157,10 +157,10 @@ func (r *oneOff) prepare(ctx context.Context) error {
 		return err
 	}
 	fetch, err := r.fetch(ctx)
-	if err != nil || fetch == nil {
+	if err != nil || len(fetch) == 0 {
 		return err
 	}
-	return convergence.Apply(ctx, r.Engine, &plan.Plan{Project: r.project.Name, Operations: []plan.Operation{fetch}}, options, sink)
+	return convergence.Apply(ctx, r.Engine, &plan.Plan{Project: r.project.Name, Operations: fetch}, options, sink)
 }
 
 // dependencies are the services that have to be up: with --no-deps only those of providers, whose variables are part of the
@@ -190,8 +190,8 @@ func (r *oneOff) serveModels(ctx context.Context, options convergence.Options, s
 	return done.Err()
 }
 
-// fetch is the operation that builds or pulls the image, or nil if there is nothing to do.
-func (r *oneOff) fetch(ctx context.Context) (plan.Operation, error) {
+// fetch is what builds or pulls the image; nothing if it is there.
+func (r *oneOff) fetch(ctx context.Context) ([]plan.Operation, error) {
 	there, err := r.hasImage(ctx, r.service.Image)
 	if err != nil {
 		return nil, err
@@ -203,14 +203,14 @@ func (r *oneOff) fetch(ctx context.Context) (plan.Operation, error) {
 	head := plan.Header{ID: "image", Service: r.service.Name, Subject: plan.Subject{Kind: plan.Image, Name: r.service.Image}}
 	switch {
 	case r.service.Build != nil && (r.options.build || policy == desired.PullBuild || !there):
-		return &plan.BuildImage{Header: head, Ref: r.service.Image, Build: r.service.Build}, nil
+		return plan.BuildImages(r.service.Name, r.service.Build), nil
 	case there && policy == desired.PullRefresh && r.service.Build == nil:
 		if due, err := r.due(ctx); err != nil || !due {
 			return nil, err
 		}
-		return &plan.PullImage{Header: head, Ref: r.service.Image, Platform: r.service.Platform}, nil
+		return []plan.Operation{&plan.PullImage{Header: head, Ref: r.service.Image, Platform: r.service.Platform}}, nil
 	case policy == desired.PullAlways && r.service.Build == nil, policy != desired.PullNever && !there:
-		return &plan.PullImage{Header: head, Ref: r.service.Image, Platform: r.service.Platform}, nil
+		return []plan.Operation{&plan.PullImage{Header: head, Ref: r.service.Image, Platform: r.service.Platform}}, nil
 	}
 	return nil, nil
 }

@@ -3,7 +3,6 @@ package desired
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	dockerbuild "github.com/docker/docker/api/types/build"
 )
@@ -15,7 +14,12 @@ type Build struct {
 	Dockerfile string // relative to the context, or absolute
 	Inline     string // the Dockerfile's text; Dockerfile is empty then
 	Options    dockerbuild.ImageBuildOptions
+	Kit        BuildKit
+	After      []*Build // of services whose images are contexts of this one
 }
+
+// Image is the first of the names that the image gets.
+func (b *Build) Image() string { return b.Options.Tags[0] }
 
 func (s *serviceBuilder) build() *Build {
 	c := s.Build
@@ -34,9 +38,8 @@ func (s *serviceBuilder) build() *Build {
 		ExtraHosts:  extraHosts(c.ExtraHosts),
 		ShmSize:     int64(c.ShmSize),
 		Ulimits:     ulimits(c.Ulimits),
-		CacheFrom:   s.cacheFrom(c.CacheFrom),
 		Remove:      true,
-		Platform:    s.Platform,
+		Platform:    s.buildPlatform(c.Platforms),
 	}
 	if b.Options.Labels == nil {
 		b.Options.Labels = make(map[string]string, 3)
@@ -44,22 +47,22 @@ func (s *serviceBuilder) build() *Build {
 	b.Options.Labels[LabelProject] = s.b.project.Name
 	b.Options.Labels[LabelService] = s.Name
 	b.Options.Labels[LabelVersion] = composeVersion
+	s.buildKit(b)
 	return b
 }
 
-// cacheFrom accepts images only; the other kinds belong to builders that are not part of an engine.
-func (s *serviceBuilder) cacheFrom(sources []string) []string {
-	var out []string
-	for _, source := range sources {
-		if strings.Contains(source, "type=") {
-			ref, ok := strings.CutPrefix(source, "type=registry,ref=")
-			if !ok {
-				s.mistake("the cache source "+source+" is not supported: "+notYet, "name an image", "build", "cache_from")
-				continue
-			}
-			source = ref
+// buildPlatform is the one platform that the image is built for.
+func (s *serviceBuilder) buildPlatform(platforms []string) string {
+	switch {
+	case s.Platform != "":
+		if len(platforms) > 0 && !slices.Contains(platforms, s.Platform) {
+			s.mistake("the platforms of the build do not include "+s.Platform, "add the platform of the service", "build", "platforms")
 		}
-		out = append(out, source)
+		return s.Platform
+	case len(platforms) > 1:
+		s.mistake("an image is built for one platform at a time", "choose one with platform", "build", "platforms")
+	case len(platforms) == 1:
+		return platforms[0]
 	}
-	return slices.Clip(out)
+	return ""
 }

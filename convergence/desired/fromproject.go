@@ -54,6 +54,7 @@ type serviceBuilder struct {
 	b     *builder
 	out   *Service
 	under []string // the path within the service of a part that is like a service itself
+	below []string // the services whose builds need this one
 }
 
 // mistake records an error about the service's attribute at the path.

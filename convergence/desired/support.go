@@ -53,10 +53,12 @@ func parents(table map[string]Support) map[string]bool {
 }
 
 const (
-	swarmOnly   = "it takes effect on a cluster only"
-	storeOnly   = "it belongs to the store of a cluster"
-	windowsOnly = "it exists on Windows only"
-	notYet      = "it is not implemented yet"
+	swarmOnly    = "it takes effect on a cluster only"
+	storeOnly    = "it belongs to the store of a cluster"
+	windowsOnly  = "it exists on Windows only"
+	noAttest     = "an engine's image store keeps no attestations"
+	inDockerfile = "the Dockerfile decides who may read it: RUN --mount=type=secret,uid=…,mode=…"
+	notYet       = "it is not implemented yet"
 )
 
 func makeTable() map[string]Support {
@@ -103,7 +105,8 @@ var doneServices = []string{
 	"security_opt", "shm_size", "stdin_open", "stop_grace_period", "stop_signal", "storage_opt", "sysctls", "tmpfs", "tty", "ulimits",
 	"user", "userns_mode", "uts", "volumes", "volumes_from", "working_dir", "name",
 	"build.context", "build.dockerfile", "build.dockerfile_inline", "build.args", "build.labels", "build.target", "build.tags",
-	"build.no_cache", "build.pull", "build.network", "build.extra_hosts", "build.shm_size", "build.ulimits", "build.cache_from",
+	"build.additional_contexts", "build.cache_to", "build.entitlements", "build.no_cache_filter", "build.privileged", "build.secrets[].source", "build.secrets[].target", "build.ssh",
+	"build.no_cache", "build.platforms", "build.pull", "build.network", "build.extra_hosts", "build.shm_size", "build.ulimits", "build.cache_from",
 }
 
 // doneByOperations are carried out by operations of their own, and not by what a container is made of.
@@ -117,6 +120,9 @@ var doneElsewhere = []string{
 }
 
 var readServices = map[string]string{
+	"build.secrets[].uid":                             inDockerfile,
+	"build.secrets[].gid":                             inDockerfile,
+	"build.secrets[].mode":                            inDockerfile,
 	"deploy.endpoint_mode":                            swarmOnly,
 	"deploy.labels":                                   "they label the service of a cluster, not its containers; use labels for those",
 	"deploy.placement":                                swarmOnly,
@@ -135,22 +141,16 @@ var readElsewhere = map[string]string{
 
 // harmless are values of refused attributes that ask for nothing.
 var harmless = map[string]string{
-	"services.<name>.isolation":       "default",
-	"services.<name>.build.isolation": "default",
+	"services.<name>.isolation":        "default",
+	"services.<name>.build.isolation":  "default",
+	"services.<name>.build.provenance": "false",
+	"services.<name>.build.sbom":       "false",
 }
 
 var refusedAttributes = map[string]string{
-	"services.<name>.build.additional_contexts":                 notYet,
-	"services.<name>.build.cache_to":                            notYet,
-	"services.<name>.build.entitlements":                        notYet,
 	"services.<name>.build.isolation":                           windowsOnly,
-	"services.<name>.build.no_cache_filter":                     notYet,
-	"services.<name>.build.platforms":                           notYet,
-	"services.<name>.build.privileged":                          notYet,
-	"services.<name>.build.provenance":                          notYet,
-	"services.<name>.build.sbom":                                notYet,
-	"services.<name>.build.secrets":                             notYet,
-	"services.<name>.build.ssh":                                 notYet,
+	"services.<name>.build.provenance":                          noAttest,
+	"services.<name>.build.sbom":                                noAttest,
 	"services.<name>.cpu_percent":                               windowsOnly + "; use cpus",
 	"services.<name>.credential_spec":                           windowsOnly,
 	"services.<name>.deploy.resources.limits.devices":           "devices are reserved, not limited",

@@ -15,7 +15,7 @@ import (
 	"github.com/docker/docker/pkg/jsonmessage"
 
 	"stackrun.dev/stack/convergence/desired"
-	"stackrun.dev/stack/convergence/execute/buildcontext"
+	"stackrun.dev/stack/convergence/execute/imagebuild"
 	"stackrun.dev/stack/convergence/plan"
 	"stackrun.dev/stack/engine"
 )
@@ -138,18 +138,7 @@ func (x *executor) pull(ctx context.Context, op *plan.PullImage) error {
 }
 
 func (x *executor) build(ctx context.Context, op *plan.BuildImage) error {
-	open := x.options.BuildContext
-	if open == nil {
-		open = buildcontext.Open
-	}
-	content, err := open(op.Build)
-	if err != nil {
-		return err
-	}
-	defer content.Close() //nolint:errcheck // read only
-	options := op.Build.Options
-	options.Dockerfile = buildcontext.DockerfileName(op.Build)
-	id, err := x.engine.ImageBuild(ctx, content, options, x.progress(op))
+	id, err := imagebuild.Build(ctx, x.engine, op.Build, imagebuild.Options{Context: x.options.BuildContext, Auth: x.options.Auth, Progress: x.progress(op)})
 	if err != nil {
 		return err
 	}

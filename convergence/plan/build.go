@@ -50,6 +50,22 @@ func operationID(verb string, kind Kind, name string) string {
 
 func lower(k Kind) string { return strings.ToLower(string(k)) }
 
+// BuildImages are the operations that build an image for a service, after those that are contexts of it.
+func BuildImages(service string, build *desired.Build) []Operation {
+	b := newBuilder(nil, &state.Project{})
+	b.build(service, build, "")
+	return b.plan.Operations
+}
+
+// build builds the image after those that are contexts of it.
+func (b *builder) build(service string, build *desired.Build, cause string) string {
+	var needs []string
+	for _, first := range build.After {
+		needs = append(needs, b.build(first.Service, first, "the image of "+service+" is made of it"))
+	}
+	return b.add("build", &BuildImage{Header: header(service), Ref: build.Image(), Build: build}, Subject{Image, build.Image()}, cause, needs...)
+}
+
 func header(service string) Header { return Header{Service: service} }
 
 // stop adds the hooks that come before a stop, and the stop.

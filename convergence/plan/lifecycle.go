@@ -248,7 +248,7 @@ func Build(d *desired.Project, services []string) (*Plan, error) {
 	b := newBuilder(d, &state.Project{Name: d.Name})
 	return b.plan, b.images(d, services, func(s *desired.Service) {
 		if s.Build != nil {
-			b.add("build", &BuildImage{Header: header(s.Name), Ref: s.Image, Build: s.Build}, Subject{Image, s.Image}, "")
+			b.build(s.Name, s.Build, "")
 		}
 	})
 }

@@ -174,8 +174,7 @@ func (u *up) image(s *service) {
 		s.imageOp, s.imageID = u.add("pull", op, Subject{Image, s.Image}, cause+"; it is built if it cannot be pulled"), ""
 		s.undecided = true
 	case s.Build != nil && !u.options.NoBuild && cause != pulled:
-		op := &BuildImage{Header: header(s.Name), Ref: s.Image, Build: s.Build}
-		s.imageOp, s.imageID = u.add("build", op, Subject{Image, s.Image}, cause), ""
+		s.imageOp, s.imageID = u.build(s.Name, s.Build, cause), ""
 	case s.pull(u.options) == desired.PullNever:
 		u.errs = append(u.errs, engine.Errorf(engine.ErrNotFound, "cannot create the containers of service %s: there is no image %s, and it may not be pulled", s.Name, s.Image))
 	default:

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"io"
+	"net"
 	"strings"
 
 	"github.com/docker/docker/api/types/build"
@@ -154,6 +155,10 @@ func (f *fake) ImagePull(ctx context.Context, ref string, _ image.PullOptions, _
 		f.images[ref] = "sha256:" + f.id()
 	}
 	return nil
+}
+
+func (f *fake) BuildKit(context.Context) (net.Conn, error) {
+	return nil, engine.Errorf(engine.ErrUnsupported, "there is no BuildKit")
 }
 
 func (f *fake) ImageBuild(ctx context.Context, c io.Reader, o build.ImageBuildOptions, _ engine.Progress) (string, error) {

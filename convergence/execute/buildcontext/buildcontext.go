@@ -5,6 +5,7 @@ package buildcontext
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -50,14 +51,45 @@ func dockerfilePath(b *desired.Build) string {
 	return filepath.Join(b.Context, name)
 }
 
+// InContext is the Dockerfile's path relative to the context, and whether it is in there.
+func InContext(b *desired.Build) (rel string, inside bool) {
+	if Remote(b) && !filepath.IsAbs(b.Dockerfile) {
+		return cmp.Or(b.Dockerfile, defaultDockerfile), true
+	}
+	rel, err := filepath.Rel(b.Context, dockerfilePath(b))
+	return filepath.ToSlash(rel), err == nil && filepath.IsLocal(rel)
+}
+
+// Remote says whether the context is an address that the engine fetches.
+func Remote(b *desired.Build) bool {
+	return strings.Contains(b.Context, "://") || strings.HasPrefix(b.Context, "git@") || strings.HasPrefix(b.Context, "github.com/")
+}
+
+// Check looks whether the context and the Dockerfile are there. The error is of kind engine.ErrInvalid.
+func Check(b *desired.Build) error {
+	if !Remote(b) {
+		if info, err := os.Stat(b.Context); err != nil || !info.IsDir() {
+			return engine.Errorf(engine.ErrInvalid, "cannot build %s: the build context %s is not a directory", b.Service, b.Context)
+		}
+	}
+	if b.Inline != "" || Remote(b) && !filepath.IsAbs(b.Dockerfile) {
+		return nil
+	}
+	f, err := os.Open(dockerfilePath(b))
+	if err != nil {
+		return engine.Errorf(engine.ErrInvalid, "cannot build %s: cannot read the Dockerfile: %w", b.Service, err)
+	}
+	return f.Close()
+}
+
 // Open packs the context while it is read; closing it early stops that. A missing directory or Dockerfile is an error at
 // once, of kind engine.ErrInvalid.
 func Open(b *desired.Build) (io.ReadCloser, error) {
-	if strings.Contains(b.Context, "://") || strings.HasPrefix(b.Context, "git@") {
-		return nil, engine.Errorf(engine.ErrUnsupported, "cannot build %s: the context %s is remote, which is not implemented yet", b.Service, b.Context)
+	if Remote(b) {
+		return nil, engine.Errorf(engine.ErrUnsupported, "cannot build %s: the context %s is remote, and this engine does not offer its BuildKit", b.Service, b.Context)
 	}
-	if info, err := os.Stat(b.Context); err != nil || !info.IsDir() {
-		return nil, engine.Errorf(engine.ErrInvalid, "cannot build %s: the build context %s is not a directory", b.Service, b.Context)
+	if err := Check(b); err != nil {
+		return nil, err
 	}
 	p := &packer{root: b.Context, dockerfile: DockerfileName(b)}
 	if err := p.prepare(b); err != nil {
