@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,7 @@ type found struct {
 	vars     variables.Env
 	env      map[string]string // the same without the origins
 	content  map[string][]byte // of "-" only
+	envFiles []string          // that were read, in no order
 	warnings []Warning
 }
 
@@ -45,6 +47,7 @@ func find(o Options) (*found, error) {
 	}
 	err = f.findWith(o, env, workDir)
 	f.vars, f.env, f.warnings = env.vars, env.vars.Values(), append(env.warnings, f.warnings...)
+	f.envFiles = slices.Collect(maps.Keys(env.read))
 	return f, err
 }
 

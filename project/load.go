@@ -18,7 +18,7 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 	}
 	p := &Project{
 		Files: found.files, Dir: found.dir, Env: found.env,
-		options: o, name: name, profiles: profiles(o, found.env), vars: found.vars, root: root, sources: a.sources, paths: a.paths,
+		options: o, name: name, profiles: profiles(o, found.env), vars: found.vars, root: root, sources: a.sources, paths: append(a.paths, found.envFiles...),
 	}
 	notices, err := p.build()
 	a.warnings = append(a.warnings, notices...)
