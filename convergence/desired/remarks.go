@@ -12,6 +12,7 @@ var remarks = map[string]string{
 	"networks.<name>.ipam.config":                           "the embedded engine has one IPv4 subnet for each network",
 	"networks.<name>.ipam.driver":                           "the embedded engine has default",
 	"networks.<name>.ipam.options":                          "the embedded engine has none",
+	"services.<name>.build.platforms":                       "one at a time",
 	"services.<name>.cpu_rt_period":                         "the embedded engine has no real-time scheduling",
 	"services.<name>.cpu_rt_runtime":                        "the embedded engine has no real-time scheduling",
 	"services.<name>.deploy.resources.reservations.devices": "the embedded engine has no drivers of devices",
