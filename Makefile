@@ -1,6 +1,7 @@
 # make build   bin/stack, one file
 # make demo    the reddit example, up and answering
 # make test    every test, those on real containers included (they need root; without it a line says which are left out)
+# make fuzz    random env files, variables and projects, FUZZTIME for each; make test does so too
 # make bench   the budget of docs/ARCHITECTURE.md, side by side with Docker and Compose where they are installed
 # make docs    the pages of docs that are made from the program
 # make clean   what the others made in this folder
@@ -11,6 +12,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 STACK   := $(CURDIR)/bin/stack
 SHIM    := engine/embedded/runtime/binary/stack-shim
 CACHE   := $(CURDIR)/.cache
+FUZZTIME ?= 60s
 BASE    := $(CACHE)/debian-bookworm-slim.tar
 
 # What each target needs from Debian. Nothing is installed that is there already.
@@ -54,7 +56,15 @@ test: build test-packages demo-packages $(BASE) examples/reddit/post_db/post_db
 	go vet ./...
 	go run ./test/leftovers record $(CACHE)/before.json
 	STACK_TEST_BINARY=$(STACK) STACK_TEST_BASE_IMAGE=$(BASE) go test -timeout 30m ./...
+	$(MAKE) --no-print-directory fuzz
 	go run ./test/leftovers compare $(CACHE)/before.json
+
+# One after the other: each takes all processors.
+.PHONY: fuzz
+fuzz: build-packages
+	test/host/fuzz ./project/internal/variables FuzzInterpolation $(FUZZTIME)
+	test/host/fuzz ./project/internal/variables FuzzDotenv $(FUZZTIME)
+	test/host/fuzz ./project FuzzLoad $(FUZZTIME)
 
 .PHONY: bench
 bench: build test-packages

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ import (
 
 // What loading may take, whatever the files say, where they are small. A file of the largest size may take 400 MB.
 const (
-	fuzzTime   = 2 * time.Second
+	fuzzTime   = 5 * time.Second
 	fuzzMemory = 256 << 20
 	fuzzSize   = 16 << 10
 )
@@ -35,12 +36,13 @@ func FuzzLoad(f *testing.F) {
 			if err != nil {
 				f.Fatal(err)
 			}
-			f.Add(string(txtar.Format(onlyInputs(archive))))
+			f.Add(string(txtar.Format(onlyInputs(archive))), []byte{})
 		}
 	}
 	logrus.SetLevel(logrus.PanicLevel) // of compose-go
 	f.Setenv("HOME", "/home/user")
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(func(t *testing.T, text string, edits []byte) {
+		text = edited(text, edits)
 		dir := filepath.Join(t.TempDir(), "project")
 		if len(text) > fuzzSize || !writeArchive(t, dir, text) {
 			return
@@ -56,6 +58,37 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// edited changes lines of the text: most texts that differ in some bytes only are no YAML any more, and nothing is learned
+// from them. Three bytes are an edit: what is done, with which line, and with which other one.
+func edited(text string, edits []byte) string {
+	lines := strings.SplitAfter(text, "\n")
+	for len(edits) >= 3 && len(lines) > 1 {
+		i, j := int(edits[1])%len(lines), int(edits[2])%len(lines)
+		switch edits[0] % 5 {
+		case 0:
+			lines = slices.Delete(lines, i, i+1)
+		case 1:
+			lines = slices.Insert(lines, j, lines[i])
+		case 2:
+			lines[i], lines[j] = lines[j], lines[i]
+		case 3:
+			lines[i] = indented(lines[j], lines[i])
+		case 4:
+			key, _, _ := strings.Cut(lines[i], ": ")
+			if _, value, ok := strings.Cut(lines[j], ": "); ok {
+				lines[i] = key + ": " + value
+			}
+		}
+		edits = edits[3:]
+	}
+	return strings.Join(lines, "")
+}
+
+// indented is the line with the indentation of the other one.
+func indented(as, line string) string {
+	return as[:len(as)-len(strings.TrimLeft(as, " "))] + strings.TrimLeft(line, " ")
 }
 
 func onlyInputs(a *txtar.Archive) *txtar.Archive {

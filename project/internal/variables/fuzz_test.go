@@ -30,7 +30,7 @@ func FuzzInterpolation(f *testing.F) {
 	})
 }
 
-// within fails if the function takes longer than half a second, or allocates more than 64 bytes a byte and two MB.
+// within fails if the function takes longer than two seconds, or allocates more than 64 bytes a byte and two MB.
 func within(t *testing.T, size int, do func()) {
 	t.Helper()
 	var before, after runtime.MemStats
@@ -39,7 +39,7 @@ func within(t *testing.T, size int, do func()) {
 	do()
 	took := time.Since(start)
 	runtime.ReadMemStats(&after)
-	if took > 500*time.Millisecond {
+	if took > 2*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	if used := after.TotalAlloc - before.TotalAlloc; used > uint64(64*size+2<<20) {
