@@ -113,14 +113,13 @@ func (a *assembler) assemble() (*tree.Value, string, error) {
 	return root, name, a.conflicts.Sorted()
 }
 
-// completedIn says whether what is missing in one file is there in the whole, or need not be, because the file is only
-// extended from.
+// completedIn says whether what is missing in one file is there in the whole, or is no part of it. Of extends, nothing is.
 func (e *Error) completedIn(root *tree.Value) bool {
-	if len(e.lacking) == 0 {
+	if len(e.lacking) < 2 || e.lacking[len(e.lacking)-2] == "extends" {
 		return false
 	}
 	_, n := root.Find(e.lacking...)
-	return n == len(e.lacking) || len(e.Via) > 0 && e.Via[0].Kind == "extended"
+	return n != len(e.lacking)-1
 }
 
 // checkParsed says whether there is something to go on with.

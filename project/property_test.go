@@ -246,11 +246,27 @@ func fileOf(service, others string) string {
 func service(r *author, share float64) string {
 	out := "\n    x-s: s\n"
 	for _, name := range sortedKeys(attributes) {
-		if r.Float64() < share {
-			out += "    " + name + ": " + attributes[name](r) + "\n"
+		if r.Float64() >= share {
+			continue
 		}
+		value := attributes[name](r)
+		if r.over {
+			value = tagged(r, value)
+		}
+		out += "    " + name + ": " + value + "\n"
 	}
 	return out
+}
+
+// tagged is sometimes the value with a tag of Compose.
+func tagged(r *author, value string) string {
+	switch r.IntN(10) {
+	case 0:
+		return "!reset null"
+	case 1:
+		return "!override " + value
+	}
+	return value
 }
 
 func someObjects(r *author) string {
