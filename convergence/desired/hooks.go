@@ -43,9 +43,13 @@ func (p *PreStart) For(container string) engine.CreateConfig {
 	return out
 }
 
-func hooks(list []types.ServiceHook) []Hook {
+// hooks are those of the attribute.
+func (s *serviceBuilder) hooks(attribute string, list []types.ServiceHook) []Hook {
 	var out []Hook
-	for _, h := range list {
+	for i, h := range list {
+		if len(h.Command) == 0 {
+			s.mistake("a hook needs a command", "write command: [program, argument]", attribute, strconv.Itoa(i))
+		}
 		out = append(out, Hook{
 			Command: h.Command, User: h.User, WorkingDir: h.WorkingDir, Env: environment(h.Environment), Privileged: h.Privileged,
 		})
