@@ -24,6 +24,7 @@ func (s *serviceBuilder) useAPISocket() {
 	}
 	s.Volumes = append(slices.Clone(s.Volumes), types.ServiceVolumeConfig{
 		Type: types.VolumeTypeBind, Source: cmp.Or(s.b.in.APISocket, apiSocket), Target: apiSocket,
+		Bind: &types.ServiceVolumeBind{CreateHostPath: false}, // a folder would be no socket
 	})
 	if _, own := s.Environment[apiSocketEnvName]; own {
 		return
