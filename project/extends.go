@@ -105,13 +105,13 @@ func (a *assembler) base(f *family, extending string, reference *tree.Value) *tr
 			return nil
 		}
 	}
-	if f.services.Entry(name.Text) == nil {
+	if f.services.Entry(a.text(name)) == nil {
 		if !f.reading.broken {
 			a.noService(f, name)
 		}
 		return nil
 	}
-	return a.extended(f, name.Text)
+	return a.extended(f, a.text(name))
 }
 
 func (a *assembler) noService(f *family, name *tree.Value) {

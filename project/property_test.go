@@ -178,7 +178,7 @@ var objects = map[string]phrase{
 func TestMergedAsByComposeGo(t *testing.T) {
 	logrus.SetLevel(logrus.PanicLevel)
 	seed := uint64(time.Now().UnixNano())
-	for i := range uint64(150) {
+	for i := range uint64(100) {
 		files, main := story(&author{Rand: rand.New(rand.NewPCG(seed, i))})
 		if !t.Run(fmt.Sprint(i), func(t *testing.T) { compareRandom(t, files, main) }) {
 			t.Fatalf("seed %d, %d:\n%s", seed, i, filesText(files))

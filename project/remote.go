@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"stackrun.dev/stack/project/internal/tree"
+	"stackrun.dev/stack/project/internal/variables"
 )
 
 // target is a file that is named somewhere.
@@ -52,7 +53,7 @@ func (a *assembler) commandLine(address string) (target, error) {
 
 // named is the file that a value of another file names. It has been reported if there is an error.
 func (a *assembler) named(v *tree.Value) (target, bool) {
-	t, ok, err := a.fetch(v.Text)
+	t, ok, err := a.fetch(a.text(v))
 	if err != nil {
 		a.fail("remote", v.Place, fmt.Sprintf("cannot read %s: %v", v.Text, err), "")
 		return t, false
@@ -66,12 +67,27 @@ func (a *assembler) named(v *tree.Value) (target, bool) {
 
 // path is the path that a value states, absolute. One that leads out of the remote resource that states it is reported.
 func (a *assembler) path(v *tree.Value) (string, bool) {
-	path := absolute(v.Text, v.Place.File.Dir)
+	path := absolute(a.text(v), v.Place.File.Dir)
 	if f := v.Place.File; f.Root != "" && !inside(f.Root, path) && !inside(f.Dir, path) {
 		a.fail("outside-resource", v.Place, fmt.Sprintf("%s leads out of the remote resource", v.Text), "files of a remote resource can use only what it brings")
 		return path, false
 	}
 	return path, true
+}
+
+// text is what a value says that names a file. Variables are replaced in it also where they stay in the model.
+func (a *assembler) text(v *tree.Value) string {
+	if !a.options.NoInterpolate {
+		return v.Text
+	}
+	x, err := variables.Expand(v.Text, func(name string) (variables.Var, bool) {
+		value, ok := v.Place.File.Env[name]
+		return variables.Var{Value: value}, ok
+	}, variables.MaxValue)
+	if err != nil {
+		return v.Text
+	}
+	return x.Text
 }
 
 // inside says whether the path leads to something below the directory, links followed.
