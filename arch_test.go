@@ -26,6 +26,7 @@ var impure = []string{"context", "os", "net", "math/rand", "math/rand/v2", "cryp
 
 var rules = []rule{
 	{folder: "cmd/stack", may: []string{"project/...", "convergence/...", "engine", "engine/docker", "engine/dockerapi", "engine/embedded", "engine/memory", "engine/readonly", "watch/...", "internal/..."}},
+	{folder: "project/lint", may: []string{"project"}},
 	{folder: "project", may: []string{"internal/dag"}},
 	{folder: "convergence/desired", may: []string{"project/...", "engine", "convergence/...", "internal/dag"}, never: impure},
 	{folder: "convergence/plan", may: []string{"project/...", "engine", "convergence/...", "internal/dag"}, never: impure},
@@ -99,6 +100,8 @@ func TestRules(t *testing.T) {
 		{"cmd/stack", "engine/embedded/image", false},
 		{"project/positions", "project", true},
 		{"project", "engine", false},
+		{"project/lint", "project", true},
+		{"project/lint", "project/internal/tree", false},
 		{"convergence/plan", "convergence/state", true},
 		{"convergence/plan", "engine/docker", false},
 		{"convergence", "engine/memory", false},

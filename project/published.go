@@ -39,7 +39,7 @@ func (v *validator) published() {
 	var clashes []*clash
 	for _, name := range v.ServiceNames() {
 		s := v.Services[name]
-		if s.GetScale() == 0 {
+		if s.GetScale() == 0 || s.NetworkMode == "host" || s.NetworkMode == "none" { // nothing is published
 			continue
 		}
 		for _, p := range v.publications(s) {

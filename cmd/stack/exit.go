@@ -19,7 +19,7 @@ import (
 // passes that one's code through.
 const (
 	exitFailure     = 1   // it did not work
-	exitChanges     = 2   // plan: there is something to do
+	exitChanges     = 2   // plan: there is something to do; lint: there are findings
 	exitNoFile      = 14  // there is no Compose file
 	exitBadProject  = 15  // a Compose file has a mistake
 	exitUsage       = 16  // the command line has a mistake
