@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/execute"
@@ -73,9 +74,9 @@ func Run(ctx context.Context, e engine.Engine, d *desired.Project, o Options, si
 		out.Rounds++
 		out.Changed = true
 		if err := done.Err(); err != nil {
-			back := plan.Restore(p, done.Done)
-			out.Restored = !back.Empty()
-			return out, errors.Join(err, o.restore(ctx, e, back, sink))
+			restored, restoreErr := o.restore(ctx, e, p, done.Done, sink)
+			out.Restored = restored
+			return out, errors.Join(err, restoreErr)
 		}
 		up.Fetched, up.Touched = merged(up.Fetched, done.Fetched), merged(up.Touched, done.Touched)
 		up.Unpulled, up.Given = merged(up.Unpulled, done.Unpulled), up.Given.Merge(done.Given)
@@ -84,16 +85,25 @@ func Run(ctx context.Context, e engine.Engine, d *desired.Project, o Options, si
 	return out, errors.New("cannot converge: the project still differs after " + fmt.Sprint(maxRounds) + " rounds; something else is changing it")
 }
 
-// restore carries out what is left to do after a failure, see plan.Restore. A run that was cancelled ends as it is: the next
-// one goes on from there.
-func (o *Options) restore(ctx context.Context, e engine.Engine, p *plan.Plan, sink execute.Sink) error {
-	if p.Empty() || ctx.Err() != nil {
-		return nil
+// giveUpTime bounds what a run still does after it was cancelled.
+const giveUpTime = 15 * time.Second
+
+// restore carries out what is left to do after a failure, see plan.Restore and plan.GiveUp.
+func (o *Options) restore(ctx context.Context, e engine.Engine, p *plan.Plan, done map[string]bool, sink execute.Sink) (restored bool, err error) {
+	back := plan.Restore(p, done)
+	if ctx.Err() != nil {
+		back = plan.GiveUp(p, done)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), giveUpTime)
+		defer cancel()
+	}
+	if back.Empty() {
+		return false, nil
 	}
 	if o.OnPlan != nil {
-		o.OnPlan(p)
+		o.OnPlan(back)
 	}
-	return execute.Run(ctx, e, p, o.Execute, sink).Err()
+	return true, execute.Run(ctx, e, back, o.Execute, sink).Err()
 }
 
 func merged[V any](a, b map[string]V) map[string]V {
@@ -122,7 +132,8 @@ func Apply(ctx context.Context, e engine.Engine, p *plan.Plan, o Options, sink e
 	defer unlock()
 	done := execute.Run(ctx, e, p, o.Execute, sink)
 	if err := done.Err(); err != nil {
-		return errors.Join(err, o.restore(ctx, e, plan.Restore(p, done.Done), sink))
+		_, restoreErr := o.restore(ctx, e, p, done.Done, sink)
+		return errors.Join(err, restoreErr)
 	}
 	return nil
 }

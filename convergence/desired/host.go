@@ -127,7 +127,7 @@ func (s *serviceBuilder) securityOpt() []string {
 		profile, isSeccomp := strings.CutPrefix(opt, "seccomp=")
 		if isSeccomp && profile != "unconfined" && profile != "builtin" {
 			content, ok := s.b.in.Contents[profile]
-			if !ok {
+			if !ok && s.b.in.Contents != nil { // without contents, only names and orders are asked for
 				s.mistake("cannot read the seccomp profile "+profile, "", "security_opt", strconv.Itoa(i))
 				continue
 			}

@@ -104,7 +104,7 @@ func orphans(d *desired.Project, s *state.Project) []state.Container {
 	var out []state.Container
 	for _, c := range s.Containers {
 		service := d.Service(c.Service)
-		if service != nil && c.Hook != "" && len(service.PreStart) > 0 {
+		if service != nil && c.Hook != "" {
 			continue
 		}
 		known := service != nil || slices.Contains(d.Disabled, c.Service)

@@ -122,16 +122,28 @@ func (b *builder) preStartIn(service string, hook *desired.PreStart, i int, n ne
 	return id
 }
 
-// staleHooks removes containers of pre_start hooks that failed before.
+// staleHooks removes containers that are left of pre_start hooks, because these failed or were interrupted.
 func (b *builder) staleHooks(service string) []string {
+	return b.clearHooks(service, func(state.Container) bool { return true })
+}
+
+func (b *builder) clearHooks(service string, stale func(state.Container) bool) []string {
 	var out []string
 	for _, c := range b.state.Containers {
-		if c.Service == service && c.Hook == desired.HookPreStart {
+		if c.Service == service && c.Hook == desired.HookPreStart && stale(c) {
 			op := &RemoveContainer{Header: header(service), Container: c.ID, Volumes: true, Force: true}
-			out = append(out, b.add("clear away", op, Subject{Container, c.Name}, "it is left of a hook that failed"))
+			out = append(out, b.add("clear away", op, Subject{Container, c.Name}, "it is left of an earlier run"))
 		}
 	}
 	return out
+}
+
+// tidyHooks removes what an interrupted run has left of hooks that succeeded, or that there are no longer. What failed is kept
+// until the service starts.
+func (u *up) tidyHooks(s *service) {
+	u.clearHooks(s.Name, func(c state.Container) bool {
+		return len(s.PreStart) == 0 || c.Status == state.Exited && c.ExitCode == 0
+	})
 }
 
 // copied are the files that are copied into a container, and not mounted.

@@ -17,6 +17,7 @@ func (u *up) reconcile(s *service) {
 	if s.later {
 		return
 	}
+	u.tidyHooks(s)
 	there := u.state.Of(s.Name)
 	for _, c := range s.Containers {
 		m := &member{Container: c}

@@ -7,12 +7,7 @@ import "stackrun.dev/stack/convergence/state"
 // again. done are the IDs of the plan's operations that succeeded. What never ran is not started.
 func Restore(p *Plan, done map[string]bool) *Plan {
 	b := newBuilder(nil, &state.Project{Name: p.Project})
-	unhooked := make(map[string]bool) // names of containers
-	for _, op := range p.Operations {
-		if hook, ok := op.(*RunHook); ok && hook.Moment == PostStart && !done[hook.ID] {
-			unhooked[hook.Subject.Name] = true
-		}
-	}
+	unhooked := unhooked(p, done)
 	for _, op := range p.Operations {
 		switch op := op.(type) {
 		case *StartContainer:
@@ -24,6 +19,37 @@ func Restore(p *Plan, done map[string]bool) *Plan {
 		}
 	}
 	return b.plan.sort()
+}
+
+// GiveUp plans the second half of that only, for a plan that was cancelled: who cancels a run goes on from where it ended, but
+// which hooks are missing, only this run knows.
+func GiveUp(p *Plan, done map[string]bool) *Plan {
+	b := newBuilder(nil, &state.Project{Name: p.Project})
+	unhooked := unhooked(p, done)
+	for _, op := range p.Operations {
+		h := op.Head()
+		if !done[h.ID] || !unhooked[h.Subject.Name] {
+			continue
+		}
+		switch op := op.(type) {
+		case *StartContainer:
+			b.giveUp(h, op.Container)
+		case *RestartContainer:
+			b.giveUp(h, op.Container)
+		}
+	}
+	return b.plan.sort()
+}
+
+// unhooked are the names of the containers whose post_start hooks did not all succeed.
+func unhooked(p *Plan, done map[string]bool) map[string]bool {
+	out := make(map[string]bool)
+	for _, op := range p.Operations {
+		if hook, ok := op.(*RunHook); ok && hook.Moment == PostStart && !done[hook.ID] {
+			out[hook.Subject.Name] = true
+		}
+	}
+	return out
 }
 
 // restoreStart undoes a start that failed, or whose hooks did.
@@ -43,7 +69,7 @@ func (b *builder) restoreStart(op *StartContainer, done map[string]bool, unhooke
 
 // giveUp stops a container whose post_start hooks failed.
 func (b *builder) giveUp(h *Header, ref string) {
-	b.add("stop", &StopContainer{Header: header(h.Service), Container: ref}, h.Subject, "its post_start hook failed")
+	b.add("stop", &StopContainer{Header: header(h.Service), Container: ref}, h.Subject, "its post_start hooks have not all succeeded")
 }
 
 func (b *builder) restore(service string, r *Replaced, done map[string]bool) {

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -175,5 +177,30 @@ func TestHooksAreForWhatRuns(t *testing.T) {
 	r.status = container.StatePaused
 	if _, err := convergence.Down(t.Context(), f, "x", d, plan.DownOptions{}, convergence.Options{}, nil); err != nil || len(f.containers) > 0 {
 		t.Errorf("%d containers, %v", len(f.containers), err)
+	}
+}
+
+// Only the run that was cancelled knows which hooks it has not run: their container is stopped, so that the next start runs
+// them.
+func TestACancelledHookStopsItsContainer(t *testing.T) {
+	f, d := newFake(), want(t, hooked("post_start", "warm"))
+	ctx, cancel := context.WithCancel(t.Context())
+	f.before = func(call string) error {
+		if strings.HasPrefix(call, "exec ") {
+			cancel()
+			return ctx.Err()
+		}
+		return nil
+	}
+	if _, err := convergence.Run(ctx, f, d, convergence.Options{Execute: execute.Options{Limit: 1}}, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("error: %v", err)
+	}
+	f.before = nil
+	if f.statusOf("x-web-1") != "exited" {
+		t.Errorf("x-web-1 is %s", f.statusOf("x-web-1"))
+	}
+	up(t, f, d, plan.UpOptions{})
+	if f.count("exec in x-web-1 warm") != 1 {
+		t.Errorf("calls:\n%s", strings.Join(f.calls, "\n"))
 	}
 }

@@ -89,6 +89,9 @@ func randomProject(rnd *rand.Rand) string {
 		if rnd.IntN(2) > 0 {
 			fmt.Fprintf(&b, "    volumes: [\"v%d:/data\", /anonymous]\n", rnd.IntN(2))
 		}
+		if rnd.IntN(3) == 0 {
+			fmt.Fprintf(&b, "    pre_start: [{command: a}, {command: b, per_replica: %t}]\n    post_start: [{command: c}]\n    pre_stop: [{command: d}]\n", rnd.IntN(2) > 0)
+		}
 		randomDependencies(&b, rnd, i)
 	}
 	fmt.Fprintf(&b, "networks:\n  n0: {internal: %t}\n  n1: {}\nvolumes:\n  v0: {}\n  v1: {}\n", rnd.IntN(2) > 0)
