@@ -286,3 +286,29 @@ func TestProjectsAreSharedWithDockerCompose(t *testing.T) {
 		t.Errorf("ls shows what is gone:\n%s", out)
 	}
 }
+
+// TestHooksOnDocker: hooks and the API socket are the loop's and not the engine's. A daemon in a sandbox cannot give a process
+// all capabilities, so no hook is privileged here.
+func TestHooksOnDocker(t *testing.T) {
+	o := newOnDocker(t)
+	t.Setenv("DOCKER_CONFIG", filepath.Join(o.host.dir, "nothing"))
+	text := strings.NewReplacer("e2e/busybox:1", testImage, "FAIL", "true", "        privileged: true\n", "", "    init: true\n", "    use_api_socket: true\n    stop_grace_period: 0s\n").Replace(hooksProject)
+	o.dir = o.write("hooks", map[string]string{"compose.yaml": text})
+	t.Cleanup(func() { o.told("down", "-v", "-t", "0") })
+	out, code := o.told("--progress", "plain", "up", "-d")
+	for _, want := range []string{"hooks-web-1-pre_start-0 -> | preparing", "hooks-web-1 -> | prepared by web with care", "hooks-web-1 -> | for each"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%d: %q is not in:\n%s", code, want, out)
+		}
+	}
+	if got := o.do("exec", "-T", "web", "sh", "-c", "cat /data/host /data/started; cat /scratch/order; test -S /var/run/docker.sock && echo socket"); got != "hook\nweb extra 7 /tmp\nprepared by web with care\nfor each\nsocket\n" {
+		t.Errorf("got %q", got)
+	}
+	o.unchanged()
+	if out, code := o.told("--progress", "plain", "down", "-v"); code != 0 || !strings.Contains(out, "hooks-web-1 -> | leaving") {
+		t.Errorf("down: %d\n%s", code, out)
+	}
+	if left := o.ids(); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}

@@ -21,7 +21,7 @@ services:
     environment: {WHO: web}
     volumes: [/scratch, "data:/data"]
     pre_start:
-      - command: [sh, -c, "echo prepared by $$WHO with $$HOW > /scratch/order; busybox hostname > /data/host; echo preparing"]
+      - command: [sh, -c, "echo prepared by $$WHO with $$HOW > /scratch/order; busybox chmod 1777 /data; busybox hostname > /data/host; echo preparing"]
         environment: {HOW: care}
         hostname: hook
       - command: [sh, -c, "echo for each >> /scratch/order"]
@@ -36,7 +36,7 @@ services:
       - command: [sh, -c, "busybox grep -c CapEff.*ffff /proc/self/status > /data/stopped; echo leaving"]
         privileged: true
 volumes:
-  data: {driver_opts: {type: tmpfs, device: tmpfs, o: mode=1777}}
+  data:
 `
 
 // TestHooks: the hooks of a service run around its life, with the settings that they state.
