@@ -170,6 +170,7 @@ var fuzzDifferences = map[string]*regexp.Regexp{
 	"realtime scheduling may be given as durations":                              regexp.MustCompile(`cpu_rt_`),
 	"limits of block devices are mappings by the device's path":                  regexp.MustCompile(`blkio_config`),
 	"a volume's name may have one letter":                                        regexp.MustCompile(`\b[a-zA-Z]:[/\\]`),
-	"an included file's env files may use its own variables":                     regexp.MustCompile(`(?s)include.*env_file|env_file.*include`),
+	"what an included file names without a value comes from its own variables":   regexp.MustCompile(`(?s)include.*(env_file|\.env --)|(env_file|\.env --).*include`),
+	"the path of a key may look like a number":                                   regexp.MustCompile(`\bssh:`),
 	"a limit of a build is a number or a mapping":                                regexp.MustCompile(`ulimits`),
 }
