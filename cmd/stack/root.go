@@ -77,7 +77,7 @@ var commands = []func(*app) *cobra.Command{
 	newUp, newDown, newPs, newLogs, newExec, newRun, newBuild, newPlan, newConfig, newConvert, newLint,
 	newStart, newStop, newRestart, newScale, newCreate, newRm, newKill, newPause, newUnpause, newWait,
 	newPull, newPush, newImages, newVolumes, newLs, newTop, newStats, newPort, newCp, newAttach, newEvents,
-	newImage, newEngine, newVersion,
+	newPublish, newImage, newEngine, newVersion,
 }
 
 func (a *app) declareGlobal(root *cobra.Command) {

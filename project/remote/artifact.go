@@ -20,6 +20,7 @@ const (
 	envFileType     = "application/vnd.docker.compose.envfile"
 	emptyConfigType = "application/vnd.docker.compose.config.empty.v1+json"
 
+	versionAnnotation = "com.docker.compose.version" // of the program that made the artifact
 	fileAnnotation    = "com.docker.compose.file"    // the name of a Compose file
 	extendsAnnotation = "com.docker.compose.extends" // set: the file is one that others extend
 	envFileAnnotation = "com.docker.compose.envfile" // the name of an env file

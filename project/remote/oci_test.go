@@ -165,8 +165,8 @@ func send(t *testing.T, method, url, kind string, body []byte, want int) *http.R
 	return res
 }
 
-// files are the names and contents in a folder.
-func files(t *testing.T, dir string) map[string]string {
+// contents are the names and contents in a folder.
+func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	list, err := os.ReadDir(dir)
@@ -216,7 +216,7 @@ func TestOCI(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		if got := files(t, root); !maps.Equal(got, want) || file != filepath.Join(root, "compose.yaml") {
+		if got := contents(t, root); !maps.Equal(got, want) || file != filepath.Join(root, "compose.yaml") {
 			t.Errorf("%s: %s with %q", address, file, got)
 		}
 	}
@@ -281,7 +281,7 @@ func TestOCIHostileNames(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "which is refused") {
 			t.Errorf("%q: error is %v", l.annotations, err)
 		}
-		if left := slices.Sorted(maps.Keys(files(t, cache))); len(left) > 0 {
+		if left := slices.Sorted(maps.Keys(contents(t, cache))); len(left) > 0 {
 			t.Errorf("%q: left are %v", l.annotations, left)
 		}
 	}
@@ -416,7 +416,7 @@ func TestOCIRogueRegistry(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error is %v, want %q", err, c.want)
 			}
-			if left := files(t, cache); len(left) > 0 {
+			if left := contents(t, cache); len(left) > 0 {
 				t.Errorf("left are %v", left)
 			}
 		})
