@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,11 +20,11 @@ type envReader struct {
 	strict   bool
 	warnings []Warning
 	errors   Errors
-	read     map[string]bool
+	files    []string // that were read
 }
 
 func newEnvReader(env map[string]string, strict bool) *envReader {
-	return &envReader{vars: variables.From(env, variables.Environment), strict: strict, read: make(map[string]bool)}
+	return &envReader{vars: variables.From(env, variables.Environment), strict: strict}
 }
 
 // readDefault reads the .env of the directory, if it has one that was not read before.
@@ -34,7 +35,7 @@ func (r *envReader) readDefault(dir string) error {
 	case errors.Is(err, fs.ErrPermission):
 		r.warnings = append(r.warnings, Warning{Text: fmt.Sprintf("cannot read %s, which is left out: %v", file, errors.Unwrap(err))})
 		return nil
-	case err != nil || info.IsDir() || r.read[file]:
+	case err != nil || info.IsDir() || slices.Contains(r.files, file):
 		return nil
 	}
 	return r.readFiles(file)
@@ -45,7 +46,7 @@ func (r *envReader) readDefault(dir string) error {
 func (r *envReader) readFiles(files ...string) error {
 	into := make(variables.Env)
 	for _, file := range files {
-		r.read[file] = true
+		r.files = append(r.files, file)
 		content, err := variables.ReadFile(file)
 		if err != nil {
 			return fmt.Errorf("cannot read the env file: %w", err)

@@ -81,6 +81,18 @@ func TestForbiddenDefaultEnvFile(t *testing.T) {
 	}
 }
 
+func TestEnvFilesAreAmongThePaths(t *testing.T) {
+	p, _ := load(t, map[string]string{"compose.yaml": one, ".env": "", "sub/.env": "", "sub/x": ""}, Options{WorkDir: "sub"})
+	var got []string
+	for _, path := range p.Paths() {
+		name, _ := filepath.Rel(p.Dir, path)
+		got = append(got, name)
+	}
+	if strings.Join(got, " ") != ".env compose.yaml sub/.env" {
+		t.Errorf("paths %v", got)
+	}
+}
+
 // Where the variables come from that several files and the environment set.
 func TestOriginsOfVariables(t *testing.T) {
 	p, _ := load(t, map[string]string{

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +28,7 @@ type found struct {
 	vars     variables.Env
 	env      map[string]string // the same without the origins
 	content  map[string][]byte // of "-" only
-	envFiles []string          // that were read, in no order
+	envFiles []string          // that were read, in their order
 	warnings []Warning
 }
 
@@ -47,7 +46,7 @@ func find(o Options) (*found, error) {
 	}
 	err = f.findWith(o, env, workDir)
 	f.vars, f.env, f.warnings = env.vars, env.vars.Values(), append(env.warnings, f.warnings...)
-	f.envFiles = slices.Collect(maps.Keys(env.read))
+	f.envFiles = env.files
 	return f, err
 }
 

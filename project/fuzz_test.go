@@ -42,7 +42,7 @@ func FuzzLoad(f *testing.F) {
 	logrus.SetLevel(logrus.PanicLevel) // of compose-go
 	f.Setenv("HOME", "/home/user")
 	f.Fuzz(func(t *testing.T, text string, edits []byte) {
-		text = edited(text, edits)
+		text = rearranged(text, edits)
 		dir := filepath.Join(t.TempDir(), "project")
 		if len(text) > fuzzSize || !writeArchive(t, dir, text) {
 			return
@@ -60,9 +60,9 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// edited changes lines of the text: most texts that differ in some bytes only are no YAML any more, and nothing is learned
+// rearranged changes lines of the text: most texts that differ in some bytes only are no YAML any more, and nothing is learned
 // from them. Three bytes are an edit: what is done, with which line, and with which other one.
-func edited(text string, edits []byte) string {
+func rearranged(text string, edits []byte) string {
 	lines := strings.SplitAfter(text, "\n")
 	for len(edits) >= 3 && len(lines) > 1 {
 		i, j := int(edits[1])%len(lines), int(edits[2])%len(lines)

@@ -18,7 +18,7 @@ type Use struct {
 type Expansion struct {
 	Text string
 	Uses []Use // in the order of the text, those inside an expression after it
-	Lone []int // the offsets of each "$" that is neither part of an expression nor doubled; it is left as it is
+	Lone []int // where each "$" is that is neither part of an expression nor doubled; it is left as it is
 }
 
 // Expand replaces the variables of the text. It fails with a *Mistake, also where the result would be more than limit bytes.
@@ -68,7 +68,9 @@ func (e *expander) run(from, to, depth int) error {
 func (e *expander) dollar(x expression, depth int) (int, error) {
 	switch x.kind {
 	case lone:
-		e.lone = append(e.lone, x.start)
+		if len(e.lone) < MaxUses {
+			e.lone = append(e.lone, x.start)
+		}
 		return x.end, e.write("$", x.start)
 	case doubled:
 		return x.end, e.write("$", x.start)
@@ -77,6 +79,9 @@ func (e *expander) dollar(x expression, depth int) (int, error) {
 	}
 	if depth >= Depth {
 		return 0, &Mistake{Offset: x.start, Rule: RuleLimit, Problem: fmt.Sprintf("variables are nested more than %d deep", Depth)}
+	}
+	if len(e.uses) >= MaxUses {
+		return 0, &Mistake{Offset: x.start, Rule: RuleLimit, Problem: fmt.Sprintf("a value has at most %d variables", MaxUses)}
 	}
 	v, set := e.lookup(x.name)
 	e.uses = append(e.uses, Use{tree.Use{Name: x.name, Value: v.Value, Set: set, Origin: v.Origin}, x.start, x.op})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -59,6 +60,7 @@ type reader struct {
 	line    int // of the last place that was asked for
 	counted int // the bytes before it
 	room    int // how many bytes the values may still have
+	names   int // how many variables were set
 	notices []Notice
 }
 
@@ -158,7 +160,10 @@ func (r *reader) set(name, value string, at int) error {
 	if r.room -= len(value); r.room < 0 {
 		return &Mistake{Offset: at, Rule: RuleLimit, Problem: "the values of this file are too long together", Fix: "a variable that repeats others grows with each of them"}
 	}
-	r.Into[name] = Var{value, r.Name + fmt.Sprintf(":%d", r.lineOf(at))}
+	if r.names++; r.names > MaxNames {
+		return &Mistake{Offset: at, Rule: RuleLimit, Problem: fmt.Sprintf("an env file sets at most %d variables", MaxNames)}
+	}
+	r.Into[name] = Var{value, r.Name + ":" + strconv.Itoa(r.lineOf(at))}
 	return nil
 }
 

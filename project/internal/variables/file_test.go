@@ -107,6 +107,8 @@ func TestReadMistakes(t *testing.T) {
 		{"N=" + strings.Repeat("x", MaxValue+1), "1:3 a value has at most 1 MB"},
 		{"N='" + strings.Repeat("x", MaxValue+1) + "'", "1:3 a value has at most 1 MB"},
 		{doubling(40), "22:9 the variables make this too long"},
+		{strings.Repeat("a=\n", MaxNames+1), "100001:1 an env file sets at most 100000 variables"},
+		{"a=" + strings.Repeat("$A", MaxUses+1), "1:20003 a value has at most 10000 variables"},
 		{repeating(100), "34:1 the values of this file are too long together"},
 	} {
 		_, m := readOurs(c.content)

@@ -18,6 +18,9 @@ func (f File) ReadRaw() error {
 		if err := f.rawLine(line, n); err != nil {
 			return err
 		}
+		if len(f.Into) > 2*MaxNames {
+			return &Mistake{Line: n, Col: 1, Rule: RuleLimit, Problem: fmt.Sprintf("an env file sets at most %d variables", MaxNames)}
+		}
 	}
 	return nil
 }

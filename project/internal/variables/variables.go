@@ -8,7 +8,7 @@
 // of several lines, and variables in values. There is a second, plain form, in which a value stands as it is ("raw").
 //
 // Every use of a variable and every mistake comes with the byte at which it begins. Nothing here grows without a bound: see
-// Depth, MaxFile, MaxValue and MaxGrowth.
+// the constants.
 package variables
 
 import (
@@ -20,6 +20,8 @@ import (
 // The bounds. Docker Compose has none; no file that people write comes near them.
 const (
 	Depth     = 100      // of expressions in expressions
+	MaxUses   = 10_000   // of variables in one value
+	MaxNames  = 100_000  // of variables that an env file sets
 	MaxFile   = 10 << 20 // bytes of an env file
 	MaxValue  = 1 << 20  // bytes of a value in an env file, variables replaced
 	MaxGrowth = 32 << 20 // bytes by which the variables may make one env file, or all Compose files of a project, longer
