@@ -104,7 +104,9 @@ func (a *assembler) assemble() (*tree.Value, string, error) {
 	}
 	a.found.setName(name, nil)
 	root := a.together(readings, nil)
-	a.confine(root)
+	if a.fewEnough(root) {
+		a.confine(root)
+	}
 	a.warnings = append(a.warnings, a.in.warnings...)
 	a.errors = slices.DeleteFunc(a.errors, func(e *Error) bool { return e.completedIn(root) })
 	if err := append(a.errors, a.in.errors...).Sorted(); err != nil {

@@ -16,6 +16,7 @@ const (
 	maxFiles    = 10_000
 	maxBytes    = 64 << 20 // of all files
 	maxValues   = maxNodes // of all files, and of what services get from those that they extend
+	maxServices = 20_000   // of which each takes 16 KB in the model
 	maxIncludes = 100      // levels of files that include each other
 	maxExtends  = 1000     // services each of which extends the next one
 )
@@ -56,6 +57,17 @@ func (a *assembler) grow(values int, at tree.Place) bool {
 		a.fail(variables.RuleLimit, at, fmt.Sprintf("the project has more than %d values, counted for each service that gets them, the most that is read", maxValues), "")
 	}
 	return a.values <= maxValues
+}
+
+// fewEnough reports services beyond the bound.
+func (a *assembler) fewEnough(root *tree.Value) bool {
+	for _, section := range []string{"services", "jobs"} {
+		if all := entries(root.Get(section)); len(all) > maxServices {
+			a.fail(variables.RuleLimit, all[maxServices].At, fmt.Sprintf("the project has more than %d %s, the most that are read", maxServices, section), "")
+			return false
+		}
+	}
+	return true
 }
 
 // size is the number of values below the value and itself, or somewhat more than most of them.

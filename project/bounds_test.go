@@ -36,6 +36,7 @@ func TestBounds(t *testing.T) {
 		"ports":    {map[string]string{"compose.yaml": "services:\n" + repeat(20, "  s%: {image: a, ports: ['1-65535:1-65535']}\n")}, "1000000 values"},
 		"extends": {map[string]string{"compose.yaml": "services:\n  s:\n    image: a\n    environment:\n" + repeat(20000, "      A%: b\n") + repeat(100, "  c%: {extends: s, environment: {B: c}}\n")},
 			"1000000 values, counted for each service that gets them"},
+		"services":          {map[string]string{"compose.yaml": "services:\n" + repeat(maxServices+1, "  s%: {image: a}\n")}, "20000 services"},
 		"chain of extends":  {map[string]string{"compose.yaml": "services:\n  s0: {image: a}\n  " + strings.TrimSuffix(chain(1500), "  ")}, "1000 services extend each other"},
 		"chain of includes": {includes(200), "100 levels deep"},
 	} {
