@@ -104,3 +104,19 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkValidate(b *testing.B) {
+	dir := b.TempDir()
+	if err := writeAll(dir, map[string]string{"compose.yaml": hugeProject(1000)}); err != nil {
+		b.Fatal(err)
+	}
+	p, _, err := Load(b.Context(), Options{WorkDir: dir, ProjectName: "x"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if errs := validate(p); len(errs) > 0 {
+			b.Fatal(errs)
+		}
+	}
+}

@@ -44,13 +44,18 @@ func checked(s types.ServiceConfig) bool {
 // waiting are the services whose depends_on names the service with the condition. Links and shared namespaces, which imply a
 // dependency, do not count.
 func (l *linter) waiting(name, condition string) []string {
-	var out []string
-	for _, other := range l.names {
-		if d, ok := l.all[other].DependsOn[name]; ok && d.Condition == condition && l.Has("services", other, "depends_on", name) {
-			out = append(out, other)
+	if l.waiters == nil {
+		l.waiters = make(map[[2]string][]string)
+		for _, other := range l.names {
+			for on, d := range l.all[other].DependsOn {
+				if l.Has("services", other, "depends_on", on) {
+					key := [2]string{on, d.Condition}
+					l.waiters[key] = append(l.waiters[key], other)
+				}
+			}
 		}
 	}
-	return out
+	return l.waiters[[2]string{name, condition}]
 }
 
 var weakDependency = Rule{

@@ -76,9 +76,10 @@ func (e UnknownRule) Error() string { return string(e) }
 // linter is one run over a project.
 type linter struct {
 	*project.Project
-	ctx      context.Context //nolint:containedctx // lives as long as one call of Check
-	all      types.Services  // those that profiles leave out included
-	names    []string        // of all, sorted
+	ctx      context.Context        //nolint:containedctx // lives as long as one call of Check
+	all      types.Services         // those that profiles leave out included
+	names    []string               // of all, sorted
+	waiters  map[[2]string][]string // the services that wait for a service's condition; see waiting
 	rule     *Rule
 	findings []Finding
 	texts    map[string][]string // the lines of Dockerfiles
