@@ -91,7 +91,7 @@ func (s *session) upAttached(ctx context.Context, p *project.Project, d *desired
 	}
 	r := &attachedRun{session: s, project: p, desired: d, plan: up, options: o, began: s.now()}
 	r.follow = &follower{
-		session: s, scope: scope{name: d.Name, project: p}, sink: sink,
+		session: s, scope: scope{name: d.Name, project: p, separator: s.separator()}, sink: sink,
 		which:   which{services: r.concerned(), stopped: true},
 		request: container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: true, Since: unixTime(r.began)},
 		quiet:   func(service string) bool { return !o.shows(p, up.Services, service) },

@@ -105,7 +105,7 @@ func runConfig(ctx context.Context, a *app, o configOptions, services []string) 
 func (a *app) configLoadOptions(o configOptions) project.Options {
 	out := a.projectOptions()
 	out.NoInterpolate = o.load.NoInterpolate
-	out.NoNormalize = o.load.NoNormalize
+	out.NoNormalize = o.load.NoNormalize || a.global.compatibility
 	out.NoPathResolution = o.load.NoPathResolution
 	out.NoEnvResolution = o.load.NoEnvResolution
 	out.NoConsistency = o.load.NoConsistency
@@ -137,9 +137,9 @@ func (a *app) writeConfig(ctx context.Context, out io.Writer, o configOptions, s
 	}
 	switch {
 	case o.hash != "":
-		return writeHashes(out, o.hash, p)
+		return writeHashes(out, o.hash, a.separator(), p)
 	case o.lists.any():
-		return o.lists.write(out, p)
+		return o.lists.write(out, a.separator(), p)
 	case o.environment:
 		_, err := io.WriteString(out, p.EnvFile())
 		return err
@@ -208,7 +208,7 @@ func writeModel(out io.Writer, format string, p *project.Project) error {
 
 // warnRefused says what up would refuse; the project can be printed all the same.
 func (a *app) warnRefused(p *project.Project) error {
-	_, warnings, err := desired.FromProject(p, desired.Input{})
+	_, warnings, err := desired.FromProject(p, desired.Input{Separator: a.separator()})
 	var mistakes project.Errors
 	if errors.As(err, &mistakes) {
 		for _, m := range mistakes {

@@ -12,7 +12,7 @@ import (
 )
 
 // write writes the names that were asked for, one a line. Of several lists the first counts, as in Compose.
-func (l listOptions) write(out io.Writer, p *project.Project) error {
+func (l listOptions) write(out io.Writer, separator string, p *project.Project) error {
 	switch {
 	case l.services:
 		return printLines(out, inOrder(p))
@@ -25,7 +25,7 @@ func (l listOptions) write(out io.Writer, p *project.Project) error {
 	case l.profiles:
 		return printLines(out, profileNames(p))
 	}
-	return printLines(out, imageNames(p))
+	return printLines(out, imageNames(p, separator))
 }
 
 func printLines(out io.Writer, lines []string) error {
@@ -58,7 +58,7 @@ func inOrder(p *project.Project) []string {
 }
 
 // imageNames are the images of services, their hooks and their volumes.
-func imageNames(p *project.Project) []string {
+func imageNames(p *project.Project, separator string) []string {
 	names := map[string]bool{}
 	for name, s := range p.Services {
 		switch {
@@ -66,7 +66,7 @@ func imageNames(p *project.Project) []string {
 		case s.Image != "":
 			names[s.Image] = true
 		default:
-			names[p.Name+"-"+name] = true
+			names[p.Name+separator+name] = true
 		}
 		for _, hook := range s.PreStart {
 			names[hook.Image] = true
@@ -101,12 +101,12 @@ func profileNames(p *project.Project) []string {
 }
 
 // writeHashes prints the hash by which each service's containers are compared: "*" stands for all services.
-func writeHashes(out io.Writer, names string, p *project.Project) error {
+func writeHashes(out io.Writer, names, separator string, p *project.Project) error {
 	contents, err := p.ReadContents()
 	if err != nil {
 		return err
 	}
-	d, _, err := desired.FromProject(p, desired.Input{Contents: contents})
+	d, _, err := desired.FromProject(p, desired.Input{Contents: contents, Separator: separator})
 	if err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func (sc scope) desired() *desired.Project {
 	if sc.project == nil {
 		return nil
 	}
-	d, _, err := desired.FromProject(sc.project, desired.Input{})
+	d, _, err := desired.FromProject(sc.project, desired.Input{Separator: sc.separator})
 	if err != nil {
 		return nil
 	}

@@ -9,7 +9,7 @@ func newCreate(a *app) *cobra.Command {
 		Short: "Create containers without starting them",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			options, err := u.resolve(args)
+			options, err := u.resolve(a, args)
 			if err != nil {
 				return err
 			}

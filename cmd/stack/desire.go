@@ -20,7 +20,7 @@ func (a *app) desire(p *project.Project, scale map[string]int) (*desired.Project
 	if err != nil {
 		return nil, err
 	}
-	in := desired.Input{Scale: scale, Contents: contents}
+	in := desired.Input{Scale: scale, Contents: contents, Separator: a.separator()}
 	if err := a.apiSocket(p, &in); err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -27,7 +26,7 @@ func (a *app) oneOffService(p *project.Project, o runOptions, name string, comma
 	slug := randomSlug()
 	model.ContainerName = o.name
 	if o.name == "" {
-		model.ContainerName = fmt.Sprintf("%s-%s-run-%s", p.Name, name, slug)
+		model.ContainerName = strings.Join([]string{p.Name, name, "run", slug}, a.separator())
 	}
 	if err := a.override(&model, o, p.Env, command); err != nil {
 		return desired.Service{}, err

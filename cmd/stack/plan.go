@@ -32,7 +32,7 @@ func runPlan(ctx context.Context, a *app, u *upFlags, services []string, format 
 	if format != "text" && format != "json" {
 		return usagef("value %q of --format is not one of text, json", format)
 	}
-	options, err := u.resolve(services)
+	options, err := u.resolve(a, services)
 	if err != nil {
 		return err
 	}

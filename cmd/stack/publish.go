@@ -156,7 +156,7 @@ func (a *app) publish(ctx context.Context, p *project.Project, o publishOptions,
 		digests := remote.File{Name: "image-digests.yaml", Kind: remote.Main, Content: text}
 		publication.Files = slices.Insert(publication.Files, lastMain(publication.Files), digests)
 		if o.app {
-			publication.Images = imageNames(pinned)
+			publication.Images = imageNames(pinned, a.separator())
 		}
 	}
 	digest, err := remote.NewOCI(a.ociOptions("")).Publish(ctx, name, publication)

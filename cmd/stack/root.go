@@ -26,6 +26,7 @@ type globalFlags struct {
 	dryRun      bool
 
 	allResources       bool
+	compatibility      bool
 	insecureRegistries []string
 	strict             bool
 	json               bool // errors and advice are printed as JSON, as the command's --format says
@@ -89,6 +90,7 @@ func (a *app) declareGlobal(root *cobra.Command) {
 	own.StringArrayVar(&g.envFiles, "env-file", nil, "File with variables, instead of .env")
 	own.StringArrayVar(&g.profiles, "profile", nil, "Profile to switch on; * for all")
 	own.BoolVar(&g.allResources, "all-resources", false, "Also networks, volumes and the like that no service uses")
+	own.BoolVar(&g.compatibility, "compatibility", a.presetBool("COMPOSE_COMPATIBILITY"), "Underscores in the names of containers and images, as in Compose 1")
 	own.StringArrayVar(&g.insecureRegistries, "insecure-registry", nil, "Registry that is spoken to without TLS, for projects from oci:// addresses")
 	_ = own.MarkHidden("insecure-registry")
 	all := root.PersistentFlags()
@@ -125,6 +127,14 @@ func (a *app) parallel() int {
 		return -1
 	}
 	return a.global.parallel
+}
+
+// separator is what stands between the parts of names of containers and images.
+func (a *app) separator() string {
+	if a.global.compatibility {
+		return "_"
+	}
+	return "-"
 }
 
 // usageError is a mistake on the command line.

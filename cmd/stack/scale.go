@@ -19,7 +19,7 @@ func newScale(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			options, err := u.resolve(slices.Sorted(maps.Keys(numbers)))
+			options, err := u.resolve(a, slices.Sorted(maps.Keys(numbers)))
 			if err != nil {
 				return err
 			}

@@ -109,13 +109,15 @@ func (a *app) loadAs(ctx context.Context, o project.Options) (*project.Project, 
 type scope struct {
 	name    string
 	project *project.Project // nil when only the name is known
+
+	separator string // see desired.Input
 }
 
 // scope loads the project. If there is no Compose file a project name is enough: the engine knows what belongs to it.
 func (a *app) scope(ctx context.Context) (scope, error) {
 	p, err := a.load(ctx)
 	if err == nil {
-		return scope{name: p.Name, project: p}, nil
+		return scope{name: p.Name, project: p, separator: a.separator()}, nil
 	}
 	name := a.global.projectName
 	if name == "" {

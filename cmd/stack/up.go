@@ -46,7 +46,7 @@ func newUp(a *app) *cobra.Command {
 }
 
 func runUp(ctx context.Context, a *app, o *upOptions, services []string) error {
-	options, err := o.resolve(services)
+	options, err := o.resolve(a, services)
 	if err != nil {
 		return err
 	}

@@ -49,9 +49,9 @@ func (u *upFlags) declareQuiet(cmd *cobra.Command) {
 }
 
 // resolve checks what cannot go together and returns the plan's options.
-func (u *upFlags) resolve(services []string) (plan.UpOptions, error) {
+func (u *upFlags) resolve(a *app, services []string) (plan.UpOptions, error) {
 	o := u.options
-	o.Services = services
+	o.Services, o.AllResources = services, a.global.allResources
 	if u.timeout != nil {
 		o.Timeout = u.timeout()
 	}

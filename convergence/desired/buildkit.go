@@ -120,12 +120,12 @@ func (s *serviceBuilder) buildContexts(b *Build) {
 		if !ok {
 			continue // the project says so
 		}
-		b.Kit.Contexts[name] = "docker-image://" + imageName(s.b.project.Name, model)
+		b.Kit.Contexts[name] = "docker-image://" + imageName(s.b.project.Name, s.b.separator(), model)
 		if slices.Contains(s.below, other) || other == s.Name {
 			s.mistake("the builds of "+s.Name+" and "+other+" need each other", "remove one of the contexts", "build", "additional_contexts", name)
 			continue
 		}
-		first := &serviceBuilder{ServiceConfig: model, b: s.b, out: &Service{Name: other, Image: imageName(s.b.project.Name, model)}, below: append(slices.Clone(s.below), s.Name)}
+		first := &serviceBuilder{ServiceConfig: model, b: s.b, out: &Service{Name: other, Image: imageName(s.b.project.Name, s.b.separator(), model)}, below: append(slices.Clone(s.below), s.Name)}
 		if build := first.build(); build != nil {
 			b.After = append(b.After, build)
 		}

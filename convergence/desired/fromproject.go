@@ -12,8 +12,9 @@ import (
 
 // Input is what the project's files do not say.
 type Input struct {
-	Scale    map[string]int   // --scale, over what the files say
-	Contents project.Contents // of configs, secrets and other files that are read, from project.ReadContents
+	Scale     map[string]int   // --scale, over what the files say
+	Contents  project.Contents // of configs, secrets and other files that are read, from project.ReadContents
+	Separator string           // between the parts of names of containers and images; empty is "-", Compose 1 had "_"
 
 	// For services that use the engine's API: where its socket is (empty: where Docker's is), and what docker login stored,
 	// as the content of Docker's config.json.
@@ -75,7 +76,7 @@ func (s *serviceBuilder) states(attribute string) bool {
 }
 
 func (b *builder) service(model types.ServiceConfig) {
-	b.out.Services = append(b.out.Services, Service{Name: model.Name, Image: imageName(b.project.Name, model)})
+	b.out.Services = append(b.out.Services, Service{Name: model.Name, Image: imageName(b.project.Name, b.separator(), model)})
 	s := &serviceBuilder{ServiceConfig: model, b: b, out: &b.out.Services[len(b.out.Services)-1]}
 	s.out.DependsOn = s.dependsOn()
 	if model.Provider != nil {
@@ -97,11 +98,11 @@ func (b *builder) service(model types.ServiceConfig) {
 }
 
 // imageName is the image of the service; one that is only built is named after project and service.
-func imageName(projectName string, s types.ServiceConfig) string {
+func imageName(projectName, separator string, s types.ServiceConfig) string {
 	if s.Image != "" {
 		return s.Image
 	}
-	return projectName + "-" + s.Name
+	return projectName + separator + s.Name
 }
 
 func (s *serviceBuilder) dependsOn() []Dependency {

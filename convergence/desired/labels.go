@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -82,16 +83,15 @@ func ownLabel(name string) bool {
 	return strings.HasPrefix(name, "com.docker.compose.") || strings.HasPrefix(name, "dev.stack.")
 }
 
-// ContainerName is the name of a service's replica unless container_name says otherwise.
-func ContainerName(projectName, service string, number int) string {
-	return fmt.Sprintf("%s-%s-%d", projectName, service, number)
-}
+// separator is what stands between the parts of names.
+func (b *builder) separator() string { return cmp.Or(b.in.Separator, "-") }
 
+// containerName is the name of a service's replica.
 func (b *builder) containerName(service string, number int) string {
 	if s, ok := b.project.Services[service]; ok && s.ContainerName != "" {
 		return s.ContainerName
 	}
-	return ContainerName(b.project.Name, service, number)
+	return strings.Join([]string{b.project.Name, service, strconv.Itoa(number)}, b.separator())
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

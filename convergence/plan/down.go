@@ -140,7 +140,7 @@ func (b *down) images(removed []string) {
 		if len(b.options.Services) > 0 && !slices.Contains(b.options.Services, s.Name) {
 			continue
 		}
-		local := s.Build != nil && s.Image == b.plan.Project+"-"+s.Name
+		local := s.Build != nil && (s.Image == b.plan.Project+"-"+s.Name || s.Image == b.plan.Project+"_"+s.Name)
 		if _, there := b.state.Images[s.Image]; there && (local || b.options.Images == AllImages) {
 			b.add("remove", &RemoveImage{Header: header(s.Name), Ref: s.Image}, Subject{Image, s.Image}, "images were asked for", removed...)
 		}

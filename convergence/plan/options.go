@@ -29,6 +29,7 @@ type UpOptions struct {
 	Pull          desired.PullPolicy
 	NoStart       bool
 	RenewVolumes  bool // give recreated containers new anonymous volumes
+	AllResources  bool // also networks and volumes that no service uses
 	Wait          bool // until everything runs and is healthy
 
 	// Now is when the plan is made. It decides which images were pulled too long ago; the zero value: none.

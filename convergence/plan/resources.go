@@ -36,6 +36,19 @@ func (u *up) resources(s *service) []string {
 	return slices.DeleteFunc(out, func(id string) bool { return id == "" })
 }
 
+// spares makes sure that what no service uses is there too, if that was asked for.
+func (u *up) spares() {
+	if !u.options.AllResources {
+		return
+	}
+	for _, n := range u.desired.Networks {
+		u.network(n)
+	}
+	for _, v := range u.desired.Volumes {
+		u.volume(v.Key)
+	}
+}
+
 func (u *up) network(n desired.Network) *resource {
 	if r, seen := u.networks[n.Key]; seen {
 		return r

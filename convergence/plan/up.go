@@ -52,6 +52,7 @@ func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
 		u.start(u.services[name])
 	}
 	u.reconnect()
+	u.spares()
 	if len(u.errs) > 0 {
 		return nil, errors.Join(u.errs...)
 	}
