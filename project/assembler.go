@@ -74,28 +74,8 @@ func newAssembler(ctx context.Context, o Options, f *found) *assembler {
 
 // assemble makes one tree of the files of the command line. Their variables may use the project's name, which they may state.
 func (a *assembler) assemble() (*tree.Value, string, error) {
-	files := make([]target, len(a.found.files))
-	for i, address := range a.found.files {
-		var err error
-		if files[i], err = a.commandLine(address); err != nil {
-			return nil, "", err
-		}
-	}
-	main := a.scope(a.found.dir, a.found.vars, "")
-	main.env = a.found.env
-	readings := make([]*reading, len(files))
-	for i, f := range files {
-		sc := main
-		if f.root != "" {
-			sc = &scope{dir: main.dir, vars: main.vars, env: main.env, root: f.root}
-		}
-		r, err := a.parse(f, sc, nil)
-		if err != nil {
-			return nil, "", fmt.Errorf("cannot read the compose file: %w", err)
-		}
-		readings[i] = r
-	}
-	if err := a.checkParsed(readings); err != nil {
+	readings, err := a.parseMain()
+	if err != nil {
 		return nil, "", err
 	}
 	name, err := a.name(readings)
@@ -113,6 +93,32 @@ func (a *assembler) assemble() (*tree.Value, string, error) {
 		return nil, "", err
 	}
 	return root, name, a.conflicts.Sorted()
+}
+
+// parseMain parses the files of the command line.
+func (a *assembler) parseMain() ([]*reading, error) {
+	files := make([]target, len(a.found.files))
+	for i, address := range a.found.files {
+		var err error
+		if files[i], err = a.commandLine(address); err != nil {
+			return nil, err
+		}
+	}
+	main := a.scope(a.found.dir, a.found.vars, "")
+	main.env = a.found.env
+	readings := make([]*reading, len(files))
+	for i, f := range files {
+		sc := main
+		if f.root != "" {
+			sc = &scope{dir: main.dir, vars: main.vars, env: main.env, root: f.root}
+		}
+		r, err := a.parse(f, sc, nil)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the compose file: %w", err)
+		}
+		readings[i] = r
+	}
+	return readings, a.checkParsed(readings)
 }
 
 // completedIn says whether what is missing in one file is there in the whole, or is no part of it. Of extends, nothing is.

@@ -111,3 +111,21 @@ func (endless) Read(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// Four times as many services take four times the memory.
+func TestMemoryIsLinear(t *testing.T) {
+	allocated := func(services int) float64 {
+		dir := manyServices(t, services)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, _, err := Load(t.Context(), Options{WorkDir: dir}); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return float64(after.TotalAlloc - before.TotalAlloc)
+	}
+	allocated(10) // what is made once
+	if few, many := allocated(250), allocated(1000); many > 5*few {
+		t.Errorf("250 services took %.0f bytes, 1000 took %.0f", few, many)
+	}
+}
