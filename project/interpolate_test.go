@@ -98,12 +98,12 @@ func TestMistakesWithVariables(t *testing.T) {
 }
 
 func TestStrictVariables(t *testing.T) {
-	_, in := filledSource(t, "a: $NO ${NO} ${OTHER-} $1\nb: x$NO2", Options{Strict: true})
+	_, in := filledSource(t, "a: $NO ${NO} ${OTHER-} $1\nb: x$NO2\nc: $2y$05$abc", Options{Strict: true})
 	var got []string
 	for _, e := range in.errors {
 		got = append(got, fmt.Sprintf("%d:%d %s", e.Line, e.Col, e.Problem))
 	}
-	want := "1:4 the variable NO is not set|2:5 the variable NO2 is not set"
+	want := "1:4 the variable NO is not set|2:5 the variable NO2 is not set|3:4 the variable abc is not set"
 	if strings.Join(got, "|") != want || len(in.warnings) != 1 {
 		t.Errorf("got %v and warnings %v", got, in.warnings)
 	}

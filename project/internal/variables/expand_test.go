@@ -148,9 +148,10 @@ func TestNotices(t *testing.T) {
 		"grep a$ x$":                         "6 dollar  $$",
 		"$1":                                 "0 dollar  $$",
 		"pa$word$":                           "2 variable-unset word $$;7 dollar  $$",
-		"admin:$2y$05$abcdefghijklm/.n":      "6 dollar  $$",
-		"u:$apr1$x$y":                        "2 dollar  $$",
-		"$argon2id$v=19$m=65536,t=3$abc$def": "0 dollar  $$",
+		"admin:$2y$05$abcdefghijklm/.n":      "6 variable-unset abcdefghijklm $$",
+		"u:$apr1$x$y":                        "2 variable-unset apr1 $$",
+		"$argon2id$v=19$m=65536,t=3$abc$def": "0 variable-unset argon2id $$",
+		"$6$1$2":                             "0 dollar  $$",
 		"$6$$salt$$hash":                     "0 dollar  $$",
 		"$$6$$salt$$hash":                    "",
 	} {

@@ -28,7 +28,7 @@ func (x Expansion) notices(text, literal string) []Notice {
 		return nil
 	}
 	if at := hash().FindStringIndex(text); at != nil && slices.ContainsFunc(doubtful, func(i int) bool { return i >= at[0] && i < at[1] }) {
-		return []Notice{{Offset: at[0], Rule: RuleDollar, Text: "this looks like the hash of a password, whose $ are read as variables", Fix: "write each $ of it as " + literal}}
+		return []Notice{x.hashed(at[0], at[1], literal)}
 	}
 	var out []Notice
 	for _, u := range x.Uses {
@@ -40,6 +40,18 @@ func (x Expansion) notices(text, literal string) []Notice {
 		out = append(out, Notice{Offset: x.Lone[0], Rule: RuleDollar, Text: "this $ begins no variable and stays as it is", Fix: "if it is meant so, write " + literal})
 	}
 	return out
+}
+
+// hashed is the notice about a hash between the offsets. It counts as one of a variable that is not set, if there is one.
+func (x Expansion) hashed(from, to int, literal string) Notice {
+	n := Notice{Offset: from, Rule: RuleDollar, Text: "this looks like the hash of a password, whose $ are read as variables", Fix: "write each $ of it as " + literal}
+	for _, u := range x.Uses {
+		if u.doubtful() && u.Offset >= from && u.Offset < to {
+			n.Rule, n.Name = RuleUnset, u.Name
+			break
+		}
+	}
+	return n
 }
 
 // doubtful says that the variable is not set and nothing stands for it.
