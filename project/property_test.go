@@ -216,7 +216,7 @@ func story(r *author) (files map[string]string, main []string) {
 		"sub/a.env": "EA=4\n", "sub/b.env": "EB=5\n", "sub/a.labels": "la=6\n", "sub/b.labels": "lb=7\n", "sub/c2": "", "sub/s2": "",
 	}
 	others := "  d1: {image: d}\n  d2: {image: d}\n"
-	switch r.IntN(5) {
+	switch r.IntN(7) {
 	case 0, 1: // an override file, or another document of the same file
 		first := fileOf(base, others) + resources
 		second := fileOf(over, "") + someObjects(r)
@@ -234,6 +234,15 @@ func story(r *author) (files map[string]string, main []string) {
 	case 4: // what is included is customized
 		files["sub/part.yaml"] = fileOf(base, others) + resources
 		files["compose.yaml"] = "include: [sub/part.yaml]\n" + fileOf(over, "") + someObjects(r)
+	case 5: // what is included is several files, and one that includes them
+		files["sub/base.yaml"], files["sub/over.yaml"] = fileOf(base, others)+resources, fileOf(over, "")+someObjects(r)
+		files["sub/part.yaml"] = "include: [{path: [base.yaml, over.yaml]}]\nservices: {other: {image: i}}\n"
+		files["compose.yaml"] = "include: [sub/part.yaml]\n"
+	case 6: // a service that extends from elsewhere is put over another one
+		files["compose.yaml"] = fileOf(service(r, 0.1), others) + resources
+		files["sub/base.yaml"] = "services:\n  base:" + base
+		files["over.yaml"] = "services:\n  s:\n    extends: {file: sub/base.yaml, service: base}" + over
+		return files, []string{"compose.yaml", "over.yaml"}
 	}
 	return files, []string{"compose.yaml"}
 }
