@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -54,7 +55,26 @@ func runPull(ctx context.Context, a *app, o pullOptions, services []string) erro
 	wanted := imagesToFetch(d, func(s desired.Service) bool {
 		return s.Pull != desired.PullNever && s.Pull != desired.PullBuild && !(s.Build != nil && o.ignoreBuildable)
 	})
+	wanted = append(wanted, imagesOfHooks(d, wanted)...)
 	return a.with(ctx, func(s *session) error { return s.pullAll(ctx, d.Name, wanted, o) })
+}
+
+// imagesOfHooks are the images of pre_start hooks that nobody builds and that are not among the wanted ones.
+func imagesOfHooks(d *desired.Project, wanted []desired.Service) []desired.Service {
+	seen := map[string]bool{}
+	for _, s := range slices.Concat(d.Services, wanted) {
+		seen[s.Image] = true
+	}
+	var out []desired.Service
+	for _, s := range d.Services {
+		for _, hook := range s.PreStart {
+			if hook.Pull != desired.PullNever && !seen[hook.Image] {
+				seen[hook.Image] = true
+				out = append(out, desired.Service{Name: s.Name, Image: hook.Image, Platform: hook.Platform})
+			}
+		}
+	}
+	return out
 }
 
 func (s *session) pullAll(ctx context.Context, name string, wanted []desired.Service, o pullOptions) error {
