@@ -91,7 +91,9 @@ func (m *merger) plain(base, over *tree.Value, rules *step) *tree.Value {
 	return m.lists(base, over, rules)
 }
 
-var kindNames = map[tree.Kind]string{tree.Map: "a mapping", tree.List: "a list"}
+var kindNames = map[tree.Kind]string{
+	tree.Map: "a mapping", tree.List: "a list", tree.String: "a text", tree.Int: "a number", tree.Float: "a number", tree.Bool: "true or false",
+}
 
 // differ reports values that have nothing in common.
 func (m *merger) differ(base, over *tree.Value) *tree.Value {
@@ -99,7 +101,7 @@ func (m *merger) differ(base, over *tree.Value) *tree.Value {
 	if base.Place.File != nil {
 		where = fmt.Sprintf(" in %s:%d:%d", base.Place.File.Name, base.Place.Line, base.Place.Col)
 	}
-	problem := fmt.Sprintf("%s cannot be overridden: it is %s%s, and no such thing here", strings.Join(m.path, "."), kindNames[base.Kind], where)
+	problem := fmt.Sprintf("%s cannot be merged: it is %s%s, and %s here", strings.Join(m.path, "."), kindNames[base.Kind], where, kindNames[over.Kind])
 	m.errors = append(m.errors, Error{over.Place, problem})
 	return over
 }

@@ -161,8 +161,8 @@ func TestBefore(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	for _, tc := range [][3]string{
-		{"{services: {s: {deploy: {labels: [a]}}}}", "{services: {s: {deploy: [a]}}}", "services.s.deploy cannot be overridden: it is a mapping in /p/base.yaml:1:25, and no such thing here"},
-		{"{services: {s: {group_add: [a]}}}", "{services: {s: {group_add: a}}}", "services.s.group_add cannot be overridden: it is a list in /p/base.yaml:1:28, and no such thing here"},
+		{"{services: {s: {deploy: {labels: [a]}}}}", "{services: {s: {deploy: [a]}}}", "services.s.deploy cannot be merged: it is a mapping in /p/base.yaml:1:25, and a list here"},
+		{"{services: {s: {group_add: [a]}}}", "{services: {s: {group_add: a}}}", "services.s.group_add cannot be merged: it is a list in /p/base.yaml:1:28, and a text here"},
 	} {
 		_, errs := Files(read(t, "base", tc[0]), read(t, "over", tc[1]))
 		if len(errs) != 1 || errs[0].Problem != tc[2] || errs[0].Place.File != files["over"] {
