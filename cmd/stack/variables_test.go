@@ -21,6 +21,18 @@ const variableRows = 170
 
 // Each row of the table in docs/variables.md is true: the test gives its command, with its environment and files.
 func TestVariablesAreDocumented(t *testing.T) {
+	n := eachVariableRow(t, func(t *testing.T, n int, cells []string) {
+		r := variableRow{t: t, dir: filepath.Join(t.TempDir(), fmt.Sprintf("row%d", n)), socket: memoryEngine(t)}
+		r.check(cells)
+	})
+	if n < variableRows {
+		t.Errorf("%d rows, there were %d", n, variableRows)
+	}
+}
+
+// eachVariableRow gives the cells of each row to a test of its own, and returns how many rows there are.
+func eachVariableRow(t *testing.T, check func(t *testing.T, n int, cells []string)) int {
+	t.Helper()
 	page, err := os.ReadFile("../../docs/variables.md")
 	if err != nil {
 		t.Fatal(err)
@@ -32,14 +44,9 @@ func TestVariablesAreDocumented(t *testing.T) {
 			continue
 		}
 		n++
-		t.Run(strings.TrimSpace(cells[0]), func(t *testing.T) {
-			r := variableRow{t: t, dir: filepath.Join(t.TempDir(), fmt.Sprintf("row%d", n)), socket: memoryEngine(t)}
-			r.check(cells)
-		})
+		t.Run(strings.TrimSpace(cells[0]), func(t *testing.T) { check(t, n, cells) })
 	}
-	if n < variableRows {
-		t.Errorf("%d rows, there were %d", n, variableRows)
-	}
+	return n
 }
 
 // memoryEngine serves an engine in memory and returns its address.
