@@ -3,7 +3,6 @@ package project
 import (
 	"context"
 	"io"
-	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -70,44 +69,4 @@ func (w Warning) String() string {
 		return text
 	}
 	return printable(w.Position.String()) + ": " + text
-}
-
-// Select returns the project with only the named services and, unless alone is set, everything that they depend on.
-// Services that a profile keeps out are let in when they are named. No names: the project as it is.
-func (p *Project) Select(services []string, alone bool) (*Project, error) {
-	if len(services) == 0 {
-		return p, nil
-	}
-	for _, name := range services {
-		if !p.hasService(name) {
-			return nil, Errors{p.undefinedService(name)}
-		}
-	}
-	enabled, err := p.Project.WithServicesEnabled(services...)
-	if err != nil {
-		return nil, err
-	}
-	policy := types.IncludeDependencies
-	if alone {
-		policy = types.IgnoreDependencies
-	}
-	selected, err := enabled.WithSelectedServices(services, policy)
-	if err != nil {
-		return nil, err
-	}
-	out := *p
-	out.Project = selected
-	return &out, out.readFiles(p)
-}
-
-func (p *Project) hasService(name string) bool {
-	_, on := p.Services[name]
-	_, off := p.DisabledServices[name]
-	return on || off
-}
-
-func (p *Project) undefinedService(name string) *Error {
-	known := slices.Concat(p.ServiceNames(), p.DisabledServiceNames())
-	slices.Sort(known)
-	return &Error{Problem: "no such service: " + name, Fix: suggest(name, known)}
 }

@@ -13,22 +13,7 @@ import (
 	"stackrun.dev/stack/convergence/observe"
 	"stackrun.dev/stack/convergence/plan"
 	"stackrun.dev/stack/convergence/state"
-	"stackrun.dev/stack/project"
 )
-
-// enable switches on the services that a profile keeps out and that are named all the same.
-func enable(p *project.Project, services []string) (*project.Project, error) {
-	if _, err := p.Select(services, false); err != nil {
-		return nil, err
-	}
-	enabled, err := p.WithServicesEnabled(services...)
-	if err != nil {
-		return nil, err
-	}
-	out := *p
-	out.Project = enabled
-	return &out, nil
-}
 
 // options are the choices that every convergence is run with.
 func (s *session) options(progress view.Progress) convergence.Options {

@@ -81,7 +81,7 @@ func runRun(ctx context.Context, a *app, o runOptions, service string, command [
 	if err != nil {
 		return err
 	}
-	if p, err = enable(p, []string{service}); err != nil {
+	if p, err = p.Enable([]string{service}); err != nil {
 		return err
 	}
 	if err := a.checkPrograms(p, []string{service}); err != nil {

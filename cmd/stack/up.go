@@ -97,7 +97,7 @@ func (a *app) wanted(ctx context.Context, services, scale []string) (*project.Pr
 	if err != nil {
 		return nil, nil, err
 	}
-	if p, err = enable(p, services); err != nil {
+	if p, err = p.Enable(services); err != nil {
 		return nil, nil, err
 	}
 	for name := range numbers {
