@@ -90,13 +90,13 @@ func (in *interpolator) notice(s *source, n *yaml.Node, notice variables.Notice)
 		return
 	}
 	in.warned[notice.Name] = true
+	if len(in.errors) >= mostNotices || len(in.warnings) >= mostNotices {
+		return
+	}
 	line, col := s.dollar(n, notice.Offset)
-	switch {
-	case in.strict && notice.Rule == variables.RuleUnset:
-		if len(in.errors) < mostNotices {
-			in.errors = append(in.errors, s.unset(notice, line, col))
-		}
-	case len(in.warnings) < mostNotices:
+	if in.strict && notice.Rule == variables.RuleUnset {
+		in.errors = append(in.errors, s.unset(notice, line, col))
+	} else {
 		in.warnings = append(in.warnings, s.warning(notice, line, col))
 	}
 }

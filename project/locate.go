@@ -2,52 +2,61 @@ package project
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
 
+// dollars are where the dollar signs of a scalar are, in its value and in the file.
+type dollars struct {
+	of              *yaml.Node
+	inValue, inFile []int
+}
+
 // dollar finds where in the file the "$" stands that is at the offset of a scalar's value. How a value is written hides
 // everything but the dollar signs: they are never folded, and only double quotes have an escape for them. So it is the one
 // with as many before it.
 func (s *source) dollar(n *yaml.Node, offset int) (line, col int) {
-	value := n.Value
-	if record, ok := s.filled[n]; ok {
-		value = record.raw
+	if s.dollars.of != n {
+		s.dollars = s.findDollars(n)
 	}
-	before := strings.Count(value[:min(offset, len(value))], "$")
-	at, ok := s.start(n)
-	for i := 0; ok && at < len(s.content); at++ {
-		c := s.content[at]
-		size := 0
-		switch {
-		case c == '$':
-			size = 1
-		case c == '\\' && n.Style&yaml.DoubleQuotedStyle != 0:
-			if size = escapedDollar(s.content[at:]); size == 0 {
-				at++ // what is escaped
-			}
-		}
-		if size == 0 {
-			continue
-		}
-		if i == before {
-			return s.place(at)
-		}
-		i++
+	if i, found := slices.BinarySearch(s.dollars.inValue, offset); found && i < len(s.dollars.inFile) {
+		return s.place(s.dollars.inFile[i])
 	}
 	return n.Line, n.Column
 }
 
-// escapedDollar is how long an escape is that stands for "$", or 0.
-func escapedDollar(text []byte) int {
-	for _, escape := range []string{`\x24`, `\u0024`, `\U00000024`} {
-		if bytes.HasPrefix(text, []byte(escape)) {
-			return len(escape)
+func (s *source) findDollars(n *yaml.Node) dollars {
+	d := dollars{of: n}
+	value := n.Value
+	if record, ok := s.filled[n]; ok {
+		value = record.raw
+	}
+	for i := range len(value) {
+		if value[i] == '$' {
+			d.inValue = append(d.inValue, i)
 		}
 	}
-	return 0
+	at, ok := s.start(n)
+	for ; ok && at < len(s.content) && len(d.inFile) < len(d.inValue); at++ {
+		switch c := s.content[at]; {
+		case c == '$':
+			d.inFile = append(d.inFile, at)
+		case c == '\\' && n.Style&yaml.DoubleQuotedStyle != 0:
+			if escapedDollar(s.content[at:]) {
+				d.inFile = append(d.inFile, at)
+			}
+			at++ // what is escaped
+		}
+	}
+	return d
+}
+
+// escapedDollar says whether the text begins with an escape that stands for "$".
+func escapedDollar(text []byte) bool {
+	return slices.ContainsFunc([]string{`\x24`, `\u0024`, `\U00000024`}, func(escape string) bool { return bytes.HasPrefix(text, []byte(escape)) })
 }
 
 // start is the offset in the file at which a scalar's text begins: after its tag and anchor, and after the line that begins
@@ -84,8 +93,12 @@ func (s *source) offset(line, column int) (int, bool) {
 
 // place is the line and the byte of it at an offset of the file.
 func (s *source) place(at int) (line, col int) {
-	before := s.content[:at]
-	return 1 + bytes.Count(before, []byte("\n")), at - bytes.LastIndexByte(before, '\n')
+	s.line(1)
+	i, found := slices.BinarySearch(s.lines, at)
+	if !found {
+		i--
+	}
+	return i + 1, at - s.lines[i] + 1
 }
 
 // locateIn finds where the text begins that is part of a scalar, on the lines that its value may take up.

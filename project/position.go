@@ -22,6 +22,7 @@ type source struct {
 	vars    variables.Env         // what its variables are replaced from
 	filled  map[*yaml.Node]filled // by phase 3; nil before it
 	dynamic map[*yaml.Node]bool   // values that had a variable in them
+	dollars dollars               // of the scalar that was asked for last
 	aliased []*yaml.Node          // aliases of scalars
 }
 
