@@ -108,6 +108,9 @@ func complaints(t *testing.T, o Options) string {
 	if err == nil {
 		_, err = p.ReadContents()
 	}
+	if err == nil {
+		err = p.CheckBuilds()
+	}
 	if err != nil {
 		checkPlaces(t, err)
 		b.WriteString(err.Error() + "\n")

@@ -45,6 +45,9 @@ func runBuild(ctx context.Context, a *app, o buildOptions, services []string) er
 	if p, err = p.Select(services, !o.dependencies); err != nil {
 		return err
 	}
+	if err := p.CheckBuilds(); err != nil {
+		return err
+	}
 	d, err := a.desire(p, nil)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -21,47 +20,11 @@ var missingBuildFile = Rule{
 	Good:    "services:\n  web:\n    build: ./web\n",
 	check: func(l *linter) {
 		for _, name := range l.names {
-			b := l.all[name].Build
-			if b == nil || remote(b.Context) {
-				continue
-			}
-			at := []string{"services", name, "build", "context"}
-			if info, err := os.Stat(b.Context); err != nil || !info.IsDir() {
-				l.find(fmt.Sprintf("the build context %s does not exist", l.shown(b.Context)), "create the folder", at...)
-				continue
-			}
-			if file := dockerfileOf(b); b.DockerfileInline == "" && !isFile(file) {
-				if l.Has("services", name, "build", "dockerfile") {
-					at[3] = "dockerfile"
-				}
-				l.find(fmt.Sprintf("the Dockerfile %s does not exist", l.shown(file)), "create it, or name another one: build.dockerfile", at...)
+			if e := l.MissingBuildFile(l.all[name]); e != nil {
+				l.add(e)
 			}
 		}
 	},
-}
-
-// shown is the path as seen from the project's folder.
-func (l *linter) shown(path string) string {
-	if rel, err := filepath.Rel(l.Dir, path); err == nil && !strings.HasPrefix(rel, "..") {
-		return rel
-	}
-	return path
-}
-
-func remote(context string) bool {
-	return strings.Contains(context, "://") || strings.HasPrefix(context, "git@") || strings.HasPrefix(context, "github.com/")
-}
-
-// dockerfileOf is the path of the build's Dockerfile.
-func dockerfileOf(b *types.BuildConfig) string {
-	name := b.Dockerfile
-	if name == "" {
-		name = "Dockerfile"
-	}
-	if filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(b.Context, name)
 }
 
 func isFile(path string) bool {
@@ -83,8 +46,8 @@ func (l *linter) dockerfiles() {
 			l.inline(name, b)
 			continue
 		}
-		file := dockerfileOf(b)
-		if remote(b.Context) || !isFile(file) {
+		file := project.Dockerfile(b)
+		if project.RemoteContext(b.Context) || !isFile(file) {
 			continue
 		}
 		text, err := readFile(file)
