@@ -90,7 +90,10 @@ func (in *interpolator) notice(s *source, n *yaml.Node, notice variables.Notice)
 		return
 	}
 	in.warned[notice.Name] = true
-	if len(in.errors) >= mostNotices || len(in.warnings) >= mostNotices {
+	if len(in.warnings) == mostNotices {
+		in.warnings = append(in.warnings, Warning{Text: "more warnings about variables are left out"})
+	}
+	if len(in.errors) >= mostNotices || len(in.warnings) > mostNotices {
 		return
 	}
 	line, col := s.dollar(n, notice.Offset)

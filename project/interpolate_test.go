@@ -109,6 +109,17 @@ func TestStrictVariables(t *testing.T) {
 	}
 }
 
+func TestWarningsAboutVariablesEnd(t *testing.T) {
+	var b strings.Builder
+	for i := range 2 * mostNotices {
+		fmt.Fprintf(&b, "a%d: $NO%d\n", i, i)
+	}
+	_, in := filledSource(t, b.String(), Options{})
+	if n := len(in.warnings); n != mostNotices+1 || !strings.Contains(in.warnings[n-1].Text, "left out") {
+		t.Errorf("%d warnings, the last is %v", n, in.warnings[n-1])
+	}
+}
+
 // A project of many small values cannot be made to fill the memory.
 func TestVariablesHaveRoom(t *testing.T) {
 	s, errs := parseFile(&tree.File{Name: "f"}, []byte("a: [$BIG, "+strings.Repeat("$BIG, ", 100)+"]"))

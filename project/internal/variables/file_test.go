@@ -167,6 +167,17 @@ func TestReadNotices(t *testing.T) {
 	}
 }
 
+func TestNoticesEnd(t *testing.T) {
+	var b strings.Builder
+	for i := range 2 * mostNotices {
+		fmt.Fprintf(&b, "A%d=$NO%d\n", i, i)
+	}
+	notices, err := File{Name: ".env", Content: []byte(b.String()), Into: Env{}}.Read()
+	if n := len(notices); err != nil || n != mostNotices+1 || !strings.Contains(notices[n-1].Text, "left out") {
+		t.Errorf("%d notices, %v", n, err)
+	}
+}
+
 func TestReadRaw(t *testing.T) {
 	content := "\uFEFF# c\n  N=\"v\" # '$A' $$ \\n  \r\nM=\n\nA\nNO\na.b%c=d=e\n"
 	into := Env{}

@@ -53,9 +53,13 @@ const mostNotices = 50
 // notice keeps the first notices, and one for each variable that is not set.
 func (r *reader) notice(n Notice) {
 	known := func(other Notice) bool { return n.Rule == RuleUnset && n.Name == other.Name }
-	if len(r.notices) < mostNotices && !slices.ContainsFunc(r.notices, known) {
-		r.notices = append(r.notices, n)
+	switch {
+	case len(r.notices) > mostNotices || slices.ContainsFunc(r.notices, known):
+		return
+	case len(r.notices) == mostNotices:
+		n = Notice{Offset: n.Offset, Rule: RuleEnvFile, Text: "from here on, warnings about this file are left out"}
 	}
+	r.notices = append(r.notices, n)
 }
 
 func (r *reader) note(offset int, text, fix string) {
