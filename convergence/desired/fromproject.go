@@ -66,7 +66,9 @@ func (s *serviceBuilder) mistake(problem, fix string, path ...string) {
 // warn records a warning about the service's attribute at the path.
 func (s *serviceBuilder) warn(text string, path ...string) {
 	at := s.b.project.Position(place(s.Name, slices.Concat(s.under, path)...)...)
-	s.b.warnings = append(s.b.warnings, project.Warning{Position: at, Text: text})
+	if w := (project.Warning{Position: at, Text: text}); !slices.Contains(s.b.warnings, w) { // once for all replicas
+		s.b.warnings = append(s.b.warnings, w)
+	}
 }
 
 // states says whether the attribute is written, for those whose zero value means something else than none: it has a place

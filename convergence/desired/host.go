@@ -160,6 +160,9 @@ func tmpfs(paths types.StringList) map[string]string {
 // networkMode is that of the file, or the first network by priority.
 func (s *serviceBuilder) networkMode() container.NetworkMode {
 	if s.NetworkMode != "" {
+		if s.NetworkMode == "host" && len(s.Ports) > 0 {
+			s.warn("ports have no effect with network_mode host: every port of the container is one of the host", "ports")
+		}
 		return container.NetworkMode(s.ofService(s.NetworkMode))
 	}
 	if keys := s.NetworksByPriority(); len(keys) > 0 {

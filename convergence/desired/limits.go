@@ -2,8 +2,10 @@ package desired
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -41,7 +43,10 @@ func (s *serviceBuilder) resources() container.Resources {
 	}
 	s.devices(&r)
 	s.deploy(&r)
-	blockIO(&r, s.BlkioConfig)
+	s.blockIO(&r, s.BlkioConfig)
+	if r.MemorySwap > 0 && r.Memory == 0 {
+		s.mistake("memswap_limit is memory and swap together, and there is no mem_limit", "write mem_limit, which is the part that is memory", "memswap_limit")
+	}
 	return r
 }
 
@@ -107,6 +112,11 @@ func (s *serviceBuilder) devices(r *container.Resources) {
 			CgroupPermissions: cmp.Or(d.Permissions, "rwm"),
 		})
 	}
+	for i, d := range s.Gpus {
+		if len(d.IDs) > 0 && d.Count != 0 {
+			s.mistake("count and device_ids exclude each other", "remove one of the two", "gpus", strconv.Itoa(i))
+		}
+	}
 	r.DeviceRequests = append(r.DeviceRequests, deviceRequests(s.withGPU(s.Gpus))...)
 }
 
@@ -131,18 +141,26 @@ func deviceRequests(requests []types.DeviceRequest) []container.DeviceRequest {
 	return out
 }
 
-func blockIO(r *container.Resources, c *types.BlkioConfig) {
+func (s *serviceBuilder) blockIO(r *container.Resources, c *types.BlkioConfig) {
 	if c == nil {
 		return
 	}
+	s.checkWeight(c.Weight, "weight")
 	r.BlkioWeight = c.Weight
-	for _, d := range c.WeightDevice {
+	for i, d := range c.WeightDevice {
+		s.checkWeight(d.Weight, "weight_device", strconv.Itoa(i), "weight")
 		r.BlkioWeightDevice = append(r.BlkioWeightDevice, &blkiodev.WeightDevice{Path: d.Path, Weight: d.Weight})
 	}
 	r.BlkioDeviceReadBps = throttles(c.DeviceReadBps)
 	r.BlkioDeviceReadIOps = throttles(c.DeviceReadIOps)
 	r.BlkioDeviceWriteBps = throttles(c.DeviceWriteBps)
 	r.BlkioDeviceWriteIOps = throttles(c.DeviceWriteIOps)
+}
+
+func (s *serviceBuilder) checkWeight(weight uint16, path ...string) {
+	if weight != 0 && (weight < 10 || weight > 1000) {
+		s.mistake(fmt.Sprintf("%d is not a weight", weight), "write a number from 10 to 1000", append([]string{"blkio_config"}, path...)...)
+	}
 }
 
 func throttles(devices []types.ThrottleDevice) []*blkiodev.ThrottleDevice {
