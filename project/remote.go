@@ -55,7 +55,7 @@ func (a *assembler) commandLine(address string) (target, error) {
 func (a *assembler) named(v *tree.Value) (target, bool) {
 	t, ok, err := a.fetch(a.text(v))
 	if err != nil {
-		a.fail("remote", v.Place, fmt.Sprintf("cannot read %s: %v", v.Text, err), "")
+		a.fail("remote", v.Place, err.Error(), "")
 		return t, false
 	}
 	if ok {

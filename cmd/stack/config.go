@@ -132,6 +132,10 @@ func (a *app) writeConfig(ctx context.Context, out io.Writer, o configOptions, s
 		_, err = p.Select(services, false)
 		return err
 	}
+	if o.quiet && !o.pin && o.hash == "" && len(o.explain) == 0 {
+		_, err := p.Select(services, false)
+		return err
+	}
 	if p, err = a.selectFor(p, services); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -94,6 +95,24 @@ func TestPublishWithImages(t *testing.T) {
 	_, err = oci.Publish(t.Context(), registry+"/published/app:v2", remote.Publication{Images: []string{registry + "/images/none:v1"}})
 	if err == nil || !strings.Contains(err.Error(), "image "+registry+"/images/none:v1: ") || !strings.Contains(err.Error(), "no such artifact") {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// Lists of images in lists of images are followed so far, and no further.
+func TestPublishNestedImages(t *testing.T) {
+	registry := startRegistry(t, "")
+	image := newArtifact(layer{"layer", ocispec.MediaTypeImageLayer, nil})
+	image.manifest.ArtifactType = ""
+	inner := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: image.push(t, registry, "nested", "0"), Size: int64(len(image.json(t)))}
+	for depth := 1; depth <= 4; depth++ {
+		list := newArtifact()
+		list.manifest.MediaType, list.list = ocispec.MediaTypeImageIndex, []ocispec.Descriptor{inner}
+		name := fmt.Sprintf("%d", depth)
+		inner = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: list.push(t, registry, "nested", name), Size: int64(len(list.json(t)))}
+		_, err := remote.NewOCI(remote.OCIOptions{}).Publish(t.Context(), registry+"/out", remote.Publication{Images: []string{registry + "/nested:" + name}})
+		if tooDeep := err != nil && strings.Contains(err.Error(), "more than 4 deep"); tooDeep != (depth == 4) || err != nil && !tooDeep {
+			t.Errorf("%d deep: %v", depth, err)
+		}
 	}
 }
 
