@@ -15,6 +15,16 @@ import (
 	"stackrun.dev/stack/convergence/state"
 )
 
+// withServices checks the names of services, and switches on those that a profile keeps out: their hooks and providers count.
+func (sc scope) withServices(names []string) (scope, error) {
+	if err := sc.checkServices(names, nil); err != nil || sc.project == nil {
+		return sc, err
+	}
+	enabled, err := sc.project.Enable(names)
+	sc.project = enabled
+	return sc, err
+}
+
 // options are the choices that every convergence is run with.
 func (s *session) options(progress view.Progress) convergence.Options {
 	return convergence.Options{Execute: s.executeOptions(), Lock: s.locker(progress)}

@@ -37,7 +37,7 @@ func newDown(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := sc.checkServices(args, nil); err != nil {
+		if sc, err = sc.withServices(args); err != nil {
 			return err
 		}
 		return a.with(cmd.Context(), func(s *session) error { return s.down(cmd.Context(), sc, o) })

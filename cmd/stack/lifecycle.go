@@ -21,7 +21,7 @@ func (a *app) lifecycle(ctx context.Context, title string, args []string, o plan
 	if err != nil {
 		return err
 	}
-	if err := sc.checkServices(args, nil); err != nil {
+	if sc, err = sc.withServices(args); err != nil {
 		return err
 	}
 	o.Services = args
