@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/docker/cli/cli-plugins/metadata"
 	"github.com/docker/docker/api/types/versions"
 )
 
@@ -33,7 +34,7 @@ func New(env map[string]string, host string) *Runner {
 		own = make(map[string]string)
 	}
 	own["DOCKER_HOST"] = host
-	delete(own, "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND") // it would make a plugin believe that the docker command runs it
+	delete(own, metadata.ReexecEnvvar) // it would make a plugin believe that the docker command runs it
 	return &Runner{env: own}
 }
 

@@ -29,16 +29,16 @@ func (r *Runner) Provide(ctx context.Context, op *plan.RunProvider, say func(str
 	if program == "" {
 		return out, fmt.Errorf("cannot find the program of provider %s: it is neither a plugin of docker nor in PATH", op.Provider.Type)
 	}
-	about := r.metadata(ctx, program)
-	command := about.of(op.Do)
+	said := r.about(ctx, program)
+	command := said.of(op.Do)
 	if command == nil {
 		return out, nil // it has nothing to do for that
 	}
-	args, err := command.arguments(op, about.empty())
+	args, err := command.arguments(op, said.empty())
 	if err != nil {
 		return out, err
 	}
-	cmd, said := r.command(ctx, program, args...)
+	cmd, complaints := r.command(ctx, program, args...)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return out, err
@@ -49,7 +49,7 @@ func (r *Runner) Provide(ctx context.Context, op *plan.RunProvider, say func(str
 	failed := listen(stdout, &out, say)
 	_, _ = io.Copy(io.Discard, stdout) // what follows an error, so that the program can end
 	if err := cmd.Wait(); err != nil && failed == nil {
-		failed = said.explain(ctx, string(op.Do)+" of provider "+op.Provider.Type, err)
+		failed = complaints.explain(ctx, string(op.Do)+" of provider "+op.Provider.Type, err)
 	}
 	return out, failed
 }
@@ -106,8 +106,8 @@ func put(variables *map[string]string, text string) error {
 	return nil
 }
 
-// metadata is what a provider says of itself. Not all do.
-type metadata struct {
+// about is what a provider says of itself. Not all do.
+type about struct {
 	Description string        `json:"description"`
 	Up          commandAbout  `json:"up"`
 	Down        commandAbout  `json:"down"`
@@ -121,28 +121,28 @@ type commandAbout struct {
 	} `json:"parameters"`
 }
 
-// metadata asks the program about itself; one that does not know the question takes every option.
-func (r *Runner) metadata(ctx context.Context, program string) metadata {
-	var about metadata
+// about asks the program about itself; one that does not know the question takes every option.
+func (r *Runner) about(ctx context.Context, program string) about {
+	var said about
 	out, err := r.output(ctx, program, "compose", "metadata")
-	if err != nil || json.Unmarshal(out, &about) != nil {
-		return metadata{}
+	if err != nil || json.Unmarshal(out, &said) != nil {
+		return about{}
 	}
-	return about
+	return said
 }
 
-func (m *metadata) empty() bool {
-	return m.Description == "" && m.Up.Parameters == nil && m.Down.Parameters == nil
+func (a *about) empty() bool {
+	return a.Description == "" && a.Up.Parameters == nil && a.Down.Parameters == nil
 }
 
-func (m *metadata) of(do plan.ProviderCommand) *commandAbout {
+func (a *about) of(do plan.ProviderCommand) *commandAbout {
 	switch do {
 	case plan.ProviderUp:
-		return &m.Up
+		return &a.Up
 	case plan.ProviderDown:
-		return &m.Down
+		return &a.Down
 	}
-	return m.Stop
+	return a.Stop
 }
 
 // arguments are those of the command: the options that it knows, or all if it has not said which it knows.
