@@ -9,8 +9,15 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// addresses reports networks whose subnets overlap, and addresses outside their subnet or given twice.
+// addresses reports networks whose subnets overlap, and addresses outside their subnet or given twice. A network that no
+// service is on is not made, and is in nobody's way.
 func (v *validator) addresses() {
+	used := make(map[string]bool)
+	for _, s := range v.Services {
+		for name := range s.Networks {
+			used[name] = true
+		}
+	}
 	var all []subnet
 	for _, name := range v.NetworkNames() {
 		n := v.Networks[name]
@@ -18,16 +25,19 @@ func (v *validator) addresses() {
 			continue
 		}
 		own := v.subnets(name, n)
-		for _, s := range own {
-			for _, other := range all {
-				if s.Overlaps(other.Prefix) {
-					v.overlap(s, other)
-					break
-				}
-			}
-			all = append(all, s)
-		}
 		v.fixedAddresses(name, own)
+		for i, s := range own {
+			rivals := own[:i]
+			if used[name] {
+				rivals = slices.Concat(all, rivals)
+			}
+			if i := slices.IndexFunc(rivals, func(other subnet) bool { return s.Overlaps(other.Prefix) }); i >= 0 {
+				v.overlap(s, rivals[i])
+			}
+		}
+		if used[name] {
+			all = append(all, own...)
+		}
 	}
 }
 

@@ -254,7 +254,11 @@ func (v *validator) cycle() {
 func (v *validator) containerNames() {
 	taken := make(map[string]string)
 	for _, name := range v.ServiceNames() {
-		c := v.Services[name].ContainerName
+		s := v.Services[name]
+		c := s.ContainerName
+		if s.GetScale() == 0 {
+			continue
+		}
 		if other, twice := taken[c]; twice && c != "" {
 			v.fail("duplicate-container-name", fmt.Sprintf("container_name %s is used by service %s already", c, other), "choose another name",
 				"services", name, "container_name")
