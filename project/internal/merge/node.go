@@ -85,32 +85,43 @@ func (c *converter) plain(n *yaml.Node) *tree.Value {
 // entries adds a mapping's own keys, and then those that it merges and does not have. Of several merged ones the first wins.
 func (c *converter) entries(v *tree.Value, n *yaml.Node) {
 	v.Entries = make([]tree.Entry, 0, len(n.Content)/2)
-	var merged []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		if key.Tag == "!!merge" {
-			merged = append(merged, value)
-			continue
+		if key := n.Content[i]; key.Tag != "!!merge" {
+			v.Entries = append(v.Entries, tree.Entry{Key: aliased(key).Value, At: c.place(key), Value: c.value(n.Content[i+1])})
 		}
-		v.Entries = append(v.Entries, tree.Entry{Key: aliased(key).Value, At: c.place(key), Value: c.value(value)})
 	}
-	for _, m := range merged {
-		c.merge(v, aliased(m))
+	c.merges(v, n)
+}
+
+// merges adds what the mapping n merges. Only what v does not have is made: mappings that merge each other in a long chain
+// would otherwise be made again for each link of it.
+func (c *converter) merges(v *tree.Value, n *yaml.Node) {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Tag == "!!merge" {
+			c.merge(v, aliased(n.Content[i+1]))
+		}
 	}
 }
 
+// merge adds the keys that v does not have of a mapping, or of each in a list of them.
 func (c *converter) merge(v *tree.Value, n *yaml.Node) {
-	if n.Kind == yaml.SequenceNode {
+	c.tagged = c.tagged || n.Tag == "!reset" || n.Tag == "!override"
+	switch {
+	case n.Tag == "!reset":
+		return
+	case n.Kind == yaml.SequenceNode:
 		for _, part := range n.Content {
 			c.merge(v, aliased(part))
 		}
 		return
 	}
-	for _, e := range c.value(n).Entries {
-		if v.Entry(e.Key) == nil {
-			v.Set(e.Key, e.At, e.Value)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if name := aliased(key).Value; key.Tag != "!!merge" && v.Entry(name) == nil {
+			v.Set(name, c.place(key), c.value(n.Content[i+1]))
 		}
 	}
+	c.merges(v, n)
 }
 
 func aliased(n *yaml.Node) *yaml.Node {
