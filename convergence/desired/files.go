@@ -68,6 +68,9 @@ func (s *serviceBuilder) fileMounts() []mount.Mount {
 func (s *serviceBuilder) files() []File {
 	var out []File
 	for _, r := range s.references() {
+		if bool(r.object.External) {
+			continue // refused as such
+		}
 		content, ok := s.b.in.Contents[project.ContentKey(r.kind, r.Source)]
 		if !ok && s.b.in.Contents != nil {
 			s.mistake("cannot read the content of "+r.Source, "", r.kind, strconv.Itoa(r.index))

@@ -37,7 +37,9 @@ func (r *refuser) value(attribute string, path []string, v reflect.Value, covere
 	}
 	known, listed := table[attribute]
 	if listed && known.State != Done {
-		r.report(attribute, known, path)
+		if !r.inherited(attribute, path, v) {
+			r.report(attribute, known, path)
+		}
 		return
 	}
 	covered = covered || listed

@@ -84,6 +84,7 @@ func makeTable() map[string]Support {
 	for name, reason := range refusedAttributes {
 		t[name] = Support{State: Refused, Reason: reason}
 	}
+	addHookRows(t)
 	return t
 }
 
