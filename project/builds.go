@@ -39,7 +39,7 @@ func (p *Project) MissingBuildFile(s types.ServiceConfig) *Error {
 	if p.has(at("dockerfile")...) {
 		key = "dockerfile"
 	}
-	return p.mistake("missing-file", fmt.Sprintf("the Dockerfile %s does not exist", p.shown(file)), "create it, or name another one with build.dockerfile", at(key)...)
+	return p.mistake("missing-file", "there is no Dockerfile at "+p.shown(file), "create it, or name another one with build.dockerfile", at(key)...)
 }
 
 // RemoteContext says whether a build context is no folder of this machine.
