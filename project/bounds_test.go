@@ -29,11 +29,12 @@ func TestBounds(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		"lines":    {map[string]string{"compose.yaml": "services: {a: {image: a}}\n" + strings.Repeat("\n", maxMarks)}, "1000000 lines and values"},
-		"depth":    {map[string]string{"compose.yaml": "x-a: " + strings.Repeat("[", 600) + strings.Repeat("]", 600)}, "500 levels deep"},
-		"aliases":  {map[string]string{"compose.yaml": aliases + "services: {a: {image: a}}\n"}, "1000000 values when its aliases are replaced"},
-		"includes": {map[string]string{"compose.yaml": "include:\n" + repeat(maxFiles, "  - {path: a.yaml, project_directory: d%}\n"), "a.yaml": "services: {a: {image: a}}\n"}, "10000 files"},
-		"ports":    {map[string]string{"compose.yaml": "services:\n" + repeat(20, "  s%: {image: a, ports: ['1-65535:1-65535']}\n")}, "1000000 values"},
+		"lines":     {map[string]string{"compose.yaml": "services: {a: {image: a}}\n" + strings.Repeat("\n", maxMarks)}, "1000000 lines and values"},
+		"depth":     {map[string]string{"compose.yaml": "x-a: " + strings.Repeat("[", 600) + strings.Repeat("]", 600)}, "500 levels deep"},
+		"documents": {map[string]string{"compose.yaml": "services: {a: {image: a}}\n" + strings.Repeat("---\n", maxDocuments)}, "1000 documents"},
+		"aliases":   {map[string]string{"compose.yaml": aliases + "services: {a: {image: a}}\n"}, "1000000 values when its aliases are replaced"},
+		"includes":  {map[string]string{"compose.yaml": "include:\n" + repeat(maxFiles, "  - {path: a.yaml, project_directory: d%}\n"), "a.yaml": "services: {a: {image: a}}\n"}, "10000 files"},
+		"ports":     {map[string]string{"compose.yaml": "services:\n" + repeat(20, "  s%: {image: a, ports: ['1-65535:1-65535']}\n")}, "1000000 values"},
 		"extends": {map[string]string{"compose.yaml": "services:\n  s:\n    image: a\n    environment:\n" + repeat(20000, "      A%: b\n") + repeat(100, "  c%: {extends: s, environment: {B: c}}\n")},
 			"1000000 values, counted for each service that gets them"},
 		"services":          {map[string]string{"compose.yaml": "services:\n" + repeat(maxServices+1, "  s%: {image: a}\n")}, "20000 services"},

@@ -118,11 +118,8 @@ func (s *source) locateIn(n *yaml.Node, text string) (line, col int) {
 }
 
 // countBytes makes the columns of the nodes count bytes, where the YAML reader counts characters.
+// The lines must have been indexed.
 func (s *source) countBytes(root *yaml.Node) {
-	if isASCII(s.content) {
-		return
-	}
-	s.line(1)
 	c := &cursor{source: s}
 	c.walk(root)
 }

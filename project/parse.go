@@ -16,9 +16,10 @@ import (
 
 // The bounds of one file. What is parsed takes some hundred bytes for each value, so that a file takes 400 MB at most.
 const (
-	maxFileSize = 8 << 20
-	maxMarks    = 1_000_000 // ends of lines and signs that part values
-	maxDepth    = 500
+	maxFileSize  = 8 << 20
+	maxMarks     = 1_000_000 // ends of lines and signs that part values
+	maxDepth     = 500
+	maxDocuments = 1000 // each is merged over all before it
 )
 
 var errTooLarge = fmt.Errorf("the file is larger than %d MiB, the most that is read", maxFileSize>>20)
@@ -51,10 +52,12 @@ func parseFile(file *tree.File, content []byte) ([]*source, Errors) {
 	if marks(content) > maxMarks {
 		return nil, Errors{whole.ruled(variables.RuleLimit, 1, 1, fmt.Sprintf("the file has more than %d lines and values, the most that is read", maxMarks), "")}
 	}
+	whole.index()
+	ascii := isASCII(content)
 	var out []*source
 	var errs Errors
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	for {
+	for n := 1; ; n++ {
 		var doc yaml.Node
 		err := decoder.Decode(&doc)
 		if errors.Is(err, io.EOF) {
@@ -63,8 +66,14 @@ func parseFile(file *tree.File, content []byte) ([]*source, Errors) {
 		if err != nil {
 			return out, append(errs, whole.syntaxError(err))
 		}
-		s := &source{file: file.Name, of: file, content: content}
-		s.countBytes(&doc)
+		s := &source{file: file.Name, of: file, content: content, lines: whole.lines}
+		if !ascii {
+			s.countBytes(&doc)
+		}
+		if n > maxDocuments {
+			problem := fmt.Sprintf("the file has more than %d documents, the most that is read", maxDocuments)
+			return out, append(errs, s.ruled(variables.RuleLimit, doc.Line, doc.Column, problem, ""))
+		}
 		if more := s.document(&doc); len(more) > 0 {
 			errs = append(errs, more...)
 		} else if s.root != nil {

@@ -43,14 +43,19 @@ func newSource(file string, content []byte) *source {
 	return &source{file: file, content: content}
 }
 
+// index finds where the lines begin. The documents of a file share what it finds.
+func (s *source) index() {
+	s.lines = []int{0}
+	for i, c := range s.content {
+		if c == '\n' {
+			s.lines = append(s.lines, i+1)
+		}
+	}
+}
+
 func (s *source) line(n int) string {
 	if s.lines == nil {
-		s.lines = []int{0}
-		for i, c := range s.content {
-			if c == '\n' {
-				s.lines = append(s.lines, i+1)
-			}
-		}
+		s.index()
 	}
 	if n < 1 || n > len(s.lines) {
 		return ""
