@@ -70,7 +70,7 @@ func (v *validator) implied(kind, name string) bool {
 
 // lookUp reports a name that is not among those which are defined.
 func lookUp[M ~map[string]V, V any](v *validator, kind string, defined M, name string, path []string) {
-	if _, ok := defined[name]; ok || v.implied(kind, name) {
+	if _, ok := defined[name]; ok || v.implied(kind, name) || v.full() {
 		return
 	}
 	fix := suggest(name, slices.Sorted(maps.Keys(defined)))
@@ -121,6 +121,9 @@ func (v *validator) isJob(name string) bool {
 }
 
 func (v *validator) undefinedServiceAt(name string, path []string) {
+	if v.full() {
+		return
+	}
 	known := slices.Concat(v.ServiceNames(), v.DisabledServiceNames())
 	slices.Sort(known)
 	v.fail("undefined-service", fmt.Sprintf("service %s is not defined", name), suggest(name, known), path...)

@@ -3,8 +3,10 @@ package project
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Whatever is in the file, there is an answer and no panic.
@@ -56,5 +58,27 @@ func TestStrangeFiles(t *testing.T) {
 				t.Errorf("a message of %d bytes", len(err.Error()))
 			}
 		})
+	}
+}
+
+// Files that are nothing but mistakes get as many messages as somebody may read, and soon.
+func TestManyMistakes(t *testing.T) {
+	const n = 10_000
+	for name, line := range map[string]string{
+		"unknown keys": "    wrong%d: x\n", "undefined names": "  s%[1]d: {image: a, networks: [nobody%[1]d], depends_on: [none%[1]d]}\n",
+	} {
+		var text strings.Builder
+		text.WriteString("services:\n  web:\n    image: a\n")
+		for i := range n {
+			fmt.Fprintf(&text, line, i)
+		}
+		file := filepath.Join(t.TempDir(), "compose.yaml")
+		writeInput(t, file, text.String())
+		start := time.Now()
+		_, _, err := Load(t.Context(), Options{Files: []string{file}, ProjectName: "x"})
+		if got := len(err.(Errors)); got != mostNotices { //nolint:errorlint // Load returns it as it is
+			t.Errorf("%s: %d mistakes: %.300v", name, got, err)
+		}
+		t.Logf("%s: %v", name, time.Since(start))
 	}
 }

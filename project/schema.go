@@ -48,9 +48,13 @@ func (c *checker) report(rule string, n *yaml.Node, problem, fix string) {
 
 // add takes in a mistake. A file that is nothing but mistakes gets as many messages as somebody may read.
 func (c *checker) add(e *Error) {
-	if len(c.errors) < mostNotices {
+	if !c.full() {
 		c.errors = append(c.errors, e)
 	}
+}
+
+func (c *checker) full() bool {
+	return len(c.errors) >= mostNotices
 }
 
 // done says whether the node was checked before, which only one with an anchor can have been.
@@ -67,7 +71,7 @@ func (c *checker) done(n *yaml.Node, r *schema.Rule) bool {
 // node checks a value against its rule. Below a shape that is nil no text has a form of its own.
 func (c *checker) node(n *yaml.Node, r *schema.Rule, s *shape) {
 	n = resolveAlias(n)
-	if n.Tag == "!reset" || c.done(n, r) {
+	if n.Tag == "!reset" || c.done(n, r) || c.full() {
 		return
 	}
 	if !c.accepts(n, r) {
@@ -197,6 +201,9 @@ func (c *checker) mapping(n *yaml.Node, r *schema.Rule, s *shape) {
 		if key.Kind != yaml.ScalarNode {
 			c.report("wrong-type", key, "a key must be a string", "")
 			continue
+		}
+		if c.full() {
+			return
 		}
 		below, fixed := r.Find(key.Value)
 		if below == nil || below == schema.Service() && meantForTop(key.Value, value) {

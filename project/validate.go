@@ -39,10 +39,12 @@ type validator struct {
 }
 
 func (v *validator) fail(rule, problem, fix string, path ...string) {
-	if len(v.errors) < mostNotices {
+	if !v.full() {
 		v.errors = append(v.errors, v.mistake(rule, problem, fix, path...))
 	}
 }
+
+func (v *validator) full() bool { return len(v.errors) >= mostNotices }
 
 // serviceFault is a way to say of a service what cannot be.
 type serviceFault struct {
