@@ -206,8 +206,8 @@ func (f *fake) ExecStart(ctx context.Context, id string, _ bool, o engine.Attach
 	return err
 }
 
-// ContainerWait knows containers that do not run.
-func (f *fake) ContainerWait(ctx context.Context, ref string, _ container.WaitCondition) (<-chan container.WaitResponse, <-chan error) {
+// ContainerWait knows containers that do not run, and has no patience for others.
+func (f *fake) ContainerWait(_ context.Context, ref string, _ container.WaitCondition) (<-chan container.WaitResponse, <-chan error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	ended, errs := make(chan container.WaitResponse, 1), make(chan error, 1)
@@ -217,7 +217,7 @@ func (f *fake) ContainerWait(ctx context.Context, ref string, _ container.WaitCo
 	case r.status == container.StateExited:
 		ended <- container.WaitResponse{StatusCode: int64(r.exit)}
 	default:
-		context.AfterFunc(ctx, func() { errs <- ctx.Err() })
+		errs <- context.DeadlineExceeded
 	}
 	return ended, errs
 }
