@@ -35,10 +35,8 @@ func LoadMerged(ctx context.Context, o Options) (*Merged, []Warning, error) {
 	if err != nil {
 		return nil, a.warnings, err
 	}
-	if !o.NoPathResolution {
-		root = root.Clone()
-		resolvePaths(root, nil)
-	}
+	root = root.Clone()
+	(&pathResolver{dir: found.dir, relative: o.NoPathResolution}).resolve(root, nil)
 	return &Merged{root, name, a.sources}, a.warnings, nil
 }
 
@@ -136,16 +134,21 @@ var pathsOfFiles = []string{
 	"configs.*.file", "secrets.*.file",
 }
 
-// resolvePaths makes relative paths absolute that have no variables in them.
-func resolvePaths(v *tree.Value, path []string) {
+// pathResolver makes relative paths absolute that have no variables in them, or such that are seen from one directory.
+type pathResolver struct {
+	dir      string // the project's
+	relative bool   // paths stay relative
+}
+
+func (r *pathResolver) resolve(v *tree.Value, path []string) {
 	if v.Scalar() && v.Place.File != nil && slices.ContainsFunc(pathsOfFiles, func(pattern string) bool { return matches(pattern, path) }) {
-		v.Text = resolved(v.Text, v.Place.File.Dir, path)
+		v.Text = r.resolved(v, path[len(path)-1] == "source")
 	}
 	for _, item := range v.Items {
-		resolvePaths(item, append(path[:len(path):len(path)], "*"))
+		r.resolve(item, append(path[:len(path):len(path)], "*"))
 	}
 	for _, e := range v.Entries {
-		resolvePaths(e.Value, append(path[:len(path):len(path)], e.Key))
+		r.resolve(e.Value, append(path[:len(path):len(path)], e.Key))
 	}
 }
 
@@ -162,15 +165,17 @@ func matches(pattern string, path []string) bool {
 	return true
 }
 
-// resolved is the path as seen from dir, unless it is no path but an address, a volume's name or something that a variable
-// makes.
-func resolved(text, dir string, path []string) string {
-	isVolume := path[len(path)-1] == "source"
-	switch {
+// resolved is the path, unless it is no path but an address, a volume's name or something that a variable makes.
+func (r *pathResolver) resolved(v *tree.Value, isVolume bool) string {
+	dir := v.Place.File.Dir
+	switch text := v.Text; {
 	case text == "", strings.ContainsAny(text, "$~:"), strings.HasPrefix(text, "github.com/"), filepath.IsAbs(text):
-	case isVolume && !strings.HasPrefix(text, "."):
-	default:
-		return filepath.Join(dir, text)
+		return text
+	case isVolume && !strings.HasPrefix(text, "."), r.relative && dir == r.dir:
+		return text
 	}
-	return text
+	if rel, err := filepath.Rel(r.dir, dir); err == nil && r.relative && v.Place.File.Root == "" {
+		dir = rel
+	}
+	return filepath.Join(dir, v.Text)
 }

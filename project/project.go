@@ -25,7 +25,7 @@ type Options struct {
 
 	NoInterpolate    bool // leave variables as they are written
 	NoNormalize      bool // leave out what is made of other values: default networks, implied dependencies, names
-	NoPathResolution bool // leave relative paths as they are written
+	NoPathResolution bool // leave paths relative: to the project's directory, also those of other files
 	NoEnvResolution  bool // leave env_file and label_file unread, and variables without a value as they are
 	NoConsistency    bool // do not check what only the whole project can tell, such as references to networks
 	Strict           bool // a variable that is not set and has no default is an error, not a warning

@@ -60,7 +60,7 @@ func (b *builder) envFiles(c *types.ContainerSpec, files *tree.Value) {
 	}
 	for i, f := range c.EnvFiles {
 		v := files.Items[i].Get("path")
-		data, err := b.read(v, f.Path)
+		data, err := b.read(f.Path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && !bool(f.Required):
 		case err != nil:
@@ -99,7 +99,7 @@ func (b *builder) labelFiles(c *types.ContainerSpec, files *tree.Value) {
 	all := make(variables.Env)
 	for i, path := range c.LabelFiles {
 		v := files.Items[i]
-		data, err := b.read(v, path)
+		data, err := b.read(path)
 		if err != nil {
 			b.unreadable(v, "label file", path, err, "create it")
 			continue
@@ -120,9 +120,9 @@ func (b *builder) labelFiles(c *types.ContainerSpec, files *tree.Value) {
 }
 
 // read reads a file once, however many services name it.
-func (b *builder) read(v *tree.Value, path string) ([]byte, error) {
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(b.dir(placeOf(v)), path)
+func (b *builder) read(path string) ([]byte, error) {
+	if path = b.expand(path); !filepath.IsAbs(path) {
+		path = filepath.Join(b.Dir, path)
 	}
 	c := b.files[path]
 	if c == nil {

@@ -24,7 +24,7 @@ type Options struct {
 
 	NoInterpolate    bool // variables were left as they are written: a value with one that cannot be decoded is left out
 	NoNormalize      bool // no default network, names of resources, implied dependencies and build defaults
-	NoPathResolution bool // relative paths stay relative
+	NoPathResolution bool // relative paths stay relative; those of other files are seen from Dir
 	NoEnvResolution  bool // env_file and label_file are not read
 
 	Notice func(Notice) // is told what was probably not meant in env files; may be nil
@@ -159,9 +159,7 @@ func (b *builder) jobs(p *types.Project, all *tree.Value) {
 // container completes what services, jobs and pre_start hooks have in common.
 func (b *builder) container(c *types.ContainerSpec, v *tree.Value) {
 	containerDefaults(c, v)
-	if !b.NoPathResolution {
-		b.containerPaths(c, v)
-	}
+	b.containerPaths(c, v)
 	if !b.NoNormalize || !b.NoEnvResolution {
 		b.fill(c.Environment, v.Get("environment"))
 	}
@@ -180,9 +178,7 @@ func (b *builder) workload(w *types.WorkloadSpec, v *tree.Value) {
 	if w.Build.Context == "" && !build.Get("context").Scalar() {
 		w.Build.Context = "."
 	}
-	if !b.NoPathResolution {
-		b.buildPaths(w.Build, build)
-	}
+	b.buildPaths(w.Build, build)
 	if b.NoNormalize {
 		return
 	}

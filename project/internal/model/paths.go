@@ -19,8 +19,25 @@ func (b *builder) dir(at tree.Place) string {
 	return b.Dir
 }
 
+// relocated is a relative path that stays one, as seen from the project's directory: the model has no other. One of a remote
+// file is absolute, because its place has nothing to do with the project's.
+func (b *builder) relocated(v *tree.Value, path string) string {
+	at := placeOf(v)
+	dir := b.dir(at)
+	if path == "" || path[0] == '~' || dir == b.Dir || b.Dir == "" || filepath.IsAbs(path) || windowsPath(path) {
+		return path
+	}
+	if rel, err := filepath.Rel(b.Dir, dir); err == nil && at.File.Root == "" {
+		dir = rel
+	}
+	return filepath.Join(dir, path)
+}
+
 // absolute is a path of this machine. Nothing stays nothing.
 func (b *builder) absolute(v *tree.Value, path string) string {
+	if b.NoPathResolution {
+		return b.relocated(v, path)
+	}
 	path = b.expand(path)
 	if path == "" || filepath.IsAbs(path) {
 		return path
@@ -30,6 +47,9 @@ func (b *builder) absolute(v *tree.Value, path string) string {
 
 // anywhere is a path that may be one of Windows, where the engine may run.
 func (b *builder) anywhere(v *tree.Value, path string) string {
+	if b.NoPathResolution {
+		return b.relocated(v, path)
+	}
 	path = b.expand(path)
 	if filepath.IsAbs(path) || windowsPath(path) {
 		return path
@@ -138,12 +158,16 @@ func notExtended(at tree.Place) tree.Place {
 
 // developPaths also follows symbolic links, as file events name the files that there are.
 func (b *builder) developPaths(d *types.DevelopConfig, watch *tree.Value) {
-	if d == nil || b.NoPathResolution {
+	if d == nil {
 		return
 	}
 	for i := range d.Watch {
 		path := watch.Items[i].Get("path")
 		abs := b.absolute(path, d.Watch[i].Path)
+		if b.NoPathResolution {
+			d.Watch[i].Path = abs
+			continue
+		}
 		real, err := utils.ResolveSymbolicLink(abs)
 		if err != nil {
 			b.mistake(placeOf(path), "unreadable-path", "", "cannot follow the path: %v", err)

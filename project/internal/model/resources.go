@@ -32,7 +32,7 @@ func (b *builder) fileObjects(p *types.Project, root *tree.Value) {
 }
 
 func (b *builder) fileObject(o *types.FileObjectConfig, v *tree.Value) {
-	if file := v.Get("file"); file.Scalar() && !b.NoPathResolution {
+	if file := v.Get("file"); file.Scalar() {
 		o.File = b.anywhere(file, o.File)
 	}
 	if variable := v.Get("environment"); variable.Scalar() {
@@ -44,9 +44,6 @@ func (b *builder) fileObject(o *types.FileObjectConfig, v *tree.Value) {
 
 // deviceMounts makes the directories absolute that local volumes are bind mounts of.
 func (b *builder) deviceMounts(volumes types.Volumes, all *tree.Value) {
-	if b.NoPathResolution {
-		return
-	}
 	for name, v := range volumes {
 		if device := all.Get(name).Get("driver_opts").Get("device"); device != nil && v.Driver == "local" && v.DriverOpts["o"] == "bind" {
 			v.DriverOpts["device"] = b.anywhere(device, v.DriverOpts["device"])
