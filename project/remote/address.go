@@ -78,9 +78,14 @@ func parseGit(address string) (gitAddress, error) {
 	return a, a.check()
 }
 
+var errHyphen = errors.New("a host or user that begins with a hyphen is refused")
+
 func splitAddress(scheme, full string) (a gitAddress, query url.Values, fragment string, err error) {
 	if scheme == "" {
 		m := scpStyle().FindStringSubmatch(full)
+		if strings.Contains(m[1], "@-") {
+			return a, nil, "", errHyphen
+		}
 		a.repository, a.shown = m[1], m[1]
 		query, err = url.ParseQuery(m[2])
 		return a, query, m[3], err
@@ -90,7 +95,7 @@ func splitAddress(scheme, full string) (a gitAddress, query url.Values, fragment
 		return a, nil, "", err
 	}
 	if strings.HasPrefix(u.Host, "-") || strings.HasPrefix(u.User.Username(), "-") {
-		return a, nil, "", errors.New("a host or user that begins with a hyphen is refused")
+		return a, nil, "", errHyphen
 	}
 	query, fragment = u.Query(), u.Fragment
 	u.RawQuery, u.Fragment, u.RawFragment = "", "", ""

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -43,6 +44,7 @@ func TestParseGit(t *testing.T) {
 		{address: "ssh://-oProxyCommand=touch/x", err: "begins with a hyphen is refused"},
 		{address: "ssh://-oProxyCommand=touch@host/x", err: "begins with a hyphen is refused"},
 		{address: "-oProxyCommand=x@host:repo", err: "is not the address of a git repository"},
+		{address: "git@-oProxyCommand:repo", err: "begins with a hyphen is refused"},
 		{address: "-o@host:repo", err: "begins with a hyphen is refused"},
 	} {
 		got, err := parseGit(c.address)
@@ -83,4 +85,25 @@ func TestIsGitAsBuildKitSays(t *testing.T) {
 			t.Errorf("%q: %+v, %v; BuildKit says %+v", address, got, err, want)
 		}
 	}
+}
+
+// Whatever is written as an address, what git is told of it begins with no hyphen, the folder stays inside, and what is an address is
+// what BuildKit takes for one.
+func FuzzParseGit(f *testing.F) {
+	for _, address := range []string{"https://host/repo.git#main:a/b", "git@host:repo?ref=x#y:z", "github.com/a/b", "ssh://-x@h/p", "https://h/r.git?subdir=../x"} {
+		f.Add(address)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		_, _, err := dfgitutil.ParseGitRef(address)
+		a, ownErr := parseGit(address)
+		if err == nil && !isGit(address) || ownErr == nil && !isGit(address) {
+			t.Errorf("%q is no address, though BuildKit takes it (%v) or it can be taken apart (%v)", address, err, ownErr)
+		}
+		if ownErr != nil {
+			return
+		}
+		if strings.HasPrefix(a.repository, "-") || strings.HasPrefix(a.ref, "-") || a.folder != "" && !filepath.IsLocal(a.folder) {
+			t.Errorf("%q is taken apart as %+v", address, a)
+		}
+	})
 }
