@@ -84,6 +84,9 @@ func (a *assembler) assemble() (*tree.Value, string, error) {
 	}
 	a.found.setName(name, nil)
 	root := a.together(readings, nil)
+	if a.ctx.Err() != nil { // what could not be read is not the files' fault
+		return nil, "", context.Cause(a.ctx)
+	}
 	if a.fewEnough(root) {
 		a.confine(root)
 	}

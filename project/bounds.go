@@ -34,7 +34,7 @@ func (a *assembler) content(t target) (content []byte, ok bool, err error) {
 	}
 	content, inMemory := a.found.content[t.path]
 	if !inMemory {
-		content, err = readFile(t.path)
+		content, err = await(a.ctx, func() ([]byte, error) { return readFile(t.path) })
 		if errors.Is(err, errTooLarge) {
 			a.errors = append(a.errors, &Error{Position: Position{t.name, 1, 1}, Rule: variables.RuleLimit, Problem: err.Error()})
 			return nil, false, nil

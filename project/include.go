@@ -146,7 +146,7 @@ func (a *assembler) includeScope(item *tree.Value, main target, from *reading) (
 	}
 	env := newEnvReader(nil, a.options.Strict)
 	env.vars = from.scope.vars.Clone()
-	if err := env.readFiles(files...); err != nil {
+	if _, err := await(a.ctx, func() (any, error) { return nil, env.readFiles(files...) }); err != nil {
 		a.fail("missing-file", item.Place, err.Error(), "")
 		return nil, false
 	}

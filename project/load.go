@@ -7,7 +7,7 @@ import (
 // Load finds, reads and checks a project. The warnings are valid also when there is an error. The error is an Errors when
 // the user's files are at fault, and matches ErrNoFile when there is no Compose file.
 func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
-	found, err := find(o)
+	found, err := findUnless(ctx, o)
 	if err != nil {
 		return nil, found.warnings, err
 	}
@@ -20,7 +20,7 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 		Files: found.files, Dir: found.dir, Env: found.env,
 		options: o, name: name, profiles: profiles(o, found.env), vars: found.vars, root: root, sources: a.sources, paths: append(a.paths, found.envFiles...),
 	}
-	notices, err := p.build()
+	notices, err := await(ctx, p.build)
 	a.warnings = append(a.warnings, notices...)
 	if err != nil {
 		return nil, a.warnings, err
@@ -31,4 +31,13 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 		}
 	}
 	return p, a.warnings, nil
+}
+
+// findUnless is find, unless the context ends.
+func findUnless(ctx context.Context, o Options) (*found, error) {
+	f, err := await(ctx, func() (*found, error) { return find(o) })
+	if f == nil {
+		f = &found{}
+	}
+	return f, err
 }

@@ -26,7 +26,7 @@ type Merged struct {
 // NoPathResolution counts.
 func LoadMerged(ctx context.Context, o Options) (*Merged, []Warning, error) {
 	o.NoInterpolate = true
-	found, err := find(o)
+	found, err := findUnless(ctx, o)
 	if err != nil {
 		return nil, found.warnings, err
 	}
