@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -132,10 +133,6 @@ func (a *app) writeConfig(ctx context.Context, out io.Writer, o configOptions, s
 		_, err = p.Select(services, false)
 		return err
 	}
-	if o.quiet && !o.pin && o.hash == "" && len(o.explain) == 0 {
-		_, err := p.Select(services, false)
-		return err
-	}
 	if p, err = a.selectFor(p, services); err != nil {
 		return err
 	}
@@ -189,6 +186,10 @@ func withoutFiles(p *project.Project) *project.Project {
 	copied.Services = maps.Clone(p.Services)
 	for name, s := range copied.Services {
 		s.EnvFiles, s.LabelFiles = nil, nil
+		s.PreStart = slices.Clone(s.PreStart)
+		for i := range s.PreStart {
+			s.PreStart[i].EnvFiles, s.PreStart[i].LabelFiles = nil, nil
+		}
 		copied.Services[name] = s
 	}
 	out := *p
