@@ -2,6 +2,7 @@ package project
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -55,7 +56,7 @@ func (c Contents) read(p *Project, kind, name string, object types.FileObjectCon
 	case object.Content != "":
 		c[key] = []byte(object.Content)
 	case object.File != "":
-		content, err := os.ReadFile(object.File)
+		content, err := readContent(object.File)
 		if err != nil {
 			return Errors{p.mistake("missing-file", unread("the file", object.File, err), "", kind, name, "file")}
 		}
@@ -71,10 +72,27 @@ func (c Contents) readProfile(p *Project, service, opt string) Errors {
 	if !ok || path == "unconfined" || path == "builtin" {
 		return nil
 	}
-	content, err := os.ReadFile(absolute(path, p.Dir))
+	content, err := readContent(absolute(path, p.Dir))
 	if err != nil {
 		return Errors{p.mistake("missing-file", unread("the seccomp profile", path, err), "", "services", service, "security_opt", opt)}
 	}
 	c[path] = content
 	return nil
+}
+
+// maxContent is how many bytes a file may have that is kept in memory on its way into a container.
+const maxContent = 64 << 20
+
+// readContent reads a file of a bounded size: it may be a device that has no end.
+func readContent(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxContent+1))
+	if err == nil && len(content) > maxContent {
+		err = fmt.Errorf("it has more than %d MiB, the most that is read", maxContent>>20)
+	}
+	return content, err
 }
