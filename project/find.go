@@ -25,6 +25,7 @@ var ErrNoFile = errors.New("no compose file")
 type found struct {
 	files    []string // absolute, "-", or an address that is one of Options.Remotes
 	dir      string   // the project's directory, absolute
+	home     string   // what the project is called after: dir, or of a remote project the caller's directory
 	vars     variables.Env
 	env      map[string]string // the same without the origins
 	content  map[string][]byte // of "-" only
@@ -59,6 +60,7 @@ func (f *found) findWith(o Options, env *envReader, workDir string) error {
 		return err
 	}
 	f.dir = f.projectDir(o, workDir)
+	f.home = f.dir
 	if readDefault {
 		if err := env.readDefault(f.dir); err != nil {
 			return err

@@ -35,9 +35,9 @@ func (a *assembler) name(readings []*reading) (string, error) {
 			return name, nil
 		}
 	}
-	name := nameOfDir(a.found.dir)
+	name := nameOfDir(a.found.home)
 	if name == "" {
-		return "", fmt.Errorf("cannot derive a project name from the directory %s: give one with -p or name:", a.found.dir)
+		return "", fmt.Errorf("cannot derive a project name from the directory %s: give one with -p or name:", a.found.home)
 	}
 	return name, nil
 }

@@ -142,3 +142,23 @@ func TestPaths(t *testing.T) {
 		t.Errorf("paths: %s", got)
 	}
 }
+
+// A project that is elsewhere is called after the directory of who runs it: where it is kept here is called differently for
+// each of its commits, and "down" must find what "up" made.
+func TestNameOfARemoteProject(t *testing.T) {
+	dir := t.TempDir()
+	files := map[string]string{"far/c0ffee/compose.yaml": "services: {a: {image: a}}\n", "far/named/compose.yaml": "name: own\nservices: {a: {image: a}}\n", "here/x": ""}
+	if err := writeAll(dir, files); err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]string{"far:c0ffee": "here", "far:named": "own"} {
+		o := Options{WorkDir: filepath.Join(dir, "here"), Files: []string{address}, Remotes: []Fetcher{&folders{filepath.Join(dir, "far"), make(map[string]int)}}}
+		p, _, err := Load(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Name != want {
+			t.Errorf("%s is called %s, not %s", address, p.Name, want)
+		}
+	}
+}
