@@ -205,6 +205,15 @@ func (f *found) readStdin(in io.Reader) error {
 	return nil
 }
 
+// shownFiles are the files as others may see them.
+func (f *found) shownFiles() []string {
+	out := make([]string, len(f.files))
+	for i, file := range f.files {
+		out[i] = WithoutPassword(file)
+	}
+	return out
+}
+
 // absolute makes the path absolute as seen from dir. "-" stays.
 func absolute(path, dir string) string {
 	if path == "-" || filepath.IsAbs(path) {

@@ -17,7 +17,7 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 		return nil, a.warnings, err
 	}
 	p := &Project{
-		Files: found.files, Dir: found.dir, Env: found.env,
+		Files: found.shownFiles(), Dir: found.dir, Env: found.env,
 		options: o, name: name, profiles: profiles(o, found.env), vars: found.vars, root: root, sources: a.sources, paths: append(a.paths, found.envFiles...),
 	}
 	notices, err := await(ctx, p.build)

@@ -2,6 +2,7 @@ package project
 
 import (
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -33,7 +34,22 @@ func (a *assembler) fetch(address string) (t target, ok bool, err error) {
 		}
 		a.remote[address] = r
 	}
-	return target{path: r.file, name: address, root: r.root}, true, nil
+	return target{path: r.file, name: WithoutPassword(address), root: r.root}, true, nil
+}
+
+// WithoutPassword is the address of a remote file as messages, labels and logs may have it.
+func WithoutPassword(address string) string {
+	if !strings.Contains(address, "://") {
+		return address
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return address
+	}
+	if _, has := u.User.Password(); !has {
+		return address
+	}
+	return u.Redacted()
 }
 
 // commandLine is the file that -f names.

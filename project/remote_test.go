@@ -162,3 +162,26 @@ func TestNameOfARemoteProject(t *testing.T) {
 		}
 	}
 }
+
+// Who may look at messages, or at the labels that a container gets, need not know the password of the repository.
+func TestNoPasswordIsShown(t *testing.T) {
+	dir := t.TempDir()
+	if err := writeAll(dir, map[string]string{"far/user:secret@host/compose.yaml": "services: {a: {imaeg: a}}\n", "far/good:secret@host/compose.yaml": "services: {a: {image: a}}\n", "here/x": ""}); err != nil {
+		t.Fatal(err)
+	}
+	load := func(address string) (*Project, error) {
+		o := Options{WorkDir: filepath.Join(dir, "here"), Files: []string{address}, Remotes: []Fetcher{&folders{filepath.Join(dir, "far"), make(map[string]int)}}}
+		p, _, err := Load(t.Context(), o)
+		return p, err
+	}
+	if _, err := load("far://user:secret@host"); err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "far://user:xxxxx@host:1:") {
+		t.Errorf("error: %v", err)
+	}
+	p, err := load("far://good:secret@host")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(append(p.Files, p.ComposeFiles...), " "); strings.Contains(got, "secret") {
+		t.Errorf("files: %s", got)
+	}
+}

@@ -70,7 +70,7 @@ func (f *fetcher) Fetch(ctx context.Context, address string) (root, file string,
 			return "", "", fmt.Errorf("%s=%s is neither true nor false", f.variable, text)
 		}
 		if !on {
-			return "", "", fmt.Errorf("cannot fetch %s: %s=%s forbids it", address, f.variable, text)
+			return "", "", fmt.Errorf("cannot fetch %s: %s=%s forbids it", project.WithoutPassword(address), f.variable, text)
 		}
 	}
 	if f.app.cacheDir() == "" {
@@ -78,7 +78,7 @@ func (f *fetcher) Fetch(ctx context.Context, address string) (root, file string,
 	}
 	root, file, err = f.Fetcher.Fetch(ctx, address)
 	if err == nil {
-		f.app.fetched.add(address)
+		f.app.fetched.add(project.WithoutPassword(address))
 	}
 	return root, file, err
 }
