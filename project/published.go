@@ -78,7 +78,7 @@ func (v *validator) publications(s types.ServiceConfig) []publication {
 	var reported Position
 	for i, p := range s.Ports {
 		port, err := strconv.Atoi(p.Published)
-		if err != nil {
+		if err != nil || port == 0 {
 			continue
 		}
 		at := v.Position("services", s.Name, "ports", index(i))

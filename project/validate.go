@@ -85,6 +85,7 @@ func (v *validator) service(s types.ServiceConfig) {
 		}
 	}
 	v.namespaces(s)
+	v.targets(s)
 	v.watches(s)
 }
 
@@ -117,6 +118,15 @@ func (v *validator) namespaces(s types.ServiceConfig) {
 		if own.is {
 			problem := fmt.Sprintf("%s has no effect on a container with network_mode %s", own.attribute, s.NetworkMode)
 			v.fail(conflicting, problem, "write it where that network belongs", "services", s.Name, own.attribute)
+		}
+	}
+}
+
+// targets reports published ports that lead nowhere.
+func (v *validator) targets(s types.ServiceConfig) {
+	for i := range s.Ports {
+		if path := []string{"services", s.Name, "ports", index(i)}; s.Ports[i].Target == 0 && !v.has(append(path, "target")...) {
+			v.fail("missing-key", "a published port has no target", "add target: with the port of the container", path...)
 		}
 	}
 }

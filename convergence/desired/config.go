@@ -135,7 +135,11 @@ func (s *serviceBuilder) portBindings() nat.PortMap {
 	out := nat.PortMap{}
 	for _, p := range s.Ports {
 		port := targetPort(p)
-		out[port] = append(out[port], nat.PortBinding{HostIP: p.HostIP, HostPort: p.Published})
+		published := p.Published
+		if published == "0" {
+			published = ""
+		}
+		out[port] = append(out[port], nat.PortBinding{HostIP: p.HostIP, HostPort: published})
 	}
 	return out
 }

@@ -29,6 +29,9 @@ const (
 	portAdvice = `write "8080:80" or "127.0.0.1:8080:80/tcp"`
 )
 
+// free is the published port that leaves it to the engine, like none.
+const free = "0"
+
 var protocols = []string{"tcp", "udp", "sctp"}
 
 // Port checks [[address:]host:]container[/protocol]; host and container may be ranges.
@@ -56,7 +59,7 @@ func ParsePorts(text string) (Ports, *Fault) {
 	if p.Target, fault = ParseRange(target); fault != nil {
 		return p, fault
 	}
-	if host == "" {
+	if host == "" || host == free {
 		return p, nil
 	}
 	if p.Host, fault = ParseRange(host); fault != nil {
@@ -123,8 +126,11 @@ func PortNumber(text string) *Fault {
 	return fault
 }
 
-// PortRange checks a port or a range of them, which may be left out.
+// PortRange checks a published port or a range of them, which may be left out.
 var PortRange = optional(func(text string) *Fault {
+	if text == free {
+		return nil
+	}
 	_, fault := ParseRange(text)
 	return fault
 })
