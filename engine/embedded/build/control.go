@@ -30,26 +30,42 @@ import (
 	"stackrun.dev/stack/engine"
 )
 
-// ServeBuildKit answers BuildKit's control API (gRPC over HTTP/2) on the connection until either side closes it or the
-// Builder is closed. It is what docker buildx and BuildKit's own client speak.
-func (b *Builder) ServeBuildKit(conn net.Conn) error {
+// BuildKit implements engine.Builds: the other end of the connection answers BuildKit's control API (gRPC over HTTP/2), which
+// docker buildx and BuildKit's own client speak, until either side closes it or the Builder is closed.
+func (b *Builder) BuildKit() (net.Conn, error) {
 	k, done, err := b.begin()
 	if err != nil {
-		return errors.Join(err, conn.Close())
+		return nil, err
 	}
-	defer done()
+	ours, err := b.serve(k, done)
+	if err != nil {
+		done()
+	}
+	return ours, err
+}
+
+// serve calls done when the connection has ended.
+func (b *Builder) serve(k *kit, done func()) (net.Conn, error) {
 	c, err := k.controlAPI()
 	if err != nil {
-		return errors.Join(engine.Errorf(engine.ErrInternal, "cannot open the build API: %w", err), conn.Close())
+		return nil, engine.Errorf(engine.ErrInternal, "cannot open the build API: %w", err)
 	}
-	watched := &watchedConn{Conn: conn, closed: make(chan struct{})}
-	defer context.AfterFunc(b.ctx, func() { watched.Close() })()
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, engine.Errorf(engine.ErrInternal, "cannot open the build API: %w", err)
+	}
+	watched := &watchedConn{Conn: theirs, closed: make(chan struct{})}
 	if !c.listener.offer(watched) {
-		return errors.Join(engine.Errorf(engine.ErrUnavailable, "cannot build: %w", errClosed), conn.Close())
+		return nil, errors.Join(engine.Errorf(engine.ErrUnavailable, "cannot build: %w", errClosed), ours.Close(), theirs.Close())
 	}
-	<-watched.closed
-	k.pruner.poke()
-	return nil
+	stop := context.AfterFunc(b.ctx, func() { watched.Close() })
+	go func() {
+		defer done()
+		<-watched.closed
+		stop()
+		k.pruner.poke()
+	}()
+	return ours, nil
 }
 
 // controller is BuildKit's control API over a kit.

@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,17 +14,17 @@ import (
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	"github.com/tonistiigi/fsutil"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 )
 
 // solve builds with BuildKit's own client and returns what the steps printed.
 func (b *bench) solve(opt client.SolveOpt) (printed string, err error) {
 	b.t.Helper()
 	ctx := context.WithoutCancel(b.t.Context())
-	ours, theirs := socketPair(b.t)
-	var served errgroup.Group
-	served.Go(func() error { return b.builder.ServeBuildKit(theirs) })
-	c, err := client.New(ctx, "", client.WithContextDialer(func(context.Context, string) (net.Conn, error) { return ours, nil }))
+	conn, err := b.builder.BuildKit()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	c, err := client.New(ctx, "", client.WithContextDialer(func(context.Context, string) (net.Conn, error) { return conn, nil }))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -43,29 +44,7 @@ func (b *bench) solve(opt client.SolveOpt) (printed string, err error) {
 	if closeErr := c.Close(); closeErr != nil {
 		b.t.Error(closeErr)
 	}
-	if serveErr := served.Wait(); serveErr != nil {
-		b.t.Error(serveErr)
-	}
 	return out.String(), err
-}
-
-// socketPair is a connection and its other end. Unlike a pipe of package net it holds what was written until it is read, as sockets do.
-func socketPair(t testing.TB) (net.Conn, net.Conn) {
-	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ends [2]net.Conn
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "socket")
-		ends[i], err = net.FileConn(f)
-		f.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return ends[0], ends[1]
 }
 
 // dirOf makes a directory of names and contents.
@@ -125,22 +104,18 @@ func TestControlAPI(t *testing.T) {
 // A connection that nobody closes does not keep the engine from going away.
 func TestControlAPIEndsWithTheBuilder(t *testing.T) {
 	b := newBench(t)
-	ours, theirs := socketPair(t)
-	defer ours.Close()
-	done := make(chan error)
-	go func() { done <- b.builder.ServeBuildKit(theirs) }()
-	if _, err := ours.Read(make([]byte, 1)); err != nil { // the server greets
+	conn, err := b.builder.BuildKit()
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer conn.Close()
 	if err := b.builder.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := <-done; err != nil {
-		t.Error(err)
+	if rest, err := io.ReadAll(conn); err != nil {
+		t.Errorf("after %d bytes: %v", len(rest), err)
 	}
-	ours, theirs = socketPair(t)
-	defer ours.Close()
-	if err := b.builder.ServeBuildKit(theirs); err == nil {
+	if _, err := b.builder.BuildKit(); err == nil {
 		t.Error("a closed builder serves")
 	}
 }
