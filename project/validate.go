@@ -122,11 +122,14 @@ func (v *validator) namespaces(s types.ServiceConfig) {
 	}
 }
 
-// targets reports published ports that lead nowhere.
+// targets reports published ports that lead nowhere. Where variables were left as they are written, nobody knows.
 func (v *validator) targets(s types.ServiceConfig) {
-	for i := range s.Ports {
-		if path := []string{"services", s.Name, "ports", index(i)}; s.Ports[i].Target == 0 && !v.has(append(path, "target")...) {
-			v.fail("missing-key", "a published port has no target", "add target: with the port of the container", path...)
+	if v.options.NoInterpolate {
+		return
+	}
+	for i, p := range s.Ports {
+		if p.Target == 0 {
+			v.fail("missing-key", "a published port has no target", "add target: with the port of the container", "services", s.Name, "ports", index(i))
 		}
 	}
 }
