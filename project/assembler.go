@@ -51,7 +51,7 @@ type reading struct {
 	scope     *scope
 	file      *tree.File
 	sources   []*source // one for each document
-	broken    bool      // some documents could not be parsed, and are missing
+	broken    bool      // some documents, or what they include, could not be read, and are missing
 	documents []document
 	family    *family // its services for those that extend them from other files
 }

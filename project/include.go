@@ -21,6 +21,7 @@ func (a *assembler) include(doc *tree.Value, from *reading, stack []*reading) *t
 	for _, item := range list.Items {
 		included := a.includeOne(item, from, stack)
 		if included == nil {
+			from.broken = true
 			continue
 		}
 		a.clashes(doc, included, from)
