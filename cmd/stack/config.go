@@ -129,7 +129,7 @@ func (a *app) writeConfig(ctx context.Context, out io.Writer, o configOptions, s
 	if err := a.warnRefused(p); err != nil {
 		return err
 	}
-	if o.quiet && !o.pin && o.hash == "" { // to write a large model takes longer than to check it
+	if o.quiet && !o.pin && o.hash == "" && len(o.explain) == 0 { // to write a large model takes longer than to check it
 		_, err = p.Select(services, false)
 		return err
 	}
