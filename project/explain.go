@@ -30,12 +30,33 @@ func (p *Project) Explain(paths ...string) ([]Explanation, error) {
 	if err := d.Decode(&model); err != nil {
 		return nil, fmt.Errorf("cannot explain the project: %w", err)
 	}
+	nameKeys(model)
 	list, nothing := explain.Explain(p.root, model, p.vars.Lookup, paths)
 	var errs Errors
 	for _, path := range nothing {
 		errs = append(errs, &Error{Problem: "the project has nothing at " + path, Fix: meant(p.root, path)})
 	}
 	return list, errs.Sorted()
+}
+
+// nameKeys makes of the builds' lists of SSH keys mappings, as the tree has them.
+func nameKeys(model any) {
+	root, _ := model.(map[string]any)
+	services, _ := root["services"].(map[string]any)
+	for _, service := range services {
+		service, _ := service.(map[string]any)
+		build, _ := service["build"].(map[string]any)
+		list, _ := build["ssh"].([]any)
+		keys := make(map[string]any, len(list))
+		for _, item := range list {
+			text, _ := item.(string)
+			name, path, _ := strings.Cut(text, "=")
+			keys[name] = path
+		}
+		if len(keys) > 0 {
+			build["ssh"] = keys
+		}
+	}
 }
 
 // meant suggests the key that may have been meant where the path leaves the tree.

@@ -48,3 +48,12 @@ models: {llm: {model: ai/m}}
 		}
 	}
 }
+
+// A key's path is explained as the model has it.
+func TestKeysAreExplained(t *testing.T) {
+	p, _ := load(t, map[string]string{"compose.yaml": "services: {web: {build: {context: ., ssh: [a=./k]}}}\n"}, Options{ProjectName: "x"})
+	list, err := p.Explain("services.web.build.ssh")
+	if err != nil || len(list) != 1 || list[0].Path != "services.web.build.ssh.a" || list[0].Reason != "" {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
