@@ -149,8 +149,12 @@ func (b *builder) unreadable(v *tree.Value, what, path string, err error, fix st
 
 // parse reads a file that the value names.
 func (b *builder) parse(v, formatAt *tree.Value, format string, f variables.File) {
+	if b.room < 0 {
+		return
+	}
 	var notices []variables.Notice
 	var err error
+	before := bytesOf(f.Into)
 	switch format {
 	case "":
 		notices, err = f.Read()
@@ -158,6 +162,10 @@ func (b *builder) parse(v, formatAt *tree.Value, format string, f variables.File
 		err = f.ReadRaw()
 	default:
 		b.mistake(placeOf(formatAt), variables.RuleEnvFile, "write raw, or leave it out", "the format %q of env files is not known", format)
+	}
+	if b.room -= bytesOf(f.Into) - before; b.room < 0 {
+		b.mistake(placeOf(v), variables.RuleLimit, "a variable that repeats others grows with each of them",
+			"what env files and label files say, counted for each service, is more than %d MiB, the most that is read", maxFileBytes>>20)
 	}
 	if len(notices) == 0 && err == nil {
 		return
@@ -172,6 +180,18 @@ func (b *builder) parse(v, formatAt *tree.Value, format string, f variables.File
 			b.Notice(Notice{n, tree.Place{File: file, Line: n.Line, Col: n.Col}, lineOf(f.Content, n.Line)})
 		}
 	}
+}
+
+// maxFileBytes is how much the env files and label files of all services may come to: variables make them longer, and each
+// service that names a file has all of it.
+const maxFileBytes = 128 << 20
+
+func bytesOf(e variables.Env) int {
+	n := 0
+	for name, v := range e {
+		n += len(name) + len(v.Value)
+	}
+	return n
 }
 
 // first says whether nothing was said about the place of an env file yet, which many services may name.

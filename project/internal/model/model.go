@@ -91,12 +91,13 @@ type builder struct {
 	decoder
 	files map[string]*content // what was read, by path
 	told  map[told]bool
+	room  int // how many bytes env files and label files may still come to
 
 	defaultNetwork bool // some service is in it
 }
 
 func newBuilder(o Options) *builder {
-	return &builder{Options: o, decoder: decoder{variables: o.NoInterpolate}, files: make(map[string]*content), told: make(map[told]bool)}
+	return &builder{Options: o, decoder: decoder{variables: o.NoInterpolate}, files: make(map[string]*content), told: make(map[told]bool), room: maxFileBytes}
 }
 
 func (b *builder) services(p *types.Project, all *tree.Value) {
