@@ -196,8 +196,9 @@ func (a *assembler) finish(r *reading) {
 			a.in.fill(s)
 		}
 		s.detach()
-		a.errors = append(a.errors, check([]*source{s})...)
-		a.warnings = append(a.warnings, s.obsolete()...)
+		errs, warnings := check([]*source{s})
+		a.errors = append(a.errors, errs...)
+		a.warnings = slices.Concat(a.warnings, warnings, s.obsolete())
 		root, tagged := merge.FromNode(s.root, r.file, s.filling)
 		if !a.grow(ranges(root), r.documents[i].root.Place) {
 			continue

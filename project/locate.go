@@ -103,6 +103,21 @@ func (s *source) place(at int) (line, col int) {
 
 // locateIn finds where the text begins that is part of a scalar, on the lines that its value may take up.
 func (s *source) locateIn(n *yaml.Node, text string) (line, col int) {
+	if line, col, ok := s.search(n, text); ok {
+		return line, col
+	}
+	return n.Line, n.Column
+}
+
+// locateBehind is locateIn for a text that stands behind another one, unless variables made that.
+func (s *source) locateBehind(n *yaml.Node, before, text string) (line, col int) {
+	if line, col, ok := s.search(n, before+text); ok {
+		return line, col + len(before)
+	}
+	return s.locateIn(n, text)
+}
+
+func (s *source) search(n *yaml.Node, text string) (line, col int, ok bool) {
 	last := n.Line + strings.Count(n.Value, "\n") + 1
 	for line := n.Line; line <= last; line++ {
 		content := s.line(line)
@@ -111,10 +126,10 @@ func (s *source) locateIn(n *yaml.Node, text string) (line, col int) {
 			start = min(n.Column-1, len(content))
 		}
 		if i := strings.Index(content[start:], text); i >= 0 {
-			return line, start + i + 1
+			return line, start + i + 1, true
 		}
 	}
-	return n.Line, n.Column
+	return 0, 0, false
 }
 
 // countBytes makes the columns of the nodes count bytes, where the YAML reader counts characters.

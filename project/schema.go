@@ -11,6 +11,7 @@ import (
 	"stackrun.dev/stack/project/internal/grammar"
 	"stackrun.dev/stack/project/internal/schema"
 	"stackrun.dev/stack/project/internal/tree"
+	"stackrun.dev/stack/project/internal/variables"
 )
 
 // checker is phase 4 for one file: the shape of everything against the specification's schema, and the grammars of values.
@@ -19,7 +20,9 @@ type checker struct {
 	path   []string       // where in the file we are: keys and "[0]"
 	within []*schema.Rule // of each mapping or list on the path
 	seen   map[visited]bool
-	errors Errors
+
+	errors   Errors
+	warnings []Warning
 }
 
 // visited is a part of the file under a rule. Aliases make the same part appear many times.
@@ -29,8 +32,9 @@ type visited struct {
 }
 
 // check is phase 4: every file against the schema and the grammars of values.
-func check(sources []*source) Errors {
+func check(sources []*source) (Errors, []Warning) {
 	var out Errors
+	var warnings []Warning
 	for _, s := range sources {
 		if s.root == nil {
 			continue
@@ -38,8 +42,9 @@ func check(sources []*source) Errors {
 		c := &checker{source: s, seen: make(map[visited]bool)}
 		c.node(s.root, schema.Root(), shapes())
 		out = append(out, c.errors...)
+		warnings = append(warnings, c.warnings...)
 	}
-	return out
+	return out, warnings
 }
 
 func (c *checker) report(rule string, n *yaml.Node, problem, fix string) {
@@ -183,12 +188,27 @@ func (c *checker) scalar(n *yaml.Node, r *schema.Rule, s *shape) {
 func (c *checker) fault(n *yaml.Node, f *grammar.Fault) {
 	line, col := n.Line, n.Column
 	if f.Part != "" {
-		line, col = c.locateIn(n, f.Part)
+		line, col = c.locateBehind(n, f.Before, f.Part)
 	}
-	e := c.ruled(f.Rule, line, col, f.Problem, f.Fix)
+	fix := f.Fix
+	if near := suggest(f.Part, f.Words); near != "" {
+		fix = near
+	}
+	if f.Mild {
+		c.advise(variables.Notice{Rule: f.Rule, Text: f.Problem, Fix: fix}, line, col)
+		return
+	}
+	e := c.ruled(f.Rule, line, col, f.Problem, fix)
 	_, uses := c.filling(n)
 	e.follows = slices.ContainsFunc(uses, func(u tree.Use) bool { return !u.Set })
 	c.add(e)
+}
+
+// advise warns of something in the file, as often as somebody may read it.
+func (c *checker) advise(n variables.Notice, line, col int) {
+	if len(c.warnings) < mostNotices {
+		c.warnings = append(c.warnings, c.warning(n, line, col))
+	}
 }
 
 func (c *checker) mapping(n *yaml.Node, r *schema.Rule, s *shape) {

@@ -99,7 +99,7 @@ func BenchmarkCheck(b *testing.B) {
 		b.Fatal(errs)
 	}
 	for b.Loop() {
-		if errs := check(sources); len(errs) > 0 {
+		if errs, _ := check(sources); len(errs) > 0 {
 			b.Fatal(errs)
 		}
 	}

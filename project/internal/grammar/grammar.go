@@ -15,9 +15,13 @@ import (
 // Fault is what is wrong with a text.
 type Fault struct {
 	Part    string // of the text, which is to blame; "": all of it
+	Before  string // what stands before Part, if Part may stand there too
 	Problem string
 	Fix     string // what to write; may be empty
 	Rule    string // the kind of fault for programs, such as "invalid-port"
+
+	Mild  bool     // it is worth a warning only
+	Words []string // of which Part may have been meant to be one
 }
 
 // Check returns nil if the text is right.

@@ -58,7 +58,8 @@ var cases = []struct {
 	{"ulimit", Ulimit, `nofile nproc`, `files|NOFILE`},
 	{"capability", Capability, `ALL NET_ADMIN CAP_NET_ADMIN cap_sys_time`, `|NET|NETADMIN|NET_ADMIN SYS_TIME`},
 
-	{"volume", Volume, `/data data:/data ./a:/b ../a:/b:ro ~/a:/b /a:/b:ro,z C:\a:/b C:/a:/b`, `|data|data:rel|ab:b:ro|:/data|ab:/b:ro:x`},
+	{"volume", Volume, `/data data:/data ./a:/b ../a:/b:ro ~/a:/b /a:/b:ro,z C:\a:/b C:/a:/b`, `|data|data:rel|ab:b:ro|:/data|ab:/b:ro:x|ab:/b:r0|ab:/b:ro,rw`},
+	{"mount options", MountOptions, `ro rw,z Z,nocopy cached ro,delegated,rshared ro,ro ro,`, `r0|RO|ro,rw|z,Z|private,rslave|cached,delegated|ro,exec`},
 	{"target", Target, `"" / /a C:\a`, `a|./a`},
 	{"tmpfs", Tmpfs, `/run /run:size=64m`, `|run|:size=64m`},
 	{"device", Device, `/dev/a /dev/a:/dev/b /dev/a:/dev/b:rwm vendor.com/gpu=all`, `|:/dev/b|/dev/a:/dev/b:x|a:b:c:d`},

@@ -25,16 +25,26 @@ func Volume(text string) *Fault {
 		return &Fault{Rule: "invalid-volume", Part: target, Problem: quote(target) + " is not an absolute path in the container", Fix: fix}
 	case len(parts) == 1 && !strings.HasPrefix(target, "/"):
 		return form("volume", text, "an absolute path in the container", "write "+quote(text+":/path/in/container"))
+	case len(parts) == 3:
+		f := MountOptions(parts[2])
+		if f != nil {
+			f.Before = strings.TrimSuffix(text, parts[2]) + f.Before
+		}
+		return f
 	}
 	return nil
 }
 
-// windows says whether there is a drive's letter or a backslash in it.
+// windows says whether there is a backslash in it, or a drive's letter: "c:/a:/b", where "c:/a:ro" is a volume called c.
 func windows(text string) bool {
 	if strings.Contains(text, `\`) {
 		return true
 	}
-	return len(text) > 2 && alphanumeric(rune(text[0])) && !digit(rune(text[0])) && text[1] == ':' && text[2] == '/' && strings.Count(text, ":") > 1
+	if len(text) < 3 || !alphanumeric(rune(text[0])) || digit(rune(text[0])) || text[1:3] != ":/" {
+		return false
+	}
+	_, rest, _ := strings.Cut(text[2:], ":")
+	return strings.HasPrefix(rest, "/")
 }
 
 // Target checks where something appears in the container.
