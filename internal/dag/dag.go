@@ -14,7 +14,8 @@ import (
 type Graph struct {
 	needs map[string][]string
 	soft  map[edge]bool // every need, and whether its failure does not matter
-	order []string      // as added, which decides between nodes that are equally ready
+	free  map[string]bool
+	order []string // as added, which decides between nodes that are equally ready
 }
 
 type edge struct{ node, need string }
@@ -26,6 +27,14 @@ func (g *Graph) Add(node string, needs ...string) { g.add(node, needs, false) }
 // AddAfter is Add for needs that must be over first, but may have failed or been skipped. What is needed by Add already
 // stays so.
 func (g *Graph) AddAfter(node string, others ...string) { g.add(node, others, true) }
+
+// Free says that visits of the node do nothing but wait, so that they do not count against Walk's limit.
+func (g *Graph) Free(node string) {
+	if g.free == nil {
+		g.free = make(map[string]bool)
+	}
+	g.free[node] = true
+}
 
 func (g *Graph) add(node string, needs []string, soft bool) {
 	if g.needs == nil {

@@ -166,3 +166,27 @@ func walkOnce(t *testing.T, rnd *rand.Rand, seed uint64) {
 		t.Errorf("seed %d: visited %d of %d, errors %v", seed, len(visited), n, errs)
 	}
 }
+
+// What only waits keeps nobody from working, however many there are of it.
+func TestFreeNodesAreNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g Graph
+		worked := make(chan struct{})
+		for i := range 5 {
+			wait := fmt.Sprint("wait ", i)
+			g.Add(wait)
+			g.Free(wait)
+		}
+		g.Add("work")
+		errs := g.Walk(t.Context(), 1, func(_ context.Context, node string) error {
+			if node == "work" {
+				close(worked)
+			}
+			<-worked
+			return nil
+		})
+		if len(errs) != 0 {
+			t.Errorf("errors %v", errs)
+		}
+	})
+}

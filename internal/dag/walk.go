@@ -21,8 +21,8 @@ func (e *SkippedError) Error() string { return fmt.Sprintf("skipped: %s failed",
 func (e *SkippedError) Is(target error) bool { return target == ErrSkipped }
 
 // Walk visits every node once, after everything that it needs was visited, at most limit at the same time (no bound if
-// limit <= 0). It goes on after failures: only what depends on a failed node is left out. When the context is done, no
-// further visit begins; those that run are waited for.
+// limit <= 0), those that are Free not counted. It goes on after failures: only what depends on a failed node is left out.
+// When the context is done, no further visit begins; those that run are waited for.
 //
 // It returns the error of each node that failed, was skipped (a *SkippedError) or was not reached (the context's error).
 // An empty map means that all went well. A graph with a cycle is reported under the cycle's first node, and nothing is
@@ -36,19 +36,29 @@ func (g *Graph) Walk(ctx context.Context, limit int, visit func(ctx context.Cont
 	}
 	w := newWalker(g, order)
 	results := make(chan result)
-	running := 0
+	running, counted := 0, 0
+	begin := func(queue *[]string) {
+		node := (*queue)[0]
+		*queue = (*queue)[1:]
+		running++
+		go func() { results <- result{node, visit(ctx, node)} }()
+	}
 	for {
-		for len(w.ready) > 0 && (limit <= 0 || running < limit) && ctx.Err() == nil {
-			node := w.ready[0]
-			w.ready = w.ready[1:]
-			running++
-			go func() { results <- result{node, visit(ctx, node)} }()
+		for len(w.free) > 0 && ctx.Err() == nil {
+			begin(&w.free)
+		}
+		for len(w.ready) > 0 && (limit <= 0 || counted < limit) && ctx.Err() == nil {
+			counted++
+			begin(&w.ready)
 		}
 		if running == 0 {
 			break
 		}
 		r := <-results
 		running--
+		if !g.free[r.node] {
+			counted--
+		}
 		w.finish(r.node, r.err)
 	}
 	if ctx.Err() != nil {
@@ -70,6 +80,7 @@ type walker struct {
 	dependents map[string][]string // the edges the other way round
 	settled    map[string]bool     // visited or skipped
 	ready      []string
+	free       []string // ready, and not counted
 	errs       map[string]error
 }
 
@@ -90,7 +101,7 @@ func newWalker(g *Graph, order []string) *walker {
 			}
 		}
 		if w.waiting[node] == 0 {
-			w.ready = append(w.ready, node)
+			w.enqueue(node)
 		}
 	}
 	return w
@@ -112,8 +123,16 @@ func (w *walker) finish(node string, err error) {
 func (w *walker) release(node string) {
 	w.waiting[node]--
 	if w.waiting[node] == 0 && !w.settled[node] {
-		w.ready = append(w.ready, node)
+		w.enqueue(node)
 	}
+}
+
+func (w *walker) enqueue(node string) {
+	if w.graph.free[node] {
+		w.free = append(w.free, node)
+		return
+	}
+	w.ready = append(w.ready, node)
 }
 
 func (w *walker) skip(node, cause string) {
