@@ -181,7 +181,7 @@ func (n *narrator) tell(e view.Event) {
 // undone tells what was interrupted from what failed, and from what was left out because of that.
 func (n *narrator) undone(id string, e execute.Event) view.Event {
 	switch {
-	case n.ctx.Err() != nil:
+	case errors.Is(n.ctx.Err(), context.Canceled):
 		return view.Event{ID: id, Status: "Interrupted", State: view.Skipped}
 	case e.Phase == execute.Skipped:
 		return view.Event{ID: id, Status: "Skipped", State: view.Skipped, Detail: firstLine(e.Err)}
@@ -212,21 +212,28 @@ func (e operationError) Unwrap() error { return e.Failure }
 
 // inOperations names the operations that failed and gives them the exit codes that Compose has for them.
 func inOperations(err error) error {
-	var parts []error
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what errors.Join made
-		parts = joined.Unwrap()
-	} else {
-		parts = []error{err}
-	}
-	out := make([]error, len(parts))
-	for i, part := range parts {
+	var out []error
+	for _, part := range parts(err) {
 		failure, ok := errors.AsType[*execute.Failure](part)
 		if !ok {
 			return err
 		}
-		out[i] = withCode(failure)
+		out = append(out, withCode(failure))
 	}
 	return errors.Join(out...)
+}
+
+// parts are the errors that were joined, also those that were joined before.
+func parts(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what errors.Join made
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, part := range joined.Unwrap() {
+		out = append(out, parts(part)...)
+	}
+	return out
 }
 
 func withCode(f *execute.Failure) error {

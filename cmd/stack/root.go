@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"stackrun.dev/stack/convergence/execute"
 )
 
 // globalFlags are the flags that stand before the command; those without a short form may stand after it too.
@@ -97,7 +99,7 @@ func (a *app) declareGlobal(root *cobra.Command) {
 	all.StringVar(&g.host, "host", "", "Engine to use, such as unix:///run/docker.sock (default: $STACK_HOST, $DOCKER_HOST, the embedded one)")
 	all.StringVar(&g.ansi, "ansi", a.preset("COMPOSE_ANSI", "auto"), "Colours and cursor movements: auto, never, always")
 	all.StringVar(&g.progress, "progress", a.preset("COMPOSE_PROGRESS", "auto"), "How progress is shown: auto, tty, plain, quiet, json")
-	all.IntVar(&g.parallel, "parallel", a.presetParallel(), "How many operations run at the same time; -1 for no limit")
+	all.IntVar(&g.parallel, "parallel", a.presetParallel(), "How many operations run at the same time, waiting not counted; -1 for no limit")
 	all.BoolVar(&g.strict, "strict", a.presetBool("STACK_STRICT"), "Take a variable that is not set as an error, not as nothing")
 	all.BoolVar(&g.dryRun, "dry-run", false, "Show what would be done and change nothing")
 }
@@ -116,7 +118,7 @@ func (a *app) presetBool(name string) bool {
 func (a *app) presetParallel() int {
 	n, err := strconv.Atoi(a.getenv("COMPOSE_PARALLEL_LIMIT"))
 	if err != nil || n == 0 {
-		return -1
+		return execute.DefaultLimit
 	}
 	return n
 }
@@ -124,7 +126,7 @@ func (a *app) presetParallel() int {
 // parallel is how many operations may run at the same time; negative for no limit.
 func (a *app) parallel() int {
 	if a.global.parallel == 0 {
-		return -1
+		return execute.DefaultLimit
 	}
 	return a.global.parallel
 }

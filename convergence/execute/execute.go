@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +30,7 @@ type Engine interface {
 
 // Options are the choices that do not change what is done.
 type Options struct {
-	Limit int // operations at the same time; 0 is DefaultLimit, negative is no bound
+	Limit int // operations at the same time, waits excepted; 0 is DefaultLimit, negative is no bound
 
 	// BuildContext opens the build context as a tar. nil: buildcontext.Open.
 	BuildContext func(*desired.Build) (io.ReadCloser, error)
@@ -76,20 +77,22 @@ func (r *Result) Err() error {
 	return errors.Join(errs...)
 }
 
-// Run carries the plan out. When the context is done no further operation begins.
+// Run carries the plan out. When the context is done no further operation begins. If it has a deadline, what is unhealthy may
+// recover until then; otherwise it has failed.
 func Run(ctx context.Context, e Engine, p *plan.Plan, o Options, sink Sink) *Result {
 	x := newExecutor(e, p, o, sink)
 	if p.Empty() {
 		return x.result
 	}
 	defer x.watcher.close()
-	errs := p.Graph().Walk(ctx, x.limit(), x.visit)
+	defer x.fail(nil)
+	errs := x.graph(p).Walk(ctx, x.limit(), x.visit)
 	for _, op := range p.Operations {
 		err, failed := errs[op.Head().ID]
 		switch {
 		case !failed:
 			x.result.Done[op.Head().ID] = true
-		case x.begun[op.Head().ID]:
+		case x.begun[op.Head().ID] && !errors.Is(err, dag.ErrSkipped):
 			x.result.Failures = append(x.result.Failures, x.failure(op, err))
 		default:
 			x.skip(op, err)
@@ -104,6 +107,10 @@ type executor struct {
 	byID    map[string]plan.Operation
 	watcher *watcher
 	result  *Result
+
+	dependents map[string][]string // services of the operations that need another one or come after it, by its ID
+	failing    context.Context     // done when an operation has failed; the cause is a *dag.SkippedError
+	fail       context.CancelCauseFunc
 
 	mu     sync.Mutex // what follows, and calls of sink
 	sink   Sink
@@ -122,10 +129,30 @@ func newExecutor(e Engine, p *plan.Plan, o Options, sink Sink) *executor {
 		begun:   make(map[string]bool, len(p.Operations)),
 		images:  make(map[string]string),
 	}
-	for _, op := range p.Operations {
-		x.byID[op.Head().ID] = op
-	}
+	x.failing, x.fail = context.WithCancelCause(context.Background())
 	return x
+}
+
+// graph is the plan's graph; the books about its operations are kept on the way.
+func (x *executor) graph(p *plan.Plan) *dag.Graph {
+	x.dependents = make(map[string][]string)
+	g := p.Graph()
+	for _, op := range p.Operations {
+		h := op.Head()
+		x.byID[h.ID] = op
+		if isWait(op) {
+			g.Free(h.ID)
+		}
+	}
+	for _, op := range p.Operations {
+		h := op.Head()
+		for _, id := range slices.Concat(h.Needs, h.After) {
+			if isWait(x.byID[id]) {
+				x.dependents[id] = append(x.dependents[id], h.Service)
+			}
+		}
+	}
+	return g
 }
 
 func (x *executor) limit() int {
@@ -151,9 +178,13 @@ func (x *executor) visit(ctx context.Context, id string) error {
 		x.tell(Event{Operation: op, Phase: Warned, At: end, Elapsed: end.Sub(start), Err: err})
 		return nil
 	}
+	if errors.Is(err, dag.ErrSkipped) {
+		return err // a wait that was given up
+	}
 	if err != nil {
 		phase = Failed
 		err = x.explain(ctx, op, err)
+		x.fail(&dag.SkippedError{Cause: id})
 	}
 	x.tell(Event{Operation: op, Phase: phase, At: end, Elapsed: end.Sub(start), Err: err})
 	return err
@@ -209,6 +240,12 @@ func (x *executor) imageID(ref string) string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.images[ref]
+}
+
+func (x *executor) hasTouched(name string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.result.Touched[name]
 }
 
 func (x *executor) touched(name string) {

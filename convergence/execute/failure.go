@@ -2,6 +2,7 @@ package execute
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -50,11 +51,15 @@ const (
 	failureTime  = 2 * time.Second // to ask the engine for the details
 )
 
-// explain asks the engine about the container of a failed start or wait. The context may be done already, which must not
-// keep the reason from the user; a cancellation itself needs no explanation.
+// explain asks the engine about the container of a failed start or wait. A deadline that has passed must not keep the
+// reason from the user; an interruption needs no explanation.
 func (x *executor) explain(ctx context.Context, op plan.Operation, err error) error {
+	late := errors.Is(ctx.Err(), context.DeadlineExceeded)
+	if cause := context.Cause(ctx); late && errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, cause) {
+		err = cause // with the words of who set the deadline
+	}
 	ref := subjectOfFailure(op)
-	if ref == "" || ctx.Err() != nil {
+	if ref == "" || ctx.Err() != nil && !late {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), failureTime)

@@ -223,11 +223,13 @@ type (
 		Model desired.Model `json:"model"`
 	}
 
-	// WaitHealthy waits until a container's health check succeeds. A container without one is healthy while it runs.
+	// WaitHealthy waits until a container's health check succeeds. If operations come after it, the container has to have
+	// one. Otherwise nothing hangs on it but the user's knowledge, and OrExited has a meaning: an exit with 0 is as good, and
+	// a container without a health check is up when it has run for a moment.
 	WaitHealthy struct {
 		Header
 		Container string `json:"container"`
-		OrExited  bool   `json:"orExited,omitempty"` // an exit with 0 is as good
+		OrExited  bool   `json:"orExited,omitempty"`
 	}
 
 	// WaitCompleted waits until a container has exited with 0.
