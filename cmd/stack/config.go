@@ -96,7 +96,10 @@ func runConfig(ctx context.Context, a *app, o configOptions, services []string) 
 		return err
 	}
 	if o.output != "" {
-		return os.WriteFile(o.output, []byte(b.String()), 0o600)
+		if err := os.WriteFile(o.output, []byte(b.String()), 0o600); err != nil {
+			return fmt.Errorf("cannot write the project: %w", err)
+		}
+		return nil
 	}
 	_, err := io.WriteString(a.out, b.String())
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -67,13 +68,22 @@ func (a *app) showFindings(format string, findings []lint.Finding) error {
 	for _, f := range findings {
 		fmt.Fprintln(a.out, f)
 	}
-	switch len(findings) {
-	case 0:
-		fmt.Fprintln(a.out, "nothing found")
-	case 1:
-		fmt.Fprintf(a.out, "\n1 finding. Where it is meant so, silence it with a comment: %s\n", findings[0].Silence)
-	default:
-		fmt.Fprintf(a.out, "\n%d findings. Where one is meant so, silence it with a comment: %s\n", len(findings), findings[0].Silence)
-	}
+	fmt.Fprintln(a.out, summary(findings))
 	return nil
+}
+
+// summary is the last line: how many there are, and how the first that can be is silenced.
+func summary(findings []lint.Finding) string {
+	if len(findings) == 0 {
+		return "nothing found"
+	}
+	count, one := fmt.Sprintf("\n%d findings.", len(findings)), "one"
+	if len(findings) == 1 {
+		count, one = "\n1 finding.", "it"
+	}
+	i := slices.IndexFunc(findings, func(f lint.Finding) bool { return f.Silence != "" })
+	if i < 0 {
+		return count
+	}
+	return fmt.Sprintf("%s Where %s is meant so, silence it with a comment: %s", count, one, findings[i].Silence)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/distribution/reference"
 	"github.com/spf13/cobra"
 
 	"stackrun.dev/stack/cmd/stack/internal/view"
@@ -51,6 +52,9 @@ func runPublish(ctx context.Context, a *app, o publishOptions, name string) erro
 	if o.version != remote.VersionAny && o.version != remote.Version1_0 && o.version != remote.Version1_1 {
 		return usagef("value %q of --oci-version is not one of 1.0, 1.1", o.version)
 	}
+	if err := checkDestination(name); err != nil {
+		return err
+	}
 	if o.insecure {
 		host, _, _ := strings.Cut(name, "/")
 		a.global.insecureRegistries = append(a.global.insecureRegistries, host)
@@ -78,6 +82,18 @@ func runPublish(ctx context.Context, a *app, o publishOptions, name string) erro
 		return err
 	}
 	return a.publish(ctx, p, o, name, files)
+}
+
+// checkDestination finds out before images are pushed that nothing can be published under the name.
+func checkDestination(name string) error {
+	named, err := reference.ParseDockerRef(name)
+	if err != nil {
+		return usagef("cannot publish to %s: %w", name, err)
+	}
+	if _, pinned := named.(reference.Digested); pinned {
+		return usagef("cannot publish to %s: a digest is the outcome, not a name to publish under", name)
+	}
+	return nil
 }
 
 // needImages reports services that others could only build, from files that are not published.
