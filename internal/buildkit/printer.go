@@ -26,6 +26,7 @@ type Printer struct {
 
 	mu       sync.Mutex
 	vertexes map[digest.Digest]*vertex
+	held     []*vertex // that have ended in the last message
 	count    int
 	last     int // the vertex that printed last; a change is marked with an empty line
 }
@@ -35,9 +36,11 @@ type vertex struct {
 	number  int
 	name    string
 	started time.Time
-	done    bool
-	partial []byte   // the begun line of output
-	tail    []string // the last lines of output
+	running bool
+	ended   *client.Vertex // not nil: how it ended, to be printed
+	done    bool           // that was printed
+	partial []byte         // the begun line of output
+	tail    []string       // the last lines of output
 	fetched map[string]bool
 }
 
@@ -46,47 +49,89 @@ func NewPrinter(report engine.Progress, quiet bool) *Printer {
 	return &Printer{report: report, quiet: quiet, vertexes: map[digest.Digest]*vertex{}}
 }
 
-// Update takes in the next of the solver's messages.
+// Update takes in the next of the solver's messages. That a step has ended is printed with the message after: until then
+// what belongs to it may still come. After the last message comes Close.
 func (p *Printer) Update(s *client.SolveStatus) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, v := range s.Vertexes {
-		e := p.note(v)
-		if v.Started != nil && v.Completed == nil {
+		p.note(v)
+	}
+	ended := map[*vertex]bool{}
+	for _, e := range p.held {
+		ended[e] = e.ended != nil
+	}
+	p.parts(s, func(e *vertex) bool { return ended[e] })
+	p.endHeld()
+	for _, v := range s.Vertexes {
+		if e := p.entry(v.Digest); e.running {
 			p.announce(e)
 		}
 	}
-	for _, st := range s.Statuses {
-		p.status(st)
-	}
-	for _, l := range s.Logs {
-		p.log(l)
-	}
-	for _, w := range s.Warnings {
-		p.line(p.entry(w.Vertex), "WARN: "+string(w.Short))
-	}
+	p.parts(s, func(e *vertex) bool { return !ended[e] })
 	for _, v := range s.Vertexes {
-		p.end(v)
+		if e := p.entry(v.Digest); v.Completed != nil && !e.done && e.ended == nil {
+			e.ended = v
+			p.held = append(p.held, e)
+		}
 	}
 }
 
-// note remembers what a step is called and since when it runs. One that only waits is not printed.
-func (p *Printer) note(v *client.Vertex) *vertex {
+// Close prints what was held back. Explain wants it done.
+func (p *Printer) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.endHeld()
+}
+
+// note remembers what a step is called, since when it runs and how it has ended. One that only waits is not printed.
+func (p *Printer) note(v *client.Vertex) {
 	e := p.entry(v.Digest)
 	e.name = v.Name
 	if v.Started != nil && e.started.IsZero() {
 		e.started = *v.Started
 	}
-	return e
+	e.running = v.Started != nil && v.Completed == nil
+	switch {
+	case e.ended == nil:
+	case e.running: // it goes on after all
+		e.ended = nil
+	case v.Completed != nil:
+		e.ended = v
+	}
 }
 
-// end prints how a step has ended, once.
-func (p *Printer) end(v *client.Vertex) {
-	e := p.entry(v.Digest)
-	if v.Completed == nil || e.done {
-		return
+// parts prints what the message says about certain steps.
+func (p *Printer) parts(s *client.SolveStatus, of func(*vertex) bool) {
+	for _, st := range s.Statuses {
+		if e := p.entry(st.Vertex); of(e) {
+			p.status(e, st)
+		}
 	}
-	e.done = true
+	for _, l := range s.Logs {
+		if e := p.entry(l.Vertex); of(e) {
+			p.log(e, l)
+		}
+	}
+	for _, w := range s.Warnings {
+		if e := p.entry(w.Vertex); of(e) {
+			p.line(e, "WARN: "+string(w.Short))
+		}
+	}
+}
+
+// endHeld prints how the steps have ended, each once.
+func (p *Printer) endHeld() {
+	for _, e := range p.held {
+		if v := e.ended; v != nil && !e.done {
+			e.ended, e.done = nil, true
+			p.end(e, v)
+		}
+	}
+	p.held = nil
+}
+
+func (p *Printer) end(e *vertex, v *client.Vertex) {
 	p.announce(e)
 	p.flush(e, *v.Completed)
 	switch {
@@ -116,10 +161,10 @@ func (p *Printer) announce(e *vertex) {
 	}
 }
 
-// status prints what a step has finished beside its output, such as a download.
-func (p *Printer) status(s *client.VertexStatus) {
-	e := p.entry(s.Vertex)
-	if s.Completed == nil || e.fetched[s.ID] {
+// status prints what a step has finished beside its output, such as a download. Nobody misses one that comes long after
+// the step's end.
+func (p *Printer) status(e *vertex, s *client.VertexStatus) {
+	if s.Completed == nil || e.fetched[s.ID] || e.done && !e.running {
 		return
 	}
 	e.fetched[s.ID] = true
@@ -131,17 +176,19 @@ func (p *Printer) status(s *client.VertexStatus) {
 	p.line(e, text+" done")
 }
 
-func (p *Printer) log(l *client.VertexLog) {
-	e := p.entry(l.Vertex)
+func (p *Printer) log(e *vertex, l *client.VertexLog) {
 	p.announce(e)
 	e.partial = append(e.partial, l.Data...)
 	for {
 		i := bytes.IndexByte(e.partial, '\n')
 		if i < 0 {
-			return
+			break
 		}
 		p.output(e, string(e.partial[:i]), l.Timestamp)
 		e.partial = e.partial[i+1:]
+	}
+	if e.done && !e.running { // nothing else prints the rest
+		p.flush(e, l.Timestamp)
 	}
 }
 

@@ -65,6 +65,7 @@ func (s *solve) run(ctx context.Context, conn net.Conn) (id string, err error) {
 		for m := range status {
 			printer.Update(m)
 		}
+		printer.Close()
 	}()
 	res, err := c.Solve(ctx, nil, s.opt, status)
 	<-printed

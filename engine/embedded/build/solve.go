@@ -38,6 +38,7 @@ func (k *kit) build(ctx context.Context, req request, files *contextFiles, repor
 		for s := range status {
 			out.Update(s)
 		}
+		out.Close()
 	}()
 	// The status ends with the job's progress, not with the context: what was printed before a failure is wanted.
 	go func() { _ = job.Status(context.WithoutCancel(ctx), status) }()
