@@ -29,13 +29,16 @@ type exportingWorker struct {
 // Exporter implements worker.Worker.
 func (w exportingWorker) Exporter(name string, sessions *session.Manager) (exporter.Exporter, error) {
 	if name == mobyExporter || name == client.ExporterImage {
-		return storeExporter{w.kit}, nil
+		return storeExporter{kit: w.kit, name: name}, nil
 	}
 	return w.Worker.Exporter(name, sessions)
 }
 
 // storeExporter makes images in the engine's store.
-type storeExporter struct{ kit *kit }
+type storeExporter struct {
+	kit  *kit
+	name string // that it was asked for by
+}
 
 // Resolve implements exporter.Exporter. A wrong name is refused before anything is built.
 func (e storeExporter) Resolve(_ context.Context, id int, attrs map[string]string) (exporter.ExporterInstance, error) {
@@ -49,7 +52,8 @@ func (e storeExporter) Resolve(_ context.Context, id int, attrs map[string]strin
 		}
 		instance.tags = append(instance.tags, name)
 	}
-	if push, _ := strconv.ParseBool(attrs[string(exptypes.OptKeyPush)]); push {
+	// Who asks for "moby" pushes by another call when the image is built, and says so here too.
+	if push, _ := strconv.ParseBool(attrs[string(exptypes.OptKeyPush)]); push && e.name != mobyExporter {
 		return nil, engine.Errorf(engine.ErrUnsupported, "cannot push while building; push the image when it is built")
 	}
 	return instance, nil

@@ -62,6 +62,7 @@ type kit struct {
 }
 
 func openKit(opts Options) (_ *kit, err error) {
+	nameVersion()
 	if err := os.MkdirAll(opts.Root, 0o700); err != nil {
 		return nil, err
 	}
