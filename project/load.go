@@ -26,7 +26,9 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 		return nil, a.warnings, err
 	}
 	if !o.NoConsistency {
-		if err := validate(p).Sorted(); err != nil {
+		mistakes, notices := validate(p)
+		a.warnings = append(a.warnings, notices...)
+		if err := mistakes.Sorted(); err != nil {
 			return nil, a.warnings, err
 		}
 	}

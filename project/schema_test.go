@@ -115,7 +115,7 @@ func BenchmarkValidate(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if errs := validate(p); len(errs) > 0 {
+		if errs, _ := validate(p); len(errs) > 0 {
 			b.Fatal(errs)
 		}
 	}

@@ -21,7 +21,8 @@ func (p *Project) Select(services []string, alone bool) (*Project, error) {
 	out := *p
 	out.Project = only(enabled, services, alone)
 	if enabled != p.Project && !p.options.NoConsistency {
-		if err := validate(&out).Sorted(); err != nil {
+		mistakes, _ := validate(&out)
+		if err := mistakes.Sorted(); err != nil {
 			return nil, err
 		}
 	}

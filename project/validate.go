@@ -10,10 +10,11 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"stackrun.dev/stack/internal/dag"
+	"stackrun.dev/stack/project/internal/tree"
 )
 
 // validate is phase 7: what only the merged model can tell.
-func validate(p *Project) Errors {
+func validate(p *Project) (Errors, []Warning) {
 	v := &validator{Project: p}
 	for _, name := range p.ServiceNames() {
 		s := p.Services[name]
@@ -30,12 +31,19 @@ func validate(p *Project) Errors {
 	v.published()
 	v.containerNames()
 	v.addresses()
-	return v.errors
+	return v.errors, v.warnings
 }
 
 type validator struct {
 	*Project
-	errors Errors
+	errors   Errors
+	warnings []Warning
+}
+
+func (v *validator) warn(rule, text string, at tree.Place) {
+	if len(v.warnings) < mostNotices {
+		v.warnings = append(v.warnings, Warning{positionOf(at), text, rule})
+	}
 }
 
 func (v *validator) fail(rule, problem, fix string, path ...string) {
@@ -176,25 +184,6 @@ func (v *validator) devices(requests []types.DeviceRequest, path ...string) {
 		if len(d.IDs) > 0 && v.has(append(slices.Clone(path), index(i), "count")...) {
 			v.fail(conflicting, "count and device_ids exclude each other", oneOfTwo, append(slices.Clone(path), index(i), "count")...)
 		}
-	}
-}
-
-// mounts reports two mounts at the same place of a container.
-func (v *validator) mounts(s types.ServiceConfig) {
-	taken := make(map[string]string)
-	at := func(target, attribute string, i int) {
-		if other, twice := taken[target]; twice {
-			v.fail("duplicate-mount", fmt.Sprintf("%s has a mount already, from %s", target, other), "choose another place, or remove one of the two",
-				"services", s.Name, attribute, index(i))
-		}
-		taken[target] = attribute
-	}
-	for i, t := range s.Tmpfs {
-		path, _, _ := strings.Cut(t, ":")
-		at(path, "tmpfs", i)
-	}
-	for i, m := range s.Volumes {
-		at(m.Target, "volumes", i)
 	}
 }
 
