@@ -110,8 +110,13 @@ func (g *Git) checkOut(ctx context.Context, a gitAddress, commit, dir string) er
 	if len(commit) == 64 {
 		format = "sha256"
 	}
+	if _, err := g.program.run(ctx, dir, "init", "--quiet", "--template=", "--object-format="+format); err != nil {
+		return err
+	}
+	if err := withoutFilters(dir); err != nil {
+		return err
+	}
 	for _, args := range [][]string{
-		{"init", "--quiet", "--template=", "--object-format=" + format},
 		{"fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance", "--", a.repository, commit},
 		{"checkout", "--quiet", "--detach", "--no-recurse-submodules", commit, "--"},
 	} {
@@ -123,6 +128,17 @@ func (g *Git) checkOut(ctx context.Context, a gitAddress, commit, dir string) er
 		return err
 	}
 	return seal(dir)
+}
+
+// withoutFilters has git check out what the commit holds, whatever the repository asks for. Filters are programs that the
+// user's configuration names, git-lfs for one, which would be let loose on strangers' files. This file of attributes wins
+// over all others (gitattributes(5)).
+func withoutFilters(dir string) error {
+	info := filepath.Join(dir, ".git", "info")
+	if err := os.MkdirAll(info, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(info, "attributes"), []byte("* -filter\n"), 0o600)
 }
 
 // outside is where links lead that led out of the repository: nowhere, with a name that says why.

@@ -398,3 +398,39 @@ func TestGitIsInterrupted(t *testing.T) {
 	}
 	wantClean(t, cache)
 }
+
+// The user's own filters, such as git-lfs, are programs: a repository from elsewhere has them run on nothing.
+func TestGitRunsNoFilters(t *testing.T) {
+	r := newRepository(t)
+	r.commit(map[string]string{
+		"compose.yaml":         "services: {}\n",
+		".gitattributes":       "* filter=mine\nsub/* filter=lfs\n*.x filter=\"a.b\"\n",
+		"sub/.gitattributes":   "big filter=theirs\n",
+		"sub/big":              "pointer\n",
+		"a.x":                  "x\n",
+		"deep/info/attributes": "* filter=mine\n",
+	})
+	home, ran := t.TempDir(), filepath.Join(t.TempDir(), "ran")
+	config := ""
+	for _, name := range []string{"mine", "lfs", "theirs", "a.b"} {
+		config += fmt.Sprintf("[filter %q]\n\tsmudge = \"touch %s; cat\"\n\tprocess = \"touch %s\"\n\trequired = true\n", name, ran, ran)
+	}
+	global := filepath.Join(home, ".attributes")
+	config += fmt.Sprintf("[core]\n\tattributesFile = %s\n", global)
+	for path, text := range map[string]string{filepath.Join(home, ".gitconfig"): config, global: "* filter=mine\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "GIT_CONFIG_NOSYSTEM=1"}
+	root, _, err := remote.NewGit(remote.GitOptions{Cache: t.TempDir(), Env: env}).Fetch(t.Context(), r.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("a filter was run")
+	}
+	if text, err := os.ReadFile(filepath.Join(root, "sub/big")); err != nil || string(text) != "pointer\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
