@@ -13,7 +13,8 @@ import (
 // concurrent changes.
 type Graph struct {
 	needs map[string][]string
-	soft  map[edge]bool // every need, and whether its failure does not matter
+	many  map[string]map[string]bool // the needs again, of nodes with more than manyNeeds
+	soft  map[edge]bool              // needs whose failure does not matter
 	free  map[string]bool
 	order []string // as added, which decides between nodes that are equally ready
 }
@@ -38,20 +39,46 @@ func (g *Graph) Free(node string) {
 
 func (g *Graph) add(node string, needs []string, soft bool) {
 	if g.needs == nil {
-		g.needs, g.soft = make(map[string][]string), make(map[edge]bool)
+		g.needs, g.many, g.soft = make(map[string][]string), make(map[string]map[string]bool), make(map[edge]bool)
 	}
-	if _, known := g.needs[node]; !known {
+	list, known := g.needs[node]
+	if !known {
 		g.order = append(g.order, node)
-		g.needs[node] = nil
 	}
+	list = slices.Grow(list, len(needs))
 	for _, need := range needs {
-		e := edge{node, need}
-		was, known := g.soft[e]
-		if !known {
-			g.needs[node] = append(g.needs[node], need)
+		switch known := g.knows(node, list, need); {
+		case known && !soft:
+			delete(g.soft, edge{node, need})
+		case !known:
+			list = append(list, need)
+			if soft {
+				g.soft[edge{node, need}] = true
+			}
 		}
-		g.soft[e] = soft && (was || !known)
 	}
+	g.needs[node] = list
+}
+
+// manyNeeds is how many needs of one node are searched one by one.
+const manyNeeds = 16
+
+// knows says that the node has the need already, which list holds, and remembers it.
+func (g *Graph) knows(node string, list []string, need string) bool {
+	if len(list) < manyNeeds {
+		return slices.Contains(list, need)
+	}
+	set := g.many[node]
+	if set == nil {
+		set = make(map[string]bool, 2*len(list))
+		for _, known := range list {
+			set[known] = true
+		}
+		g.many[node] = set
+	}
+	known := set[need]
+	set[need] = true
+	return known
 }
 
 // Nodes returns the nodes in the order in which they were added.
