@@ -59,7 +59,7 @@ test: build test-packages demo-packages $(BASE) examples/reddit/post_db/post_db
 	$(MAKE) --no-print-directory fuzz
 	go run ./test/leftovers compare $(CACHE)/before.json
 
-# One after the other: each takes all processors.
+# One after the other: each takes all processors. With STACK_FUZZ_ORACLE=1 what they make up is held against compose-go too.
 .PHONY: fuzz
 fuzz: build-packages
 	test/host/fuzz ./project/internal/variables FuzzInterpolation $(FUZZTIME)
