@@ -1,8 +1,8 @@
 package explain
 
 import (
-	"cmp"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -93,6 +93,7 @@ func (w *walker) fromFile(n node, attribute, files string) *Source {
 // loaded.
 func (w *walker) readFiles(list *tree.Value) map[string]*Source {
 	all := make(variables.Env)
+	out := make(map[string]*Source)
 	for _, item := range append(list.Items[:len(list.Items):len(list.Items)], list) {
 		path := item
 		if item.Kind == tree.Map {
@@ -112,17 +113,44 @@ func (w *walker) readFiles(list *tree.Value) map[string]*Source {
 		file := variables.File{Name: name, Content: content, Into: all, Lookup: w.env}
 		if format := item.Get("format"); format != nil && format.Text == "raw" {
 			_ = file.ReadRaw()
-			continue
+		} else {
+			_, _ = file.Read()
 		}
-		_, _ = file.Read()
-	}
-	out := make(map[string]*Source, len(all))
-	for name, v := range all {
-		file, line, _ := cutLast(v.Origin)
-		number, _ := strconv.Atoi(line)
-		out[name] = &Source{File: cmp.Or(file, v.Origin), Line: number, Col: 1, Text: v.Value}
+		w.linesOf(file, out)
 	}
 	return out
+}
+
+// linesOf adds where the file sets what. A name without a value stands for a variable, which has another origin than the file.
+func (w *walker) linesOf(file variables.File, out map[string]*Source) {
+	lines := strings.Split(string(file.Content), "\n")
+	for name, v := range file.Into {
+		if in, number, _ := cutLast(v.Origin); in == file.Name {
+			n, _ := strconv.Atoi(number)
+			out[name] = &Source{File: in, Line: n, Col: 1, Text: textAt(lines, n, v.Value)}
+		}
+	}
+	if w.env == nil {
+		return
+	}
+	for i, line := range slices.Backward(lines) { // so that the first counts: a later one may be in quotes
+		name := strings.TrimPrefix(strings.TrimSpace(line), "export ")
+		if v, ok := w.env(name); ok && file.Into[name] == v {
+			out[name] = &Source{File: file.Name, Line: i + 1, Col: 1, Text: "null", Variables: []Filling{{name, v.Value, true, v.Origin}}}
+		}
+	}
+}
+
+// textAt is the value as the line has it if variables may be in it: what they stand for is known to the model only.
+func textAt(lines []string, number int, value string) string {
+	if number < 1 || number > len(lines) {
+		return value
+	}
+	line := lines[number-1]
+	if i := strings.IndexAny(line, "=:"); i >= 0 && strings.Contains(line[i:], "$") {
+		return strings.TrimSpace(line[i+1:])
+	}
+	return value
 }
 
 // cutLast takes FILE:LINE apart.
