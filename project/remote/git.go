@@ -15,6 +15,7 @@ import (
 type GitOptions struct {
 	Cache string   // where they are kept, absolute; made when it is needed
 	Env   []string // the environment of git, NAME=value
+	Limit int64    // how many bytes may be fetched, and how many the files may have. 0: 1 GiB
 }
 
 // Git fetches the Compose files of git repositories, with the program git. It may be used from several goroutines.
@@ -26,7 +27,9 @@ type Git struct {
 
 // NewGit returns a Git.
 func NewGit(o GitOptions) *Git {
-	return &Git{cache: cache{o.Cache}, program: newGitProgram(o.Env)}
+	g := &Git{cache: cache{o.Cache}, program: newGitProgram(o.Env)}
+	g.program.largest = cmp.Or(o.Limit, 1<<30)
+	return g
 }
 
 // Accepts says whether the address is that of a git repository, such as https://host/repo.git#main:folder or
@@ -116,13 +119,18 @@ func (g *Git) checkOut(ctx context.Context, a gitAddress, commit, dir string) er
 	if err := withoutFilters(dir); err != nil {
 		return err
 	}
-	for _, args := range [][]string{
-		{"fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance", "--", a.repository, commit},
-		{"checkout", "--quiet", "--detach", "--no-recurse-submodules", commit, "--"},
-	} {
-		if _, err := g.program.run(ctx, dir, args...); err != nil {
-			return err
-		}
+	_, err := g.program.run(ctx, dir, "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance", "--", a.repository, commit)
+	if err != nil && fullPack(dir, g.program.largest) {
+		return tooLarge(g.program.largest)
+	}
+	if err != nil {
+		return err
+	}
+	if err := g.measure(ctx, commit, dir); err != nil {
+		return err
+	}
+	if _, err := g.program.run(ctx, dir, "checkout", "--quiet", "--detach", "--no-recurse-submodules", commit, "--"); err != nil {
+		return err
 	}
 	if err := os.RemoveAll(filepath.Join(dir, ".git")); err != nil {
 		return err

@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/http/cgi"
@@ -432,5 +433,39 @@ func TestGitRunsNoFilters(t *testing.T) {
 	}
 	if text, err := os.ReadFile(filepath.Join(root, "sub/big")); err != nil || string(text) != "pointer\n" {
 		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// A repository has a bound: what is transferred, and what the files come to, which may be much more.
+func TestGitTooLarge(t *testing.T) {
+	noise := make([]byte, 3<<20)
+	if _, err := rand.Read(noise); err != nil {
+		t.Fatal(err)
+	}
+	many := map[string]string{"compose.yaml": "services: {}"}
+	for i := range 300 {
+		many[fmt.Sprintf("d/%d", i)] = ""
+	}
+	for name, files := range map[string]map[string]string{
+		"noise": {"compose.yaml": "services: {}", "noise": string(noise)},
+		"zeros": {"compose.yaml": "services: {}", "zeros": strings.Repeat("\x00", 3<<20)},
+		"many":  many,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRepository(t)
+			r.commit(files)
+			cache := t.TempDir()
+			for _, limit := range []int64{1 << 20, 4 << 20} {
+				fits := limit > 3<<20
+				g := remote.NewGit(remote.GitOptions{Cache: cache, Env: gitEnv(t), Limit: limit})
+				_, _, err := g.Fetch(t.Context(), r.address)
+				if fits && err != nil || !fits && (err == nil || !strings.Contains(err.Error(), "it has more than 1 MiB, the most that is fetched")) {
+					t.Errorf("%d: %v", limit, err)
+				}
+				if left, _ := filepath.Glob(cache + "/.new*"); len(left) > 0 {
+					t.Errorf("left: %v", left)
+				}
+			}
+		})
 	}
 }

@@ -5,11 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // settings are what git is told in each call. The user's own configuration stays in force (credentials, proxies, rewritten
@@ -22,6 +26,7 @@ var settings = []string{
 	"fetch.recurseSubmodules=false",
 	"advice.detachedHead=false",
 	"gc.auto=0",
+	"fetch.unpackLimit=1", // one pack, whose size has a bound
 	// a server that stands still is given up
 	"http.lowSpeedLimit=1000",
 	"http.lowSpeedTime=60",
@@ -36,7 +41,8 @@ const (
 // gitProgram runs git.
 type gitProgram struct {
 	env         []string
-	interactive bool // git may ask on the terminal, which it can only in the terminal's own process group
+	largest     int64 // how many bytes a file may have that git writes
+	interactive bool  // git may ask on the terminal, which it can only in the terminal's own process group
 }
 
 // newGitProgram makes the environment for git: nothing about the repository that this command happens to stand in, nobody
@@ -56,7 +62,7 @@ func newGitProgram(env []string) gitProgram {
 	if !set["GIT_SSH"] && !set["GIT_SSH_COMMAND"] {
 		out = append(out, "GIT_SSH_COMMAND=ssh -o BatchMode=yes -o ControlMaster=no")
 	}
-	return gitProgram{out, set["GIT_TERMINAL_PROMPT"] || set["GIT_SSH"] || set["GIT_SSH_COMMAND"]}
+	return gitProgram{out, math.MaxInt64, set["GIT_TERMINAL_PROMPT"] || set["GIT_SSH"] || set["GIT_SSH_COMMAND"]}
 }
 
 // localToRepository is what git rev-parse --local-env-vars lists: set, for example, where a hook calls this program.
@@ -69,13 +75,23 @@ var localToRepository = map[string]bool{
 
 // run runs git in dir and returns what it printed.
 func (g gitProgram) run(ctx context.Context, dir string, args ...string) (string, error) {
+	out := &head{limit: longestOutput}
+	err := g.stream(ctx, dir, out, args...)
+	if err != nil {
+		return "", err
+	}
+	return out.text.String(), nil
+}
+
+// stream runs git in dir and writes what it prints to out. An error of out ends git.
+func (g gitProgram) stream(ctx context.Context, dir string, out io.Writer, args ...string) error {
 	all := make([]string, 0, 2*len(settings)+len(args))
 	for _, s := range settings {
 		all = append(all, "-c", s)
 	}
 	cmd := exec.CommandContext(ctx, "git", append(all, args...)...)
 	cmd.Dir, cmd.Env = dir, g.env
-	out, messages := &head{limit: longestOutput}, &tail{limit: longestMessage}
+	messages := &tail{limit: longestMessage}
 	cmd.Stdout, cmd.Stderr = out, messages
 	cmd.WaitDelay = graceOfChildren
 	if !g.interactive {
@@ -83,14 +99,20 @@ func (g gitProgram) run(ctx context.Context, dir string, args ...string) (string
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	}
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		// Its children, which write what arrives, are not there yet and will have the bound too.
+		most := uint64(g.largest)
+		_ = unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: most, Max: most}, nil)
+		err = cmd.Wait()
+	}
 	if errors.Is(err, exec.ErrNotFound) {
-		return "", errors.New("the program git is not there; install it (in Debian and Ubuntu: apt-get install git)")
+		return errors.New("the program git is not there; install it (in Debian and Ubuntu: apt-get install git)")
 	}
 	if err != nil {
-		return "", &gitError{args[0], messages.String(), err}
+		return &gitError{args[0], messages.String(), err}
 	}
-	return out.text.String(), nil
+	return nil
 }
 
 // gitError is git's failure, with what it said.
