@@ -56,6 +56,7 @@ func (l *linter) dockerfiles() {
 			continue
 		}
 		lines := strings.Split(string(text), "\n")
+		l.texts[file] = lines
 		for _, w := range l.checkDockerfile(file, text, b) {
 			line, snippet := max(w.Line, 1), ""
 			if line <= len(lines) {
@@ -67,12 +68,16 @@ func (l *linter) dockerfiles() {
 	}
 }
 
+// readFile reads a file of a bounded size. A pipe or a device is none: reading it may take as long as it likes.
 func readFile(path string) ([]byte, error) {
-	text, err := os.ReadFile(path)
-	if err == nil && len(text) > largestDockerfile {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it has more than %d bytes", largestDockerfile)}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
 	}
-	return text, err
+	if !info.Mode().IsRegular() || info.Size() > largestDockerfile {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it is no file of at most %d bytes", largestDockerfile)}
+	}
+	return os.ReadFile(path)
 }
 
 func (l *linter) checkDockerfile(name string, text []byte, b *types.BuildConfig) []dockerfile.Warning {

@@ -2,7 +2,6 @@ package lint
 
 import (
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,7 +27,7 @@ func (s *silencer) line(file string, n int) (text string, ok bool) {
 	if !known {
 		lines = s.composeFile(file)
 		if lines == nil {
-			content, _ := os.ReadFile(file) // one that cannot be read has no comments
+			content, _ := readFile(file) // one that cannot be read has no comments
 			lines = strings.Split(string(content), "\n")
 		}
 		s.texts[file] = lines
