@@ -69,7 +69,7 @@ func configCommand(a *app, name, short string) *cobra.Command {
 	f.BoolVar(&o.lists.models, "models", false, "Only the models")
 	f.BoolVar(&o.lists.images, "images", false, "Only the images")
 	f.BoolVar(&o.lists.profiles, "profiles", false, "Only the names of the profiles")
-	f.BoolVar(&o.environment, "environment", false, "Only the variables that the files were filled in from")
+	f.BoolVar(&o.environment, "environment", false, "Only the variables that the files may use, as an env file")
 	f.BoolVar(&o.variables, "variables", false, "Only the variables that the files use, and their defaults")
 	f.StringVar(&o.hash, "hash", "", "Only the hash of these services, separated by commas; * for all")
 	f.StringArrayVar(&o.explain, "explain", nil, "Where the values at this path, such as services.web.image, come from; repeatable")
@@ -220,7 +220,7 @@ func (a *app) warnRefused(p *project.Project) error {
 	var mistakes project.Errors
 	if errors.As(err, &mistakes) {
 		for _, m := range mistakes {
-			warnings = append(warnings, project.Warning{Position: m.Position, Text: m.Problem, Rule: "refused"})
+			warnings = append(warnings, project.Warning{Position: m.Position, Text: "up refuses this: " + m.Problem, Rule: "refused"})
 		}
 	}
 	return a.warn(warnings)
