@@ -48,6 +48,7 @@ type readingKey struct {
 // reading is a file as it is read in a scope. A file may be read in several, and be in the project as often.
 type reading struct {
 	path      string
+	real      string // the path without links
 	scope     *scope
 	file      *tree.File
 	sources   []*source // one for each document
@@ -168,7 +169,7 @@ func (a *assembler) parse(t target, sc *scope, via *tree.Reference) (*reading, e
 	if err != nil {
 		return nil, err
 	}
-	r := &reading{path: t.path, scope: sc, file: &tree.File{Name: t.name, Dir: sc.dir, Root: sc.root, Env: sc.env, Via: via}}
+	r := &reading{path: t.path, real: real(t.path), scope: sc, file: &tree.File{Name: t.name, Dir: sc.dir, Root: sc.root, Env: sc.env, Via: via}}
 	a.readings[key] = r
 	a.paths = append(a.paths, t.path)
 	sources, errs := parseFile(r.file, content)

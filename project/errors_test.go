@@ -20,6 +20,7 @@ var update = flag.Bool("update", false, "rewrite the expected messages in testda
 //	profiles a b
 //	name x      (of the project; "name" alone leaves it to the files)
 //	strict
+//	links a b   (a is a symbolic link to b)
 //	raw \x1b    (in the files this text stands for the byte)
 func TestErrors(t *testing.T) {
 	files, err := filepath.Glob("testdata/errors/*.txtar")
@@ -86,6 +87,11 @@ func errorOptions(t *testing.T, comment string) (Options, *strings.Replacer) {
 			o.Profiles = strings.Fields(rest)
 		case "name":
 			o.ProjectName = rest
+		case "links":
+			name, to, _ := strings.Cut(rest, " ")
+			if err := os.Symlink(to, filepath.Join(o.WorkDir, name)); err != nil {
+				t.Fatal(err)
+			}
 		case "strict":
 			o.Strict = true
 		case "raw":
