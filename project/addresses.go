@@ -18,7 +18,7 @@ func (v *validator) addresses() {
 			used[name] = true
 		}
 	}
-	var all []subnet
+	all := newPools()
 	for _, name := range v.NetworkNames() {
 		n := v.Networks[name]
 		if n.External || n.Ipam.Driver != "" && n.Ipam.Driver != "default" {
@@ -26,17 +26,15 @@ func (v *validator) addresses() {
 		}
 		own := v.subnets(name, n)
 		v.fixedAddresses(name, own)
-		for i, s := range own {
-			rivals := own[:i]
-			if used[name] {
-				rivals = slices.Concat(all, rivals)
-			}
-			if i := slices.IndexFunc(rivals, func(other subnet) bool { return s.Overlaps(other.Prefix) }); i >= 0 {
-				v.overlap(s, rivals[i])
-			}
+		rivals := all
+		if !used[name] {
+			rivals = newPools()
 		}
-		if used[name] {
-			all = append(all, own...)
+		for _, s := range own {
+			if other, ok := rivals.overlapping(s); ok {
+				v.overlap(s, other)
+			}
+			rivals.add(s)
 		}
 	}
 }
