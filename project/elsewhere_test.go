@@ -64,3 +64,18 @@ func TestRemoteFilesStayInside(t *testing.T) {
 		})
 	}
 }
+
+// What looks like an address and is none that is fetched is not taken for a path.
+func TestUnknownAddress(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://host/compose.yaml": "https://host/compose.yaml is not fetched; write https://host/repository.git#BRANCH:FOLDER",
+		"file:///x.git":             "file:///x.git is not fetched; write the path alone",
+	} {
+		for _, o := range []Options{{Files: []string{address}}, {Env: map[string]string{"COMPOSE_FILE": address, "COMPOSE_PATH_SEPARATOR": ";"}}} {
+			o.WorkDir, o.ProjectName = t.TempDir(), "x"
+			if _, _, err := Load(t.Context(), o); err == nil || !strings.HasPrefix(err.Error(), "cannot read the compose file: "+want) {
+				t.Errorf("%s: %v", address, err)
+			}
+		}
+	}
+}

@@ -97,16 +97,17 @@ func (f *found) given(o Options, workDir string) []string {
 	return out
 }
 
-// locate makes the path absolute as seen from dir. "-" and the addresses of remote resources stay.
+// locate makes the path absolute as seen from dir. "-" and addresses stay.
 func (o Options) locate(path, dir string) string {
-	if o.remote(path) {
+	if o.elsewhere(path) {
 		return path
 	}
 	return absolute(path, dir)
 }
 
-func (o Options) remote(path string) bool {
-	return slices.ContainsFunc(o.Remotes, func(r Fetcher) bool { return r.Accepts(path) })
+// elsewhere says whether it is no path of this machine. It may be an address that nobody can fetch.
+func (o Options) elsewhere(path string) bool {
+	return isAddress(path) || slices.ContainsFunc(o.Remotes, func(r Fetcher) bool { return r.Accepts(path) })
 }
 
 func (f *found) findFiles(o Options, vars variables.Env, workDir string) error {
@@ -129,7 +130,7 @@ func (f *found) useComposeFile(o Options, list variables.Var, separator, workDir
 			continue
 		}
 		file := o.locate(entry, workDir)
-		if file != "-" && !o.remote(file) {
+		if file != "-" && !o.elsewhere(file) {
 			if _, err := os.Stat(file); err != nil {
 				return fmt.Errorf("cannot read the compose file that COMPOSE_FILE names (%s): %w", list.Origin, err)
 			}
@@ -182,7 +183,7 @@ func (f *found) projectDir(o Options, workDir string) string {
 		return absolute(o.ProjectDir, workDir)
 	}
 	i := slices.IndexFunc(f.files, func(file string) bool { return file != "-" })
-	if i < 0 || o.remote(f.files[i]) {
+	if i < 0 || o.elsewhere(f.files[i]) {
 		return workDir
 	}
 	return filepath.Dir(f.files[i])

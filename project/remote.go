@@ -24,6 +24,9 @@ type remote struct{ root, file string }
 // fetch brings a remote resource if the address is one; else ok is false.
 func (a *assembler) fetch(address string) (t target, ok bool, err error) {
 	i := slices.IndexFunc(a.options.Remotes, func(f Fetcher) bool { return f.Accepts(address) })
+	if i < 0 && isAddress(address) {
+		return target{}, true, notFetched(address)
+	}
 	if i < 0 {
 		return target{}, false, nil
 	}
@@ -35,6 +38,20 @@ func (a *assembler) fetch(address string) (t target, ok bool, err error) {
 		a.remote[address] = r
 	}
 	return target{path: r.file, name: WithoutPassword(address), root: r.root}, true, nil
+}
+
+// isAddress says whether the text begins with a scheme, as no path that people write does.
+func isAddress(text string) bool {
+	scheme, _, ok := strings.Cut(text, "://")
+	return ok && scheme != "" && strings.Trim(strings.ToLower(scheme), "abcdefghijklmnopqrstuvwxyz0123456789+.-") == ""
+}
+
+// notFetched is the error about an address that no Fetcher takes.
+func notFetched(address string) error {
+	if strings.HasPrefix(address, "file://") {
+		return fmt.Errorf("%s is not fetched; write the path alone", address)
+	}
+	return fmt.Errorf("%s is not fetched; write https://host/repository.git#BRANCH:FOLDER for a git repository, or oci://registry/name:tag for a project in a registry", WithoutPassword(address))
 }
 
 // WithoutPassword is the address of a remote file as messages, labels and logs may have it.
