@@ -42,11 +42,14 @@ func isWait(op plan.Operation) bool {
 // waitFor looks at the container now, after every event and when look asks for it, until look has something to say.
 func (x *executor) waitFor(ctx context.Context, op plan.Operation, ref string, look func(container.InspectResponse) error) error {
 	x.watcher.subscribe()
-	name := op.Head().Subject.Name
+	name, last := op.Head().Subject.Name, notYet{state: "is not up yet"}
 	for {
 		changed, lost := x.watcher.next()
 		c, err := x.engine.ContainerInspect(ctx, ref)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return ended(ctx, name, last)
+		case err != nil:
 			return err
 		}
 		err = look(c)
@@ -54,6 +57,7 @@ func (x *executor) waitFor(ctx context.Context, op plan.Operation, ref string, l
 		if !waits {
 			return err
 		}
+		last = yet
 		if lost != nil {
 			return engine.Errorf(engine.ErrUnavailable, "cannot wait for container %s: the engine's events ended: %v", ref, lost)
 		}

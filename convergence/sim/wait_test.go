@@ -28,13 +28,16 @@ type waited struct {
 }
 
 // waitUp brings the services up and waits, in virtual time. No limit: there is no deadline.
-func waitUp(t *testing.T, services string, limit time.Duration) (out waited) {
+func waitUp(t *testing.T, services string, limit time.Duration, faults ...memory.Fault) (out waited) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		e := memory.New()
 		defer e.Close()
 		e.AddImage("app", container.Config{Cmd: []string{"sleep", "100000"}})
 		e.AddImage("probed", container.Config{Cmd: []string{"sleep", "100000"}, Healthcheck: &container.HealthConfig{Test: []string{"CMD", "true"}, Interval: time.Second}})
+		for _, f := range faults {
+			e.Inject(f)
+		}
 		d, ctx := want(t, "services:\n"+services), t.Context()
 		if limit > 0 {
 			var cancel context.CancelFunc
@@ -113,6 +116,19 @@ func TestWaitsThatAreGivenUpAreSkipped(t *testing.T) {
 		t.Errorf("skipped: %q, want %q", got.skipped, want)
 	}
 	if strings.Contains(fmt.Sprint(got.err), "x-s-1") {
+		t.Errorf("error: %v", got.err)
+	}
+}
+
+// The end comes in the middle of a question to the engine.
+func TestAWaitEndsWhileItAsks(t *testing.T) {
+	hangs := memory.Fault{Op: "ContainerInspect", Match: "x-s-1", Delay: time.Hour, Times: 1}
+	got := waitUp(t, slow+"  a: {image: app, command: [sh, -c, 'sleep 0.2; exit 7']}\n", 0, hangs)
+	if len(got.skipped) != 1 || strings.Contains(fmt.Sprint(got.err), "x-s-1") {
+		t.Errorf("skipped %q, error: %v", got.skipped, got.err)
+	}
+	got = waitUp(t, slow, time.Second, hangs)
+	if got.err == nil || !errors.Is(got.err, errDeadline) || !strings.Contains(got.err.Error(), "container x-s-1 is not up yet") {
 		t.Errorf("error: %v", got.err)
 	}
 }
