@@ -196,7 +196,7 @@ func dependOn(services []string) string {
 // neededBy are the other services whose operations come after the wait.
 func (x *executor) neededBy(op *plan.WaitHealthy) []string {
 	names := slices.Compact(slices.Sorted(slices.Values(x.dependents[op.ID])))
-	return slices.DeleteFunc(names, func(name string) bool { return name == op.Service })
+	return slices.DeleteFunc(names, func(name string) bool { return name == "" || name == op.Service })
 }
 
 // untilFailure ends when an operation has failed: then nothing is won by waiting on.
