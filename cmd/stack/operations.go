@@ -49,6 +49,8 @@ func wordsOf(op plan.Operation) words {
 		return words{"Waiting", "Healthy", false}
 	case *plan.WaitCompleted:
 		return words{"Waiting", "Exited", false}
+	case *plan.Gate:
+		return words{"Waiting", "Reached", true}
 	case *plan.ConnectNetwork:
 		return words{"Connecting", "Connected", true}
 	case *plan.DisconnectNetwork:

@@ -42,6 +42,8 @@ func (x *executor) do(ctx context.Context, op plan.Operation) error {
 		return x.waitHealthy(ctx, op)
 	case *plan.WaitCompleted:
 		return x.waitCompleted(ctx, op)
+	case *plan.Gate:
+		return nil
 	default:
 		return x.doContainer(ctx, op)
 	}
@@ -147,7 +149,7 @@ func (x *executor) build(ctx context.Context, op *plan.BuildImage) error {
 }
 
 func (x *executor) create(ctx context.Context, op *plan.CreateContainer) error {
-	config := op.Config
+	config := op.Sealed()
 	if op.ImageFrom != "" {
 		config = withImage(config, x.imageID(op.ImageFrom))
 	}

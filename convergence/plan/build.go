@@ -16,10 +16,14 @@ type builder struct {
 	state   *state.Project
 	ops     map[string]Operation // by ID
 	heads   map[string]string    // the first hook of the moment, by the operation that the hooks come before
+	index   *index
 }
 
 func newBuilder(d *desired.Project, s *state.Project) *builder {
-	return &builder{plan: &Plan{Project: s.Name}, desired: d, state: s, ops: make(map[string]Operation), heads: make(map[string]string)}
+	return &builder{
+		plan: &Plan{Project: s.Name}, desired: d, state: s, index: newIndex(d, s),
+		ops: make(map[string]Operation), heads: make(map[string]string),
+	}
 }
 
 func (b *builder) note(format string, args ...any) {
@@ -100,14 +104,14 @@ func (b *builder) stopAndRemove(c state.Container, timeout *int, volumes bool, c
 
 // orphans are the project's containers of services that it does not have. Those of run that are over count as such. Those of
 // hooks are cleared away when the hooks run again.
-func orphans(d *desired.Project, s *state.Project) []state.Container {
+func (b *builder) orphans() []state.Container {
 	var out []state.Container
-	for _, c := range s.Containers {
-		service := d.Service(c.Service)
+	for _, c := range b.state.Containers {
+		service := b.index.services[c.Service]
 		if service != nil && c.Hook != "" {
 			continue
 		}
-		known := service != nil || slices.Contains(d.Disabled, c.Service)
+		known := service != nil || b.index.disabled[c.Service]
 		if !known || c.OneOff && !c.Status.Alive() {
 			out = append(out, c)
 		}

@@ -40,7 +40,8 @@ func (u *up) runProvider(s *service) {
 	}
 	op := u.provider(s.Service, ProviderUp)
 	if !u.options.NoStart {
-		u.await(s, &op.Header)
+		behind := u.await(s, 1)
+		op.Needs, op.After = behind.Needs, behind.After
 	}
 	u.add("bring up", op, Subject{Provider, s.Name}, "the provider knows whether there is something to do")
 }
@@ -52,15 +53,15 @@ func (b *builder) provider(s *desired.Service, do ProviderCommand) *RunProvider 
 // withProviders are the names and the providers that they need, which run whatever else is left out: without them it is not
 // known what the containers are made of.
 func (u *up) withProviders(names []string) []string {
-	out := slices.Clone(names)
+	out, seen := slices.Clone(names), set(names)
 	for _, name := range names {
-		s := u.desired.Service(name)
+		s := u.index.services[name]
 		if s == nil {
 			continue
 		}
 		for _, dep := range s.DependsOn {
-			if other := u.desired.Service(dep.Service); other != nil && other.Provider != nil && !slices.Contains(out, dep.Service) {
-				out = append(out, dep.Service)
+			if other := u.index.services[dep.Service]; other != nil && other.Provider != nil && !seen[dep.Service] {
+				out, seen[dep.Service] = append(out, dep.Service), true
 			}
 		}
 	}

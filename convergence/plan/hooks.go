@@ -12,10 +12,10 @@ import (
 
 // hooked is the service of the container if it has hooks to run there, else nil. One-off containers have none.
 func (b *builder) hooked(c state.Container) *desired.Service {
-	if b.desired == nil || c.OneOff {
+	if c.OneOff {
 		return nil
 	}
-	return b.desired.Service(c.Service)
+	return b.index.services[c.Service]
 }
 
 // runHooks adds the hooks of one moment, one after the other, and returns the first and the last of them, or "".
@@ -129,8 +129,8 @@ func (b *builder) staleHooks(service string) []string {
 
 func (b *builder) clearHooks(service string, stale func(state.Container) bool) []string {
 	var out []string
-	for _, c := range b.state.Containers {
-		if c.Service == service && c.Hook == desired.HookPreStart && stale(c) {
+	for _, c := range b.index.hooks[service] {
+		if stale(c) {
 			op := &RemoveContainer{Header: header(service), Container: c.ID, Volumes: true, Force: true}
 			out = append(out, b.add("clear away", op, Subject{Container, c.Name}, "it is left of an earlier run"))
 		}
@@ -182,16 +182,11 @@ func (u *up) hookCause(hook *desired.PreStart) string {
 	switch policy := cmp.Or(u.options.Pull, hook.Pull); {
 	case !there:
 		return missing
-	case u.isBuilt(hook.Image):
+	case u.index.builtImage[hook.Image]:
 	case policy == desired.PullAlways:
 		return pulled
 	case policy == desired.PullRefresh:
 		return u.refreshCause(hook.Image, hook.Refresh)
 	}
 	return ""
-}
-
-// isBuilt says that a service of the project builds the image.
-func (u *up) isBuilt(ref string) bool {
-	return slices.ContainsFunc(u.desired.Services, func(s desired.Service) bool { return s.Build != nil && s.Image == ref })
 }

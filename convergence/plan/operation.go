@@ -9,9 +9,8 @@ import (
 	"stackrun.dev/stack/engine"
 )
 
-// Operation is one step of a plan: one call of the engine, one wait for something that the engine reports, or one run of a
-// program beside the engine. The types
-// below are all there are.
+// Operation is one step of a plan: one call of the engine, one wait for something that the engine reports, one run of a
+// program beside the engine, or nothing (Gate). The types below are all there are.
 type Operation interface {
 	Head() *Header
 }
@@ -48,6 +47,7 @@ const (
 	Image     Kind = "Image"
 	Provider  Kind = "Provider"
 	Model     Kind = "Model"
+	Service   Kind = "Service" // all containers of one
 )
 
 // Replaced is a container that the plan stops so that another one, or the same one anew, can start.
@@ -128,6 +128,10 @@ type (
 		Header
 		Name   string              `json:"name"`
 		Config engine.CreateConfig `json:"-"`
+
+		// Settings and ImageID are what Sealed writes into labels.
+		Settings desired.Settings `json:"-"`
+		ImageID  string           `json:"-"`
 
 		// ImageFrom is the reference of the image that the plan itself pulls or builds, so that its ID is not known
 		// yet. The label desired.LabelImage is filled in when it is.
@@ -237,6 +241,11 @@ type (
 		Header
 		Container string `json:"container"`
 		Of        string `json:"of,omitempty"` // what the container is for, if it is not one of the service's own
+	}
+
+	// Gate does nothing. It stands between the many containers of a service and the many that wait for all of them.
+	Gate struct {
+		Header
 	}
 )
 

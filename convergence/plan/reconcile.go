@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/docker/docker/api/types/mount"
 
@@ -18,32 +19,45 @@ func (u *up) reconcile(s *service) {
 		return
 	}
 	u.tidyHooks(s)
-	there := u.state.Of(s.Name)
+	s.behind = sync.OnceValue(func() []string { return u.afterShared(s) })
+	there, rest := claims(s.Service, u.state.Of(s.Name))
 	for _, c := range s.Containers {
 		m := &member{Container: c}
 		s.members = append(s.members, m)
 		var leftovers []state.Container
-		m.now, leftovers, there = pick(c, there)
+		m.now, leftovers = pick(c, there[c.Number])
 		for _, left := range leftovers {
 			cause := "left by an interrupted replacement of " + c.Name
 			m.cleared = append(m.cleared, u.stopAndRemove(left, u.options.Timeout, false, cause))
 		}
 		u.decide(s, m)
 	}
-	for _, extra := range there {
+	for _, extra := range rest {
 		cause := fmt.Sprintf("scale is %d", len(s.Containers))
 		u.stopAndRemove(extra, u.options.Timeout, false, cause)
 	}
 }
 
-// pick finds the container that is the wanted one, others that claim to be, and the rest. The one with the right name counts;
-// without it, the newest.
-func pick(want desired.Container, there []state.Container) (now *state.Container, leftovers, rest []state.Container) {
+// claims sorts the containers that are there by the number that they claim, and leaves those over whose number nobody wants.
+func claims(s *desired.Service, there []state.Container) (byNumber map[int][]state.Container, rest []state.Container) {
+	byNumber = make(map[int][]state.Container, len(s.Containers))
+	for _, c := range s.Containers {
+		byNumber[c.Number] = nil
+	}
 	for _, c := range there {
-		if c.Number != want.Number {
+		if claimed, wanted := byNumber[c.Number]; wanted {
+			byNumber[c.Number] = append(claimed, c)
+		} else {
 			rest = append(rest, c)
-			continue
 		}
+	}
+	return byNumber, rest
+}
+
+// pick finds the container that is the wanted one, and others that claim to be. The one with the right name counts; without
+// it, the newest.
+func pick(want desired.Container, there []state.Container) (now *state.Container, leftovers []state.Container) {
+	for _, c := range there {
 		switch {
 		case now == nil:
 			now = &c
@@ -54,7 +68,7 @@ func pick(want desired.Container, there []state.Container) (now *state.Container
 			leftovers = append(leftovers, c)
 		}
 	}
-	return now, leftovers, rest
+	return now, leftovers
 }
 
 func (u *up) decide(s *service, m *member) {
@@ -79,19 +93,13 @@ func (u *up) create(s *service, m *member) {
 
 // make adds the creation under a name, and the copying of files; it returns the last of them.
 func (u *up) make(s *service, m *member, name string, config engine.CreateConfig, cause string) string {
-	op := &CreateContainer{Header: header(s.Name), Name: name, Config: u.sealed(s, m, config)}
+	op := &CreateContainer{Header: header(s.Name), Name: name, Config: config, Settings: m.Settings, ImageID: s.imageID}
 	if s.imageID == "" {
 		op.ImageFrom = s.Image
 	}
 	needs := append(u.resources(s), s.imageOp)
 	needs = append(needs, m.cleared...)
-	for _, other := range s.Shares {
-		if shared := u.services[other]; shared != nil {
-			for _, member := range shared.members {
-				needs = append(needs, member.ready...)
-			}
-		}
-	}
+	needs = append(needs, s.behind()...)
 	id := u.add("create", op, Subject{Container, name}, cause, needs...)
 	files := copied(m.Files)
 	if len(files) == 0 {
@@ -101,12 +109,17 @@ func (u *up) make(s *service, m *member, name string, config engine.CreateConfig
 	return u.add("copy files to", copying, Subject{Container, name}, "configs and secrets", id)
 }
 
-// sealed adds the labels that a later plan compares with.
-func (u *up) sealed(s *service, m *member, config engine.CreateConfig) engine.CreateConfig {
+// Sealed is the configuration with the labels that a later plan compares with. They are written when the container is made:
+// packing the settings of thousands takes longer than planning them.
+func (op *CreateContainer) Sealed() engine.CreateConfig {
+	config := op.Config
+	if op.Settings == nil {
+		return config
+	}
 	own := *config.Config
 	own.Labels = maps.Clone(own.Labels)
-	own.Labels[desired.LabelConfig] = m.Settings.Pack()
-	own.Labels[desired.LabelImage] = s.imageID
+	own.Labels[desired.LabelConfig] = op.Settings.Pack()
+	own.Labels[desired.LabelImage] = op.ImageID
 	config.Config = &own
 	return config
 }

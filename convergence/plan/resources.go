@@ -93,11 +93,9 @@ func (u *up) compareNetwork(r *resource, now state.Network) {
 	}
 	cause := joinCauses(changes)
 	var off []string
-	for _, c := range u.state.Containers {
-		if c.On(r.Name) {
-			op := &DisconnectNetwork{Header: header(c.Service), Network: r.Name, Container: c.ID}
-			off = append(off, u.add("disconnect", op, Subject{Network, r.Name + " from " + c.Name}, cause))
-		}
+	for _, c := range u.index.on(u.state, r.Name) {
+		op := &DisconnectNetwork{Header: header(c.Service), Network: r.Name, Container: c.ID}
+		off = append(off, u.add("disconnect", op, Subject{Network, r.Name + " from " + c.Name}, cause))
 	}
 	removed := u.add("remove", &RemoveNetwork{Ref: now.ID}, Subject{Network, r.Name}, cause, off...)
 	r.op = u.createNetwork(r.Network, cause, removed)
@@ -151,8 +149,11 @@ func (u *up) reconnectMember(s *service, m *member) {
 func (u *up) reconnectOthers() {
 	for _, key := range slices.Sorted(maps.Keys(u.networks)) {
 		n := u.networks[key]
-		for _, c := range u.state.Containers {
-			if n.recreated && c.On(n.Name) && u.services[c.Service] == nil {
+		if !n.recreated {
+			continue
+		}
+		for _, c := range u.index.on(u.state, n.Name) {
+			if u.services[c.Service] == nil {
 				settings := &network.EndpointSettings{Aliases: []string{c.Name, c.Service}}
 				u.connect(c, n, settings, "the network is recreated")
 			}

@@ -16,7 +16,10 @@ import (
 // Up plans what makes the project as desired. The error says why that is not possible whatever is done, for example that an
 // external network is not there; it is of one of the engine's kinds.
 func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
-	d, notes := d.With(o.Given)
+	var notes []string
+	if len(o.Given.Variables)+len(o.Given.Endpoints) > 0 {
+		d, notes = d.With(o.Given)
+	}
 	u := &up{
 		builder:  newBuilder(d, s),
 		options:  o,
@@ -24,10 +27,9 @@ func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
 		networks: make(map[string]*resource),
 		volumes:  make(map[string]string),
 		finite:   make(map[string]bool),
-		ports:    make(map[string][]state.Container),
 	}
 	u.plan.Notes = notes
-	u.index()
+	u.conditions()
 	order, err := u.selectServices()
 	if err != nil {
 		return nil, err
@@ -67,8 +69,7 @@ type up struct {
 	volumes  map[string]string    // the operation that creates it, or "", by key
 	errs     []error
 
-	finite map[string]bool              // services whose completion others wait for
-	ports  map[string][]state.Container // by the host port that they hold
+	finite map[string]bool // services whose completion others wait for
 }
 
 // service is what is known about one service while the plan is made.
@@ -83,7 +84,11 @@ type service struct {
 	later     bool              // decided in the next round
 	hookImage map[string]string // the operation that pulls or builds an image of its hooks, by reference
 	members   []*member
-	made      bool // one of its containers is created or recreated
+	made      bool                           // one of its containers is created or recreated
+	anew      anew                           // the most that happens to one of its containers
+	touched   bool                           // an earlier round has made or started one of them
+	reached   map[desired.Condition][]string // what up.reached has found
+	behind    func() []string                // up.afterShared, worked out once
 }
 
 // member is one desired container and what becomes of it.
@@ -98,7 +103,6 @@ type member struct {
 	start   string           // the operation that starts it, or ""
 	begin   bool             // it is to be started
 	why     string           // the cause of that
-	wait    string           // the operation that waits until it is healthy or done, or ""
 }
 
 // ref is how operations name the container: by ID if it is there and stays.
@@ -109,16 +113,11 @@ func (m *member) ref() string {
 	return m.Name
 }
 
-// index looks once at what is asked for again and again.
-func (u *up) index() {
+// conditions finds the services that are there to end.
+func (u *up) conditions() {
 	for _, s := range u.desired.Services {
 		for _, dep := range s.DependsOn {
 			u.finite[dep.Service] = u.finite[dep.Service] || dep.Condition == desired.Completed
-		}
-	}
-	for _, c := range u.state.Containers {
-		for _, port := range c.Ports {
-			u.ports[port] = append(u.ports[port], c)
 		}
 	}
 }
@@ -128,34 +127,47 @@ func (u *up) selectServices() ([]string, error) {
 	var g dag.Graph
 	for i := range u.desired.Services {
 		s := &u.desired.Services[i]
-		g.Add(s.Name, s.Shares...)
+		needs := slices.Clip(s.Shares)
 		for _, dep := range s.DependsOn {
-			g.Add(s.Name, dep.Service)
+			needs = append(needs, dep.Service)
 		}
+		g.Add(s.Name, needs...)
 	}
 	asked := u.options.Services
 	if len(asked) == 0 {
 		asked = g.Nodes()
 	}
-	names := u.withProviders(asked)
-	if !u.options.NoDeps {
-		names = g.Closure(asked...)
-	}
-	for _, name := range names {
-		s := u.desired.Service(name)
-		if s == nil {
-			if slices.Contains(asked, name) {
-				return nil, engine.Errorf(engine.ErrNotFound, "no such service: %s", name)
-			}
-			continue
+	isAsked := set(asked)
+	for _, name := range u.withDependencies(&g, asked) {
+		s := u.index.services[name]
+		switch {
+		case s != nil:
+			u.services[name] = &service{Service: s, asked: isAsked[name]}
+		case isAsked[name]:
+			return nil, engine.Errorf(engine.ErrNotFound, "no such service: %s", name)
 		}
-		u.services[name] = &service{Service: s, asked: slices.Contains(asked, name)}
 	}
 	order, err := g.Sort()
 	if err != nil {
 		return nil, engine.Errorf(engine.ErrInvalid, "services depend on each other: %w", err)
 	}
 	return slices.DeleteFunc(order, func(name string) bool { return u.services[name] == nil }), nil
+}
+
+// withDependencies are the names and what they need, as far as that is wanted.
+func (u *up) withDependencies(g *dag.Graph, names []string) []string {
+	if u.options.NoDeps {
+		return u.withProviders(names)
+	}
+	return g.Closure(names...)
+}
+
+func set(names []string) map[string]bool {
+	out := make(map[string]bool, len(names))
+	for _, name := range names {
+		out[name] = true
+	}
+	return out
 }
 
 // image finds out whether the service's image must be built or pulled.
@@ -265,7 +277,7 @@ func (u *up) upstream(s *service) []*service {
 
 func (u *up) orphans() {
 	var names []string
-	for _, c := range orphans(u.desired, u.state) {
+	for _, c := range u.builder.orphans() {
 		if u.options.RemoveOrphans {
 			u.stopAndRemove(c, u.options.Timeout, false, "the project has no service "+c.Service)
 		} else if !c.OneOff {

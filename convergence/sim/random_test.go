@@ -82,7 +82,11 @@ func randomProject(rnd *rand.Rand) string {
 	n := 1 + rnd.IntN(5)
 	for i := range n {
 		fmt.Fprintf(&b, "  s%d:\n    image: i%d\n    environment: {A: \"%d\"}\n", i, rnd.IntN(2), rnd.IntN(2))
-		fmt.Fprintf(&b, "    healthcheck: {test: exit 0}\n    scale: %d\n", rnd.IntN(4))
+		scale := rnd.IntN(4)
+		if rnd.IntN(8) == 0 {
+			scale = 9 // so many that two such services have a gate between them
+		}
+		fmt.Fprintf(&b, "    healthcheck: {test: exit 0}\n    scale: %d\n", scale)
 		if rnd.IntN(3) > 0 {
 			fmt.Fprintf(&b, "    networks: [n%d]\n", rnd.IntN(2))
 		}
