@@ -151,6 +151,7 @@ func TestDisclosures(t *testing.T) {
       API_KEY: ${API_KEY:-}
       ACCESS_TOKEN:
       PLAIN: literal
+      DB_PASSWORD_FILE: /run/secrets/db
     env_file: a.env
     volumes: [./site:/site, data:/data]
 configs:
@@ -169,7 +170,7 @@ volumes:
 			got = append(got, strings.TrimPrefix(w.String(), dir+"/"))
 		}
 		text := strings.Join(got, "\n")
-		for _, part := range []string{"compose.yaml:10:15: the mount of ./site", "compose.yaml:5:20: the value of DB_PASSWORD", "compose.yaml:9:15: the env file a.env " + want, "compose.yaml:12:16: the content", "compose.yaml:15:13: the file ./secret"} {
+		for _, part := range []string{"compose.yaml:11:15: the mount of ./site", "compose.yaml:5:20: the value of DB_PASSWORD", "compose.yaml:10:15: the env file a.env " + want, "compose.yaml:13:16: the content", "compose.yaml:16:13: the file ./secret"} {
 			if !strings.Contains(text, part) {
 				t.Errorf("there is no %q in\n%s", part, text)
 			}

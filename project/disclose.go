@@ -52,7 +52,8 @@ func (d *discloser) service(s *tree.Value) {
 		}
 	}
 	for _, e := range entries(s.Get("environment")) {
-		if secretName.MatchString(e.Key) && verbatim(e.Value) {
+		// A path such as /run/secrets/NAME tells nothing.
+		if secretName.MatchString(e.Key) && verbatim(e.Value) && !strings.HasPrefix(e.Value.Text, "/") {
 			d.tell(e.Value, "the value of "+e.Key+" is published as it is; write ${"+e.Key+"} to leave it to whoever runs it")
 		}
 	}

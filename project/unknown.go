@@ -50,6 +50,9 @@ func (c *checker) wrongType(n *yaml.Node, r *schema.Rule) {
 	c.report("wrong-type", n, problem, c.typeAdvice(n, r, kind))
 }
 
+// durations are attributes whose numbers are often meant in seconds.
+var durations = []string{"interval", "timeout", "start_period", "start_interval", "stop_grace_period", "delay", "window", "monitor"}
+
 func (c *checker) typeAdvice(n *yaml.Node, r *schema.Rule, kind schema.Kinds) string {
 	last := ""
 	if len(c.path) > 0 {
@@ -67,6 +70,8 @@ func (c *checker) typeAdvice(n *yaml.Node, r *schema.Rule, kind schema.Kinds) st
 		return fmt.Sprintf("a space is missing after the colon: %s: %s", key, value)
 	case kind == schema.String && n.Style == 0 && r.Kinds&schema.List != 0 && tightItem().MatchString(n.Value):
 		return fmt.Sprintf("a space is missing after the hyphen: - %s", n.Value[1:])
+	case kind&(schema.Int|schema.Float) != 0 && slices.Contains(durations, last):
+		return fmt.Sprintf("write it with its unit: %ss", n.Value)
 	case r.Kinds&schema.String != 0 && n.Kind == yaml.ScalarNode:
 		return fmt.Sprintf("write it in quotes: %q", n.Value)
 	case r.Kinds&(schema.List|schema.Map) == schema.List && n.Kind == yaml.ScalarNode:

@@ -33,7 +33,8 @@ func TestAttributes(t *testing.T) {
 func (f *caseFile) check(t *testing.T, c *attributeCase) string {
 	s := newStage(t, f)
 	base := s.play(f.base + c.without)
-	state := supportOf(c.attribute).State
+	support := supportOf(c.attribute)
+	state := support.State
 	if base.err != "" && state != Refused && !c.looksAt("refused") {
 		t.Fatalf("the base is refused: %s", base.err)
 	}
@@ -41,7 +42,7 @@ func (f *caseFile) check(t *testing.T, c *attributeCase) string {
 	for _, form := range c.forms {
 		o := s.play(f.base + form)
 		text := o.since(base, state == Read || c.looksAt("model"))
-		if problem := judge(state, c, o, text); problem != "" {
+		if problem := judge(support, c, o, text); problem != "" {
 			t.Errorf("%s:\n%s%s", problem, form, text)
 		}
 		for _, problem := range hashProblems(base, o) {
@@ -61,7 +62,8 @@ func (f *caseFile) check(t *testing.T, c *attributeCase) string {
 }
 
 // judge says what is wrong with the outcome of an attribute in this state.
-func judge(state State, c *attributeCase, o outcome, text string) string {
+func judge(support Support, c *attributeCase, o outcome, text string) string {
+	state := support.State
 	switch {
 	case state == Refused && c.looksAt("allowed") && o.err == "" && text == "":
 	case state == Refused || c.looksAt("refused"):
@@ -73,6 +75,10 @@ func judge(state State, c *attributeCase, o outcome, text string) string {
 	case c.looksAt("warning"):
 		if len(o.warnings) == 0 {
 			return "it is not warned about"
+		}
+	case state == Read && support.Quiet:
+		if len(o.warnings) > 0 || !strings.Contains(text, "model.") {
+			return "it is not kept in the model without a word"
 		}
 	case state == Read:
 		if !strings.Contains(strings.Join(o.warnings, "\n"), "has no effect") || !strings.Contains(text, "model.") {

@@ -67,7 +67,7 @@ Made from the program by ` + "`make docs`" + `: every attribute of the [Compose 
 
 - **done**: it is carried out. What the engine at hand cannot do, it says when the container is made; a remark names what the embedded engine has not.
 - **read**: it is kept in the model and printed by ` + "`stack config`" + `, and it takes effect on a cluster of machines. On one machine it has no meaning, or the engine
-  has nothing that corresponds; a warning with file, line and column says so.
+  has nothing that corresponds; a warning with file, line and column says so; only of develop, which up does not use in Compose either, nothing is said.
 - **refused**: an error with file, line and column, that gives this reason.
 
 What is not listed is refused as unknown. ` + "`<name>`" + ` stands for any name, ` + "`[]`" + ` for any element. The container of a ` + "`pre_start`" + ` hook has the attributes of a

@@ -16,7 +16,6 @@ var remarks = map[string]string{
 	"services.<name>.cpu_rt_period":                         "the embedded engine has no real-time scheduling",
 	"services.<name>.cpu_rt_runtime":                        "the embedded engine has no real-time scheduling",
 	"services.<name>.deploy.resources.reservations.devices": "the embedded engine has no drivers of devices",
-	"services.<name>.develop":                               "it is kept for what watches files; nothing does so yet",
 	"services.<name>.gpus":                                  "the embedded engine has no drivers of devices",
 	"services.<name>.logging.driver":                        "the embedded engine has json-file and none",
 	"services.<name>.mem_swappiness":                        "control groups of version 2 have no such setting",

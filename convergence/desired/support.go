@@ -6,6 +6,7 @@ import "strings"
 type Support struct {
 	Attribute string // "services.<name>.ports[].target", as in the specification; "<name>" and "[]" stand for any
 	State     State
+	Quiet     bool   // of what is read: nobody is warned, because up and config do no more with it in Compose either
 	Reason    string // why it has no effect or is refused; of what is done, what an engine may not have of it
 }
 
@@ -58,6 +59,7 @@ const (
 	windowsOnly  = "it exists on Windows only"
 	noAttest     = "an engine's image store keeps no attestations"
 	inDockerfile = "the Dockerfile decides who may read it: RUN --mount=type=secret,uid=…,mode=…"
+	kept         = "it is kept for what watches files, which no command does yet"
 	notYet       = "it is not implemented yet"
 )
 
@@ -78,6 +80,7 @@ func makeTable() map[string]Support {
 	for name, reason := range readServices {
 		t["services.<name>."+name] = Support{State: Read, Reason: reason}
 	}
+	t["services.<name>.develop"] = Support{State: Read, Reason: kept, Quiet: true}
 	for name, reason := range readElsewhere {
 		t[name] = Support{State: Read, Reason: reason}
 	}
@@ -88,7 +91,7 @@ func makeTable() map[string]Support {
 	return t
 }
 
-// doneServices are carried out. develop, attach and extends are so by others: watch, the log view and the loader.
+// doneServices are carried out. attach and extends are so by others: the log view and the loader.
 var doneServices = []string{
 	"annotations", "attach", "blkio_config", "cap_add", "cap_drop", "cgroup", "cgroup_parent", "command", "container_name",
 	"configs[].source", "configs[].target", "configs[].uid", "configs[].gid", "configs[].mode",
@@ -96,7 +99,7 @@ var doneServices = []string{
 	"depends_on", "deploy.replicas", "deploy.resources.limits.cpus", "deploy.resources.limits.memory", "deploy.resources.limits.pids",
 	"deploy.resources.reservations.memory", "deploy.resources.reservations.devices",
 	"deploy.restart_policy.condition", "deploy.restart_policy.max_attempts", "deploy.mode",
-	"develop", "device_cgroup_rules", "devices", "dns", "dns_opt", "dns_search", "domainname", "entrypoint", "env_file",
+	"device_cgroup_rules", "devices", "dns", "dns_opt", "dns_search", "domainname", "entrypoint", "env_file",
 	"environment", "expose", "extends", "external_links", "extra_hosts", "gpus", "group_add", "healthcheck", "hostname", "image",
 	"init", "ipc", "label_file", "labels", "links", "logging", "mac_address", "mem_limit", "mem_reservation", "mem_swappiness",
 	"memswap_limit", "network_mode", "networks", "oom_kill_disable", "oom_score_adj", "pid", "pids_limit", "platform",
