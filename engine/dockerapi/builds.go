@@ -23,7 +23,8 @@ func buildRoutes(e engine.Engine) []router.Route {
 	return []router.Route{
 		router.NewPostRoute("/build", builds{e}.build),
 		router.NewPostRoute("/grpc", builds{e}.grpc),
-		router.NewPostRoute("/build/prune", notSupported("prune the build cache")),
+		router.NewPostRoute("/session", builds{e}.session),
+		router.NewPostRoute("/build/prune", buildCache{builds{e}}.prune),
 		router.NewPostRoute("/build/cancel", notSupported("cancel a build by its ID; close its connection instead")),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -105,12 +106,29 @@ func TestErrorsBecomeStatuses(t *testing.T) {
 func TestWhatTheContractHasNotIsRefused(t *testing.T) {
 	_, server := newServer(t)
 	for _, path := range []string{
-		"GET /containers/x/export", "GET /containers/x/changes", "POST /commit", "GET /images/search", "POST /build/prune",
+		"GET /containers/x/export", "GET /containers/x/changes", "POST /commit", "GET /images/search",
 		"POST /build?session=1", "POST /build?remote=http://example.test/x", "POST /containers/x/start?checkpoint=c",
 	} {
 		method, path, _ := strings.Cut(path, " ")
 		if status, body := ask(t, server, method, path, ""); status != 501 || !strings.Contains(body, "does not support it") {
 			t.Errorf("%s %s: status %d %s, want 501", method, path, status, body)
+		}
+	}
+}
+
+// An engine without BuildKit has nothing of builds to tell of or to remove, and nobody to talk to.
+func TestWithoutBuildKit(t *testing.T) {
+	_, server := newServer(t)
+	for path, want := range map[string]string{
+		"POST /build/prune":               `200 {"CachesDeleted":[],"SpaceReclaimed":0}`,
+		"POST /build/prune?filters=x":     `400 {"message":"cannot read the filters`,
+		"GET /system/df?type=build-cache": `200 {"LayersSize":0,"Images":null,"Containers":null,"Volumes":null,"BuildCache":[]}`,
+		"POST /session":                   `400 {"message":"cannot open BuildKit: the request upgrades to \"\", not to h2c"}`,
+		"POST /grpc":                      `400 {"message":"cannot open BuildKit: the request upgrades to \"\", not to h2c"}`,
+	} {
+		method, path, _ := strings.Cut(path, " ")
+		if status, body := ask(t, server, method, path, ""); !strings.HasPrefix(fmt.Sprint(status, " ", body), want) {
+			t.Errorf("%s %s: %d %s, want %s", method, path, status, body, want)
 		}
 	}
 }

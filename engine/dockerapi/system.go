@@ -6,7 +6,6 @@ import (
 
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/backend"
-	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/filters"
@@ -99,8 +98,3 @@ func (systemBackend) UnsubscribeFromEvents(chan any) {}
 func (systemBackend) AuthenticateToRegistry(ctx context.Context, auth *registry.AuthConfig) (string, string, error) {
 	return login(ctx, auth)
 }
-
-// noBuildCache: what builds keep belongs to the engine and is not told.
-type noBuildCache struct{}
-
-func (noBuildCache) DiskUsage(context.Context) ([]*build.CacheRecord, error) { return nil, nil }

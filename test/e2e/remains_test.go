@@ -174,7 +174,9 @@ func (r *remains) network(t testing.TB) []string {
 }
 
 // get asks the engine's socket, without starting an engine.
-func (h *host) get(path string, into any) error {
+func (h *host) get(path string, into any) error { return h.ask(http.MethodGet, path, into) }
+
+func (h *host) ask(method, path string, into any) error {
 	socket := filepath.Join(h.dir, "run", "engine.sock")
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -183,7 +185,11 @@ func (h *host) get(path string, into any) error {
 			return d.DialContext(ctx, "unix", socket)
 		},
 	}}
-	res, err := client.Get("http://engine" + path)
+	req, err := http.NewRequest(method, "http://engine"+path, http.NoBody)
+	if err != nil {
+		return err
+	}
+	res, err := client.Do(req)
 	if err != nil {
 		return err
 	}
