@@ -20,6 +20,11 @@ func validate(p *Project) (Errors, []Warning) {
 		s := p.Services[name]
 		v.service(s)
 		v.limits(s)
+		v.ulimits(s.Ulimits, "services", name)
+		if s.Build != nil {
+			v.ulimits(s.Build.Ulimits, "services", name, "build")
+		}
+		v.sysctls(s)
 		v.mounts(s)
 		v.references(s)
 		v.dependencies(s)

@@ -3,6 +3,7 @@ package grammar
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/docker/go-units"
 	"github.com/xhit/go-str2duration/v2"
@@ -20,6 +21,17 @@ func Duration(text string) *Fault {
 	}
 	if strings.HasPrefix(text, "-") {
 		return form("duration", text, "a duration: it is below 0", durationAdvice)
+	}
+	return nil
+}
+
+// ProbeDuration is a Duration of a health check: 0, which is the default, or at least as long as engines take.
+func ProbeDuration(text string) *Fault {
+	if f := Duration(text); f != nil {
+		return f
+	}
+	if d, err := str2duration.ParseDuration(text); err == nil && d != 0 && d < time.Millisecond {
+		return form("duration", text, "long enough for a health check", "write 1ms or more")
 	}
 	return nil
 }

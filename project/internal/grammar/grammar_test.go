@@ -23,6 +23,8 @@ var cases = []struct {
 	{"protocol", Protocol, `"" tcp udp sctp TCP`, `icmp|tpc`},
 
 	{"duration", Duration, `0 0s 30s 1m30s 500ms 1.5h 2d 1w`, `|10|10x|s|-|-5s|1 parsec`},
+	{"probe duration", ProbeDuration, `0 0s 1ms 30s`, `1us|999us|1ns|10x`},
+	{"variable key", VariableKey, `A a.b`, `A=|A=b`},
 	{"size", Size, `0 64m 2g 1.5G 1024 100kb 10MiB 1t`, `|m|5 potatoes|-5m|1e3x`},
 	{"limit", Limit, `-1 64m`, `-2|x`},
 	{"cpus", CPUs, `"" 0 0.5 2 .5`, `-1|half|1,5|NaNa`},

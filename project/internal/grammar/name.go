@@ -58,6 +58,17 @@ func VariableName(text string) *Fault {
 	return nil
 }
 
+// VariableKey checks the name of a variable that is the key of a mapping. One with "=" is the name of another variable.
+func VariableKey(text string) *Fault {
+	if name, value, ok := strings.Cut(text, "="); ok && name != "" {
+		return &Fault{
+			Mild: true, Rule: "invalid-variable", Problem: "this sets the variable " + quote(name) + " to a text that begins with " + quote(value+"="),
+			Fix: "write NAME: value",
+		}
+	}
+	return nil
+}
+
 // signals without SIG. Real-time ones are computed.
 const signals = " ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP TSTP TTIN TTOU " +
 	"URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX "
