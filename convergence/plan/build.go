@@ -20,9 +20,13 @@ type builder struct {
 }
 
 func newBuilder(d *desired.Project, s *state.Project) *builder {
+	size := len(s.Containers) // there are about two operations for whatever there is or is to be
+	if d != nil {
+		size += len(d.Services)
+	}
 	return &builder{
 		plan: &Plan{Project: s.Name}, desired: d, state: s, index: newIndex(d, s),
-		ops: make(map[string]Operation), heads: make(map[string]string),
+		ops: make(map[string]Operation, 2*size), heads: make(map[string]string),
 	}
 }
 
@@ -77,7 +81,9 @@ func (b *builder) stop(c state.Container, timeout *int, cause string, needs ...s
 	first, needs := b.preStop(c, needs)
 	op := &StopContainer{Header: header(c.Service), Container: c.ID, Timeout: timeout}
 	id := b.add("stop", op, Subject{Container, c.Name}, cause, needs...)
-	b.heads[id] = first
+	if first != "" {
+		b.heads[id] = first
+	}
 	return id
 }
 

@@ -28,7 +28,7 @@ func (p *Plan) Empty() bool { return len(p.Operations) == 0 }
 
 // Graph is the plan's graph, by the operations' IDs.
 func (p *Plan) Graph() *dag.Graph {
-	g := new(dag.Graph)
+	g := dag.WithSize(len(p.Operations))
 	for _, op := range p.Operations {
 		h := op.Head()
 		g.Add(h.ID, h.Needs...)

@@ -21,6 +21,14 @@ type Graph struct {
 
 type edge struct{ node, need string }
 
+// WithSize is an empty graph with room for so many nodes.
+func WithSize(nodes int) *Graph {
+	return &Graph{
+		needs: make(map[string][]string, nodes), many: make(map[string]map[string]bool), soft: make(map[edge]bool),
+		order: make([]string, 0, nodes),
+	}
+}
+
 // Add makes the node known and adds what it needs. Nodes that are needed and never added themselves are ignored by Sort and
 // Walk: whoever builds the graph decides whether that is a mistake.
 func (g *Graph) Add(node string, needs ...string) { g.add(node, needs, false) }
@@ -39,7 +47,8 @@ func (g *Graph) Free(node string) {
 
 func (g *Graph) add(node string, needs []string, soft bool) {
 	if g.needs == nil {
-		g.needs, g.many, g.soft = make(map[string][]string), make(map[string]map[string]bool), make(map[edge]bool)
+		empty := WithSize(0)
+		g.needs, g.many, g.soft = empty.needs, empty.many, empty.soft
 	}
 	list, known := g.needs[node]
 	if !known {
