@@ -112,6 +112,18 @@ func (e Errors) Sorted() error {
 	return slices.CompactFunc(e, func(a, b *Error) bool { return a.Position == b.Position && a.Problem == b.Problem })
 }
 
+// with adds a mistake, as long as there are no more than somebody may read. The first one too many only says that there is more.
+func (e Errors) with(mistake *Error) Errors {
+	switch {
+	case len(e) > mostNotices:
+		return e
+	case len(e) == mostNotices:
+		text := fmt.Sprintf("there are more mistakes than %d; the others are told once these are corrected", mostNotices)
+		mistake = &Error{Position: mistake.Position, Rule: variables.RuleLimit, Problem: text}
+	}
+	return append(e, mistake)
+}
+
 // suggest is "did you mean x?" for the known word that is nearest to the given one, or "" if none is near.
 func suggest(word string, known []string) string {
 	if best := nearest(word, known); best != "" {

@@ -53,13 +53,11 @@ func (c *checker) report(rule string, n *yaml.Node, problem, fix string) {
 
 // add takes in a mistake. A file that is nothing but mistakes gets as many messages as somebody may read.
 func (c *checker) add(e *Error) {
-	if !c.full() {
-		c.errors = append(c.errors, e)
-	}
+	c.errors = c.errors.with(e)
 }
 
 func (c *checker) full() bool {
-	return len(c.errors) >= mostNotices
+	return len(c.errors) > mostNotices
 }
 
 // done says whether the node was checked before, which only one with an anchor can have been.

@@ -53,11 +53,11 @@ func (v *validator) warn(rule, text string, at tree.Place) {
 
 func (v *validator) fail(rule, problem, fix string, path ...string) {
 	if !v.full() {
-		v.errors = append(v.errors, v.mistake(rule, problem, fix, path...))
+		v.errors = v.errors.with(v.mistake(rule, problem, fix, path...))
 	}
 }
 
-func (v *validator) full() bool { return len(v.errors) >= mostNotices }
+func (v *validator) full() bool { return len(v.errors) > mostNotices }
 
 // serviceFault is a way to say of a service what cannot be.
 type serviceFault struct {

@@ -53,6 +53,9 @@ func ParsePorts(text string) (Ports, *Fault) {
 	ip, host, target := splitPort(numbers)
 	p.IP = strings.Trim(ip, "[]")
 	if _, err := netip.ParseAddr(p.IP); ip != "" && err != nil {
+		if strings.Contains(ip, ":") && strings.Trim(ip, "0123456789.:") == "" {
+			return p, form("port", text, "a port: it has too many colons", portAdvice)
+		}
 		return p, &Fault{Rule: "invalid-port", Part: ip, Problem: quote(ip) + " is not an IP address", Fix: `write "address:host port:container port"`}
 	}
 	var fault *Fault

@@ -23,7 +23,7 @@ func ReadFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	if len(content) > MaxFile {
-		return nil, &os.PathError{Op: "read", Path: path, Err: fmt.Errorf("an env file has at most %d MB", MaxFile>>20)}
+		return nil, &os.PathError{Op: "read", Path: path, Err: fmt.Errorf("it has more than %d MB, the most that is read", MaxFile>>20)}
 	}
 	return content, nil
 }
@@ -161,7 +161,7 @@ func (r *reader) set(name, value string, at int) error {
 		return &Mistake{Offset: at, Rule: RuleLimit, Problem: "the values of this file are too long together", Fix: "a variable that repeats others grows with each of them"}
 	}
 	if r.names++; r.names > MaxNames {
-		return &Mistake{Offset: at, Rule: RuleLimit, Problem: fmt.Sprintf("an env file sets at most %d variables", MaxNames)}
+		return &Mistake{Offset: at, Rule: RuleLimit, Problem: fmt.Sprintf("the file sets more than %d names, the most that are read", MaxNames)}
 	}
 	r.Into[name] = Var{value, r.Name + ":" + strconv.Itoa(r.lineOf(at))}
 	return nil

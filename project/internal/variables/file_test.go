@@ -107,7 +107,7 @@ func TestReadMistakes(t *testing.T) {
 		{"N=" + strings.Repeat("x", MaxValue+1), "1:3 a value has at most 1 MB"},
 		{"N='" + strings.Repeat("x", MaxValue+1) + "'", "1:3 a value has at most 1 MB"},
 		{doubling(40), "22:9 the variables make this too long"},
-		{strings.Repeat("a=\n", MaxNames+1), "100001:1 an env file sets at most 100000 variables"},
+		{strings.Repeat("a=\n", MaxNames+1), "100001:1 the file sets more than 100000 names, the most that are read"},
 		{"a=" + strings.Repeat("$A", MaxUses+1), "1:20003 a value has at most 10000 variables"},
 		{repeating(100), "34:1 the values of this file are too long together"},
 	} {
@@ -216,7 +216,7 @@ func TestReadFileHasALimit(t *testing.T) {
 	if err := errors.Join(f.Truncate(MaxFile+1), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "at most 10 MB") {
+	if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "more than 10 MB") {
 		t.Errorf("error: %v", err)
 	}
 }

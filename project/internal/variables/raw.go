@@ -19,7 +19,7 @@ func (f File) ReadRaw() error {
 			return err
 		}
 		if len(f.Into) > 2*MaxNames {
-			return &Mistake{Line: n, Col: 1, Rule: RuleLimit, Problem: fmt.Sprintf("an env file sets at most %d variables", MaxNames)}
+			return &Mistake{Line: n, Col: 1, Rule: RuleLimit, Problem: fmt.Sprintf("the file sets more than %d names, the most that are read", MaxNames)}
 		}
 	}
 	return nil
