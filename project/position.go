@@ -144,7 +144,7 @@ func child(n *yaml.Node, step string) (entry, bool) {
 			return entry{value: n.Content[i]}, true
 		}
 		for _, c := range n.Content {
-			if c.Kind == yaml.ScalarNode && nameOf(c.Value) == step {
+			if c.Kind == yaml.ScalarNode && tree.NameOf(c.Value) == step {
 				return entry{value: c}, true
 			}
 		}
@@ -196,12 +196,4 @@ func resolveAlias(n *yaml.Node) *yaml.Node {
 		n = n.Alias
 	}
 	return n
-}
-
-// nameOf is what stands before "=" or ":" in "name=value", or all of it.
-func nameOf(s string) string {
-	if i := strings.IndexAny(s, "=:"); i > 0 {
-		return s[:i]
-	}
-	return s
 }

@@ -242,15 +242,15 @@ func (v *Value) step(step string) (Entry, bool) {
 		return Entry{At: v.Items[i].Place, Value: v.Items[i]}, true
 	}
 	for _, item := range v.Items {
-		if item.Scalar() && nameOf(item.Text) == step || item.Get("source").Or("") == step {
+		if item.Scalar() && NameOf(item.Text) == step || item.Get("source").Or("") == step {
 			return Entry{At: item.Place, Value: item}, true
 		}
 	}
 	return Entry{}, false
 }
 
-// nameOf is what stands before "=" or ":" in "name=value", or all of it.
-func nameOf(s string) string {
+// NameOf is what stands before "=" or ":" in "name=value", or all of it.
+func NameOf(s string) string {
 	if i := strings.IndexAny(s, "=:"); i > 0 {
 		return s[:i]
 	}
