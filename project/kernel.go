@@ -19,15 +19,3 @@ func (v *validator) ulimits(limits map[string]*types.UlimitsConfig, path ...stri
 			append(slices.Clone(path), "ulimits", name, "soft")...)
 	}
 }
-
-// sysctls warns of those without a value: engines write it as it is, and nothing is set.
-func (v *validator) sysctls(s types.ServiceConfig) {
-	for _, name := range slices.Sorted(maps.Keys(s.Sysctls)) {
-		if s.Sysctls[name] != "" {
-			continue
-		}
-		if e, n := v.root.Find("services", s.Name, "sysctls", name); n == 4 && e.At.File != nil {
-			v.warn("no-effect", "the sysctl "+name+" has no value and is not set; write "+name+"=VALUE", e.At)
-		}
-	}
-}

@@ -126,6 +126,7 @@ var grammars = map[string]grammar.Check{
 	"services.*.profiles[]":                            grammar.ProfileName,
 	"services.*.environment[]":                         grammar.Variable,
 	"services.*.environment.?":                         grammar.VariableKey,
+	"services.*.sysctls[]":                             grammar.Sysctl,
 	"services.*.links[]":                               grammar.Link,
 	"services.*.external_links[]":                      grammar.Link,
 	"services.*.stop_signal":                           grammar.Signal,

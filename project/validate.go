@@ -24,7 +24,6 @@ func validate(p *Project) (Errors, []Warning) {
 		if s.Build != nil {
 			v.ulimits(s.Build.Ulimits, "services", name, "build")
 		}
-		v.sysctls(s)
 		v.mounts(s)
 		v.references(s)
 		v.dependencies(s)

@@ -69,6 +69,14 @@ func VariableKey(text string) *Fault {
 	return nil
 }
 
+// Sysctl checks NAME=value. Engines take a name alone and set nothing.
+func Sysctl(text string) *Fault {
+	if strings.Contains(text, "=") {
+		return nil
+	}
+	return &Fault{Mild: true, Rule: "no-effect", Problem: "the sysctl " + quote(text) + " has no value and is not set", Fix: "write " + text + "=VALUE"}
+}
+
 // signals without SIG. Real-time ones are computed.
 const signals = " ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP TSTP TTIN TTOU " +
 	"URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX "
