@@ -110,13 +110,6 @@ func (s *source) obsolete() []Warning {
 // entry is a key and its value in a mapping; in a list the key is nil.
 type entry struct{ key, value *yaml.Node }
 
-func (e entry) place() *yaml.Node {
-	if e.key != nil {
-		return e.key
-	}
-	return e.value
-}
-
 // find follows the path as far as it exists and says how many of its steps that were. A step is a key, or in a list
 // an index, or the name before "=" or ":" of an entry in a list of "name=value".
 func (s *source) find(path []string) (entry, int) {

@@ -69,7 +69,7 @@ func compareSwitched(t *testing.T, file string, set func(*Options, *loader.Optio
 		t.Fatal(err)
 	}
 	if slices.Contains(p.Files, "-") {
-		t.Skip("standard input was read")
+		return // compose-go would read this process's own standard input
 	}
 	t.Chdir(c.dir)
 	details := types.ConfigDetails{WorkingDir: p.Dir, Environment: maps.Clone(p.Env), ConfigFiles: types.ToConfigFiles(p.Files)}

@@ -57,7 +57,7 @@ func (r *refuser) value(attribute string, path []string, v reflect.Value, covere
 			r.value(attribute+"[]", extend(path, strconv.Itoa(i)), v.Index(i), covered)
 		}
 	case !covered:
-		r.report(attribute, Support{State: Refused, Reason: notYet}, path)
+		r.report(attribute, Support{State: Refused, Reason: unknownHere}, path)
 	}
 }
 

@@ -60,7 +60,7 @@ const (
 	noAttest     = "an engine's image store keeps no attestations"
 	inDockerfile = "the Dockerfile decides who may read it: RUN --mount=type=secret,uid=…,mode=…"
 	kept         = "it is kept for what watches files, which no command does yet"
-	notYet       = "it is not implemented yet"
+	unknownHere  = "this version of stack does not know it"
 )
 
 func makeTable() map[string]Support {

@@ -243,41 +243,6 @@ func each(s *state.Project, o LifecycleOptions, verb string, concerns func(state
 	return b.plan.sort(), nil
 }
 
-// Build plans to build the services' images; services without a build section are left out. No services: all.
-func Build(d *desired.Project, services []string) (*Plan, error) {
-	b := newBuilder(d, &state.Project{Name: d.Name})
-	return b.plan, b.images(d, services, func(s *desired.Service) {
-		if s.Build != nil {
-			b.build(s.Name, s.Build, "")
-		}
-	})
-}
-
-// Pull plans to fetch the services' images; those that are built are left out. No services: all.
-func Pull(d *desired.Project, services []string) (*Plan, error) {
-	b := newBuilder(d, &state.Project{Name: d.Name})
-	return b.plan, b.images(d, services, func(s *desired.Service) {
-		if s.Build == nil && s.Pull != desired.PullNever {
-			b.add("pull", &PullImage{Header: header(s.Name), Ref: s.Image, Platform: s.Platform}, Subject{Image, s.Image}, "")
-		}
-	})
-}
-
-func (b *builder) images(d *desired.Project, services []string, add func(*desired.Service)) error {
-	for _, name := range services {
-		if d.Service(name) == nil {
-			return engine.Errorf(engine.ErrNotFound, "no such service: %s", name)
-		}
-	}
-	for i := range d.Services {
-		if len(services) == 0 || slices.Contains(services, d.Services[i].Name) {
-			add(&d.Services[i])
-		}
-	}
-	b.plan.sort()
-	return nil
-}
-
 // String is for messages about plans.
 func (p *Plan) String() string {
 	return fmt.Sprintf("plan of %s: %d operations", p.Project, len(p.Operations))

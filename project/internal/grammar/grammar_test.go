@@ -129,19 +129,6 @@ func FuzzImage(f *testing.F) {
 	})
 }
 
-func TestTag(t *testing.T) {
-	for image, want := range map[string][2]string{
-		"nginx":                         {"", ""},
-		"nginx:1":                       {"1", ""},
-		"localhost:5000/nginx":          {"", ""},
-		"localhost:5000/x:2@sha256:abc": {"2", "sha256:abc"},
-	} {
-		if tag, digest := Tag(image); [2]string{tag, digest} != want {
-			t.Errorf("%s: %q %q", image, tag, digest)
-		}
-	}
-}
-
 func TestLongValuesAreCut(t *testing.T) {
 	if f := Size(strings.Repeat("é", 1000)); len(f.Problem) > 300 {
 		t.Errorf("the message has %d bytes", len(f.Problem))

@@ -50,13 +50,6 @@ func cutTag(name string) (rest, tag string, ok bool) {
 	return name, "", false
 }
 
-// Tag is an image's tag and digest; both may be "".
-func Tag(image string) (tag, digest string) {
-	name, digest, _ := strings.Cut(image, "@")
-	_, tag, _ = cutTag(name)
-	return tag, digest
-}
-
 func withoutRegistry(name string) string {
 	host, rest, ok := strings.Cut(name, "/")
 	if !ok || !strings.ContainsAny(host, ".:") && host != "localhost" && host == strings.ToLower(host) {

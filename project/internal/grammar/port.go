@@ -21,9 +21,6 @@ type Range struct{ First, Last int }
 
 func (r Range) len() int { return r.Last - r.First + 1 }
 
-// Overlaps says whether a number is in both.
-func (r Range) Overlaps(o Range) bool { return r.First <= o.Last && o.First <= r.Last }
-
 const (
 	lastPort   = 65535
 	portAdvice = `write "8080:80" or "127.0.0.1:8080:80/tcp"`

@@ -32,7 +32,7 @@ func FuzzBuild(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var doc yaml.Node
 		if strings.ContainsAny(text, "&*") || yaml.Unmarshal([]byte(text), &doc) != nil || len(doc.Content) == 0 {
-			t.Skip("aliases are the structure's matter")
+			return // aliases are the structure's matter
 		}
 		root, _ := merge.FromNode(doc.Content[0], &tree.File{Dir: "/"}, func(*yaml.Node) (string, []tree.Use) { return "", nil })
 		model.Canonical(root)
