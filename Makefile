@@ -2,7 +2,7 @@
 # make demo    the reddit example, up and answering
 # make test    every test, those on real containers included (they need root; without it a line says which are left out)
 # make fuzz    random env files, variables and projects, FUZZTIME for each; make test does so too
-# make bench   the budget of docs/ARCHITECTURE.md, side by side with Docker and Compose where they are installed
+# make bench   the time and memory it takes, side by side with Docker and Compose where they are installed
 # make docs    the pages of docs that are made from the program
 # make clean   what the others made in this folder
 

@@ -1,14 +1,11 @@
 package project
 
 import (
-	"regexp"
 	"strings"
 
+	"stackrun.dev/stack/project/internal/grammar"
 	"stackrun.dev/stack/project/internal/tree"
 )
-
-// secretName is how variables are called that hold what nobody else should know.
-var secretName = regexp.MustCompile(`(?i)passw(or)?d|secret|token|credential|api_?key|access_?key|private_?key`)
 
 // Disclosures are what a Bundle would tell others that they perhaps should not know, or that it names and does not bring along.
 // Values that come from variables are no matter: the variables are published, not what stands for them.
@@ -52,8 +49,7 @@ func (d *discloser) service(s *tree.Value) {
 		}
 	}
 	for _, e := range entries(s.Get("environment")) {
-		// A path such as /run/secrets/NAME tells nothing.
-		if secretName.MatchString(e.Key) && verbatim(e.Value) && !strings.HasPrefix(e.Value.Text, "/") {
+		if grammar.NamesSecret(e.Key) && verbatim(e.Value) && !grammar.Harmless(e.Value.Text) {
 			d.tell(e.Value, "the value of "+e.Key+" is published as it is; write ${"+e.Key+"} to leave it to whoever runs it")
 		}
 	}

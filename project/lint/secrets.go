@@ -5,9 +5,10 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"stackrun.dev/stack/project/internal/grammar"
 )
 
 var secretInEnvironment = Rule{
@@ -36,7 +37,7 @@ func (l *linter) variables(values types.MappingWithEquals, path ...string) {
 			continue
 		}
 		switch {
-		case namesSecret(name) && !harmless(*value):
+		case grammar.NamesSecret(name) && !grammar.Harmless(*value):
 			fix := fmt.Sprintf("put it into a file under secrets: and, if the image reads that, write %s_FILE: /run/secrets/NAME; or take it from a variable", name)
 			if path[len(path)-2] == "build" {
 				fix = "give it to the build as a secret: build.secrets"
@@ -48,23 +49,4 @@ func (l *linter) variables(values types.MappingWithEquals, path ...string) {
 	}
 }
 
-var (
-	secretName        = regexp.MustCompile(`(^|_)(PASS|PASSWD|PWD|PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|APIKEY|KEY)[0-9]*$|PASSWORD$`)
-	publicName        = regexp.MustCompile(`(^|_)(PUBLIC|ALLOW|ENABLE|DISABLE|USE|REQUIRE|PRIMARY|SORT|CACHE|PARTITION|FOREIGN)_`)
-	passwordInAddress = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:[^/\s@]+@`)
-)
-
-// namesSecret says whether the last word of a variable's name is one for something secret.
-func namesSecret(name string) bool {
-	name = strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name))
-	return name != "PWD" && name != "KEY" && secretName.MatchString(name) && !publicName.MatchString(name)
-}
-
-// harmless says whether a value can be no secret: nothing, a switch, or a path.
-func harmless(value string) bool {
-	switch strings.ToLower(value) {
-	case "", "true", "false", "yes", "no", "on", "off", "0", "1", "none", "null":
-		return true
-	}
-	return strings.HasPrefix(value, "/") && strings.Count(value, "/") > 1
-}
+var passwordInAddress = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:[^/\s@]+@`)
