@@ -24,6 +24,26 @@ type Options struct {
 
 	// OnPlan is told each round's plan before it is executed. May be nil.
 	OnPlan func(*plan.Plan)
+
+	// Converged is told, while the lock is held, that the project has become as desired. May be nil.
+	Converged func(Outcome)
+
+	// Fixed is a plan that was made before and must still be what is to be done. nil: whatever is planned is done.
+	Fixed *Fixed
+}
+
+// Outcome is what a run has brought a project to.
+type Outcome struct {
+	Desired *desired.Project
+	Up      plan.UpOptions    // without what rounds have found out
+	Images  map[string]string // IDs of the images that it runs, by reference
+	Changed bool              // the run has changed something
+}
+
+// Fixed is a plan as it was shown to somebody who agreed to it.
+type Fixed struct {
+	Plan  string   // its canonical form, see plan.Plan.Canonical
+	Later []string // services about which later rounds may decide
 }
 
 // Locker takes the lock of a project, waiting until it is free or the context is done, and gives it back by unlock. How and

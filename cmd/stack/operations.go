@@ -51,6 +51,12 @@ func wordsOf(op plan.Operation) words {
 		return words{"Waiting", "Exited", false}
 	case *plan.Gate:
 		return words{"Waiting", "Reached", true}
+	case *plan.MonitorContainer:
+		return words{"Watching", "Steady", true}
+	case *plan.Delay:
+		return words{"Waiting", "Waited", true}
+	case *plan.UpdateContainer:
+		return words{"Updating", "Updated", false}
 	case *plan.ConnectNetwork:
 		return words{"Connecting", "Connected", true}
 	case *plan.DisconnectNetwork:

@@ -110,6 +110,14 @@ type Service struct {
 	Provider *Provider  `json:",omitempty"`
 	Models   []ModelUse `json:",omitempty"` // sorted by key
 
+	// Update is how its containers are replaced, Rollback how they are brought back when that fails: deploy.update_config
+	// and deploy.rollback_config. nil: all at once, each stopped before its successor starts.
+	Update   *Update `json:",omitempty"`
+	Rollback *Update `json:",omitempty"`
+
+	// RestartUnhealthy asks whoever keeps the project converged to restart a container that is unhealthy.
+	RestartUnhealthy bool `json:",omitempty"`
+
 	// ComposeHash is the config hash as Docker Compose computes it, by which its containers are taken over.
 	ComposeHash string
 }

@@ -34,6 +34,10 @@ const HookPreStart = "pre_start"
 const (
 	LabelHash   = "dev.stack.hash"   // Container.Hash, Network.Hash or Volume.Hash
 	LabelConfig = "dev.stack.config" // Settings.Pack, from which a later plan names what differs
+
+	// LabelTakesOver has the full ID of the container whose host ports and names a new one gets when that one is stopped. Until
+	// then both have them in their configuration, and only the old one has them in fact.
+	LabelTakesOver = "dev.stack.takes-over"
 )
 
 // composeVersion is the release of Docker Compose whose labels ours are equal to.

@@ -43,7 +43,11 @@ func (x *executor) do(ctx context.Context, op plan.Operation) error {
 	case *plan.WaitCompleted:
 		return x.waitCompleted(ctx, op)
 	case *plan.Gate:
-		return nil
+		return x.gate(op)
+	case *plan.MonitorContainer:
+		return x.monitor(ctx, op)
+	case *plan.Delay:
+		return x.delay(ctx, op)
 	default:
 		return x.doContainer(ctx, op)
 	}
@@ -78,6 +82,8 @@ func (x *executor) doContainer(ctx context.Context, op plan.Operation) error {
 	case *plan.RenameContainer:
 		x.touched(op.Name)
 		return x.engine.ContainerRename(ctx, op.Container, op.Name)
+	case *plan.UpdateContainer:
+		return x.update(ctx, op)
 	case *plan.StartContainer:
 		x.touched(op.Subject.Name)
 		return x.engine.ContainerStart(ctx, op.Container)

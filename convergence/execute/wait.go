@@ -33,7 +33,7 @@ func (n notYet) Error() string { return n.state }
 // isWait says that the operation does nothing but wait.
 func isWait(op plan.Operation) bool {
 	switch op.(type) {
-	case *plan.WaitHealthy, *plan.WaitCompleted:
+	case *plan.WaitHealthy, *plan.WaitCompleted, *plan.MonitorContainer, *plan.Delay:
 		return true
 	}
 	return false

@@ -42,7 +42,7 @@ func (u *up) gather(verb string, of *service, behind Header) []string {
 	id := operationID(verb, Service, of.Name)
 	if u.ops[id] == nil {
 		cause := fmt.Sprintf("others wait for all %d containers", len(behind.Needs)+len(behind.After))
-		u.add(verb, &Gate{Header{Service: of.Name, Needs: slices.Clone(behind.Needs), After: slices.Clone(behind.After)}}, Subject{Service, of.Name}, cause)
+		u.add(verb, &Gate{Header: Header{Service: of.Name, Needs: slices.Clone(behind.Needs), After: slices.Clone(behind.After)}}, Subject{Service, of.Name}, cause)
 	}
 	return []string{id}
 }

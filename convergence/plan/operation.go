@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"time"
+
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -57,6 +60,10 @@ type Replaced struct {
 	Running   bool   `json:"running"`             // it had a process
 	Temporary string `json:"temporary,omitempty"` // what the new one is called at first; empty if it is the same one
 	Final     string `json:"final"`               // what the new one is called in the end
+
+	// Update is the service of whose update this is a part, if it has an update_config; Order is that of the update.
+	Update string        `json:"update,omitempty"`
+	Order  desired.Order `json:"order,omitempty"`
 }
 
 // Containers are named by their name where the plan itself makes them, else by their ID, so that a plan that is carried
@@ -152,6 +159,13 @@ type (
 		Name      string `json:"name"`
 	}
 
+	// UpdateContainer changes limits or the restart policy of a container that goes on as it is.
+	UpdateContainer struct {
+		Header
+		Container string                 `json:"container"`
+		Config    container.UpdateConfig `json:"config"` // fields that are zero are left as they are
+	}
+
 	// StartContainer starts a container.
 	StartContainer struct {
 		Header
@@ -243,9 +257,25 @@ type (
 		Of        string `json:"of,omitempty"` // what the container is for, if it is not one of the service's own
 	}
 
-	// Gate does nothing. It stands between the many containers of a service and the many that wait for all of them.
+	// MonitorContainer watches a container for a time after its start: it must neither exit nor become unhealthy.
+	MonitorContainer struct {
+		Header
+		Container string        `json:"container"`
+		For       time.Duration `json:"for"` // nanoseconds
+	}
+
+	// Delay lets time pass between two batches of an update.
+	Delay struct {
+		Header
+		For time.Duration `json:"for"` // nanoseconds
+	}
+
+	// Gate does nothing. It stands between the many containers of a service and the many that wait for all of them, or
+	// between two batches of an update: then it fails if more of the operations in Of have failed than may.
 	Gate struct {
 		Header
+		Of      []string `json:"of,omitempty"` // IDs, all of them also in After
+		MayFail int      `json:"mayFail,omitempty"`
 	}
 )
 

@@ -32,6 +32,16 @@ type UpOptions struct {
 	AllResources  bool // also networks and volumes that no service uses
 	Wait          bool // until everything runs and is healthy
 
+	// RecreateVolumes are the keys of volumes that may be made anew if they differ, and lose what is in them.
+	RecreateVolumes map[string]bool
+
+	// Unhealthy are the names of containers that are to be restarted because they are unhealthy.
+	Unhealthy map[string]bool
+
+	// Handover says that the engine lets a container publish the ports of the one that it takes over from (see
+	// desired.LabelTakesOver), so that an update which starts first need not stop a container for its ports.
+	Handover bool
+
 	// Now is when the plan is made. It decides which images were pulled too long ago; the zero value: none.
 	Now time.Time
 

@@ -21,6 +21,9 @@ type Plan struct {
 	// Undecided says that only the outcome of the operations tells what else there is to do: whether an image that is
 	// built or pulled again is another one than before, or what a provider says. Observe and plan again after them.
 	Undecided bool
+
+	// Later are the services that the next plan decides about, sorted; none unless Undecided.
+	Later []string
 }
 
 // Empty says that there is nothing to do.
@@ -75,7 +78,8 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		Operations []operation `json:"operations"`
 		Notes      []string    `json:"notes,omitempty"`
 		Undecided  bool        `json:"undecided,omitempty"`
-	}{p.Project, ops, p.Notes, p.Undecided})
+		Later      []string    `json:"later,omitempty"`
+	}{p.Project, ops, p.Notes, p.Undecided, p.Later})
 }
 
 // KindOf is the operation's kind, for example "CreateContainer".
@@ -100,5 +104,6 @@ func (p *Plan) sort() *Plan {
 		p.Operations[i] = byID[id]
 	}
 	slices.Sort(p.Notes)
+	slices.Sort(p.Later)
 	return p
 }

@@ -255,7 +255,9 @@ func (u *up) postpone(order []string) {
 		for _, other := range u.upstream(s) {
 			s.later = s.later || other.later
 		}
-		u.plan.Undecided = u.plan.Undecided || s.later || s.pending
+		if s.later || s.pending {
+			u.plan.Undecided, u.plan.Later = true, append(u.plan.Later, name)
+		}
 	}
 }
 

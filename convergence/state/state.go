@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"stackrun.dev/stack/convergence/desired"
 )
 
 // Project is what is there.
@@ -48,6 +50,12 @@ type Container struct {
 	Hash        string // desired.LabelHash
 	Config      string // desired.LabelConfig, packed
 	ComposeHash string // desired.LabelConfigHash
+
+	// Mutable are the settings that can be changed in place, as the engine has them now; nil if it was not asked.
+	Mutable desired.Settings
+
+	StartedAt    time.Time // of its last start; the zero value: never, or not known
+	RestartCount int       // how often its restart policy has started it again
 
 	Networks  []string          // names, sorted
 	Ports     []string          // ports of the host that it holds, sorted
