@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
@@ -16,6 +15,7 @@ import (
 	"stackrun.dev/stack/cmd/stack/internal/launch"
 	"stackrun.dev/stack/engine/dockerapi"
 	"stackrun.dev/stack/engine/memory"
+	"stackrun.dev/stack/test/scripts"
 )
 
 func TestMain(m *testing.M) {
@@ -38,21 +38,14 @@ func openMemory(_ context.Context, _ launch.Target, busy func(running int)) (htt
 
 // TestScripts runs testdata/script: the real main, on an engine of the script's own.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
-		RequireExplicitExec: true,
-		RequireUniqueNames:  true,
-		Setup:               setupScript,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"state":    checkState,
-			"git":      serveGit,
-			"registry": registryOnce(t),
-		},
-	})
+	p := scripts.Params(scripts.Engine{Name: scripts.Memory, Setup: ownEngine, Variables: map[string]string{"IMAGES": "registry.test"}})
+	p.Dir = "testdata/script"
+	p.Cmds["git"], p.Cmds["registry"] = serveGit, registryOnce(t)
+	testscript.Run(t, p)
 }
 
-// setupScript gives the script a short path for its engine's socket and ends the engine with the script.
-func setupScript(env *testscript.Env) error {
+// ownEngine gives the script a short path for its engine's socket and ends the engine with the script.
+func ownEngine(env *testscript.Env) error {
 	dir, err := os.MkdirTemp("", "stack-")
 	if err != nil {
 		return err
@@ -60,7 +53,6 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("STACK_ROOT", filepath.Join(dir, "root"))
 	env.Setenv("STACK_RUN", filepath.Join(dir, "run"))
 	env.Setenv("STACK_IDLE", "0")
-	env.Setenv("HOME", env.WorkDir)
 	env.Defer(func() {
 		target, err := launch.Embedded(env.Getenv)
 		if err == nil {
@@ -74,29 +66,4 @@ func setupScript(env *testscript.Env) error {
 		}
 	})
 	return nil
-}
-
-// checkState compares the project's containers with what the script expects:
-//
-//	state [flags] web-1=running db-1=exited
-//
-// Flags are those of the global command line. The names are without the project's; no names: there are no containers.
-func checkState(ts *testscript.TestScript, neg bool, args []string) {
-	var flags, want []string
-	for _, arg := range args {
-		if strings.Contains(arg, "=") && !strings.HasPrefix(arg, "-") {
-			want = append(want, arg)
-		} else {
-			flags = append(flags, arg)
-		}
-	}
-	ps := append(flags, "ps", "--all", "--format", "{{.Name}}={{.State}}")
-	ts.Check(ts.Exec("stack", ps...))
-	var got []string
-	for line := range strings.Lines(ts.ReadFile("stdout")) {
-		got = append(got, strings.TrimSpace(line))
-	}
-	if equal := strings.Join(got, " ") == strings.Join(want, " "); equal == neg {
-		ts.Fatalf("containers are %q, want %q", got, want)
-	}
 }

@@ -1,0 +1,144 @@
+// Package scripts runs the scripts that specify commands, the same ones on every engine.
+//
+// A script is a txtar archive for testscript: commands, and the files that they need. It says nothing about the engine; where
+// that cannot be helped, the conditions [memory], [embedded] and [docker] tell it. There are the image busybox, and a
+// registry at $IMAGES. What a project is named is its script's own, because scripts run side by side.
+package scripts
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// Engine is where scripts run.
+type Engine struct {
+	// Name is the condition that holds there: Memory, Embedded or Docker.
+	Name string
+
+	// Setup sets the variables by which the program finds the engine. It may be nil.
+	Setup func(*testscript.Env) error
+
+	// Variables are set for every script.
+	Variables map[string]string
+}
+
+// The names of engines.
+const (
+	Memory   = "memory"
+	Embedded = "embedded"
+	Docker   = "docker"
+)
+
+var engines = []string{Memory, Embedded, Docker}
+
+// Params are for testscript.Run. The caller adds which scripts, and commands of its own.
+func Params(e Engine) testscript.Params {
+	return testscript.Params{
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               e.setup,
+		Condition: func(name string) (bool, error) {
+			if !slices.Contains(engines, name) {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return name == e.Name, nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"state":    checkState,
+			"await":    awaitState,
+			"replaced": checkReplaced,
+		},
+	}
+}
+
+func (e Engine) setup(env *testscript.Env) error {
+	env.Setenv("HOME", env.WorkDir)
+	for name, value := range e.Variables {
+		env.Setenv(name, value)
+	}
+	if e.Setup != nil {
+		if err := e.Setup(env); err != nil {
+			return err
+		}
+	}
+	names, err := projects(env.WorkDir)
+	if err != nil {
+		return err
+	}
+	env.Values[environment{}] = env
+	if e.Name != Memory { // there the engine ends with the script
+		env.Defer(func() { removeProjects(env, names) })
+	}
+	return nil
+}
+
+var projectName = regexp.MustCompile(`(?m)^name: (\S+)$`)
+
+// projects are the names of the projects in a script's files.
+func projects(dir string) ([]string, error) {
+	var names []string
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		if m := projectName.FindSubmatch(text); m != nil {
+			names = append(names, string(m[1]))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// removeProjects leaves nothing of a script on an engine that others go on using.
+func removeProjects(env *testscript.Env, names []string) {
+	for _, name := range names {
+		out, err := command(env.Vars, os.TempDir(), "-p", name, "down", "--volumes", "--timeout", "0").CombinedOutput()
+		if err != nil {
+			env.T().Fatal(fmt.Sprintf("cannot remove project %s: %v\n%s", name, err, out))
+		}
+	}
+}
+
+// Unique fails the test if two scripts use one project: they would see each other's containers.
+func Unique(t testing.TB, files []string) {
+	t.Helper()
+	owners := map[string]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range projectName.FindAllSubmatch(text, -1) {
+			name := string(m[1])
+			if other, ok := owners[name]; ok && other != file {
+				t.Fatalf("%s and %s both have a project %s", filepath.Base(other), filepath.Base(file), name)
+			}
+			owners[name] = file
+		}
+	}
+}
+
+// command is the program as the script's own commands would run it.
+func command(vars []string, dir string, args ...string) *exec.Cmd {
+	path := ""
+	for _, v := range vars {
+		if rest, ok := cutVariable(v, "PATH"); ok {
+			path = rest
+		}
+	}
+	cmd := exec.Command(lookUp(path, "stack"), args...)
+	cmd.Dir, cmd.Env = dir, vars
+	return cmd
+}
