@@ -132,6 +132,9 @@ func suggest(word string, known []string) string {
 	return ""
 }
 
+// Suggest is suggest for those who read what the Compose model leaves to them.
+func Suggest(word string, known []string) string { return suggest(word, known) }
+
 // nearest is the known word that is most like the given one, or "" if none is near.
 func nearest(word string, known []string) string {
 	best, distance := "", min(len(word)/3+2, len(word))

@@ -218,7 +218,7 @@ services:
 	if want := []int{5, 6, 7, 8, 10}; !slices.Equal(lines, want) {
 		t.Errorf("lines %v:\n%v", lines, err)
 	}
-	if len(warnings) != 2 || warnings[0].Line != 9 {
+	if len(warnings) != 1 || warnings[0].Line != 9 {
 		t.Errorf("warnings %v", warnings)
 	}
 }

@@ -29,6 +29,7 @@ func FromProject(p *project.Project, in Input) (*Project, []project.Warning, err
 	r.run()
 	b := &builder{project: p, in: in, errors: r.errors}
 	b.out = &Project{Name: p.Name, Disabled: p.DisabledServiceNames()}
+	b.unhealthy = b.flag(b.xStackOf(p.Extensions), restartUnhealthy, false)
 	b.networks()
 	b.volumes()
 	for _, name := range p.ServiceNames() {
@@ -47,6 +48,8 @@ type builder struct {
 	out      *Project
 	errors   project.Errors
 	warnings []project.Warning
+
+	unhealthy bool // restart_unhealthy of the project
 }
 
 // serviceBuilder is one service on its way from the model to the engine's terms.
@@ -81,6 +84,7 @@ func (b *builder) service(model types.ServiceConfig) {
 	b.out.Services = append(b.out.Services, Service{Name: model.Name, Image: imageName(b.project.Name, b.separator(), model)})
 	s := &serviceBuilder{ServiceConfig: model, b: b, out: &b.out.Services[len(b.out.Services)-1]}
 	s.out.DependsOn = s.dependsOn()
+	s.out.RestartUnhealthy = b.restartsUnhealthy(model)
 	if model.Provider != nil {
 		s.out.Image, s.out.Provider = "", s.provider()
 		return
@@ -90,6 +94,7 @@ func (b *builder) service(model types.ServiceConfig) {
 	s.out.Platform = s.platform(model.Platform, "platform")
 	s.out.Pull, s.out.Refresh = s.pullPolicy()
 	s.out.PullFirst = s.pullFirst()
+	s.updates()
 	s.out.Build = s.build()
 	s.out.Shares = s.shares()
 	s.out.Networks = sortedKeys(model.Networks)

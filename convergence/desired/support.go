@@ -115,7 +115,7 @@ var doneServices = []string{
 
 // doneByOperations are carried out by operations of their own, and not by what a container is made of.
 var doneByOperations = []string{
-	"models", "post_start", "pre_start", "pre_stop", "provider", "pull_refresh_after", "use_api_socket",
+	"deploy.rollback_config", "deploy.update_config", "models", "post_start", "pre_start", "pre_stop", "provider", "pull_refresh_after", "use_api_socket",
 }
 
 var doneElsewhere = []string{
@@ -134,8 +134,6 @@ var readServices = map[string]string{
 	"deploy.resources.reservations.generic_resources": swarmOnly,
 	"deploy.restart_policy.delay":                     "the engine waits as it sees fit between restarts",
 	"deploy.restart_policy.window":                    "the engine decides when a container counts as running",
-	"deploy.rollback_config":                          swarmOnly,
-	"deploy.update_config":                            swarmOnly,
 }
 
 var readElsewhere = map[string]string{
