@@ -48,5 +48,18 @@ func within(ctx context.Context, seconds int, what string) (context.Context, con
 	if seconds <= 0 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeoutCause(ctx, time.Duration(seconds)*time.Second, fmt.Errorf("%s took more than %d seconds", what, seconds))
+	return context.WithTimeoutCause(ctx, time.Duration(seconds)*time.Second, lateError{what, seconds})
 }
+
+// lateError is a deadline that has passed, in words.
+type lateError struct {
+	what    string
+	seconds int
+}
+
+func (e lateError) Error() string {
+	return fmt.Sprintf("%s took more than %d seconds", e.what, e.seconds)
+}
+
+// Is makes it the kind of error that it is without words, also for those who only see the cause of a failed call.
+func (e lateError) Is(target error) bool { return target == context.DeadlineExceeded }

@@ -3,6 +3,7 @@ package docker
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net"
@@ -156,6 +157,33 @@ func TestNobodyListens(t *testing.T) {
 				t.Errorf("%s, %s: got %v, want ErrUnavailable with the address", what, call, err)
 			}
 		}
+	}
+}
+
+// late is a cause of a context's end with words of its own.
+type late struct{}
+
+func (late) Error() string        { return "it took too long" }
+func (late) Is(target error) bool { return target == context.DeadlineExceeded }
+
+func TestACallThatTheCallerEndsIsNoFaultOfTheEngine(t *testing.T) {
+	never := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-never:
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(never) })
+	e, err := New(strings.Replace(server.URL, "http://", "tcp://", 1), WithAPIVersion("1.41"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, late{})
+	defer cancel()
+	if err := e.ContainerStart(ctx, "x"); !errors.Is(err, context.DeadlineExceeded) || err.Error() != "it took too long" {
+		t.Errorf("got %v, want the cause", err)
 	}
 }
 

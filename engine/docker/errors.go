@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -53,6 +54,9 @@ func (e *Engine) failed(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		if request, ok := errors.AsType[*url.Error](err); ok {
+			return request.Err // the caller has ended the call; the engine is not to blame
+		}
 		return err
 	case unreachable(err):
 		return e.notThere(err)
