@@ -85,6 +85,9 @@ func (s *session) upAttached(ctx context.Context, p *project.Project, d *desired
 		}
 		o.abortOnExit = true
 	}
+	if _, err := p.Select(o.attach, true); err != nil {
+		return err
+	}
 	sink, err := s.logSink(o.noColor, o.noPrefix, o.timestamp)
 	if err != nil {
 		return err
