@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/docker/docker/api/types/network"
@@ -32,8 +33,13 @@ type container struct {
 	Private   bool // on the network none
 	Made      time.Time
 
-	unsaved bool   // its record is not up to date
-	astray  string // the namespace's path while its default route may be wrong
+	TakesOver string `json:",omitempty"` // ID of the container whose place it takes
+	Unready   bool   `json:",omitempty"` // it takes another one's place and has not been healthy yet
+	Leaving   bool   `json:",omitempty"` // it is about to end
+
+	saving  sync.Mutex // held while its record is written, so that the latest is the one that stays
+	unsaved bool       // its record is not up to date
+	astray  string     // the namespace's path while its default route may be wrong
 }
 
 // endpoint is a container's place on a network.
@@ -77,6 +83,9 @@ func (c *container) elements() nft.Elements {
 	}
 	var e nft.Elements
 	for _, p := range c.Ports {
+		if p.Waits != "" {
+			continue
+		}
 		e.Ports = append(e.Ports, nft.Port{
 			HostIP: p.Reservation.HostIP, Host: p.Reservation.Port, Proto: protocols[p.Proto],
 			To: netip.AddrPortFrom(gateway.Address.Addr(), p.Container),

@@ -73,6 +73,8 @@ type Manager struct {
 	admission sync.Mutex // held while the host's own rules are brought up to date
 	departed  []string   // bridges that those may still mention; guarded by admission
 
+	handing sync.Mutex // held while ports pass from one container to another; taken before mu
+
 	mu         sync.Mutex // guards what follows and what hangs on it
 	networks   map[string]*segment
 	containers map[string]*container
@@ -138,7 +140,7 @@ func predefined(instance string) []*segment {
 
 // Adopt is told which containers run. It releases everything that belongs to others and makes the kernel agree with
 // the records: bridges and rules that vanished (a reboot, a flushed rule set) come back if containers need them, and
-// what no record owns is removed.
+// what no record owns is removed. Ports of those that do not run go to those that wait for them.
 func (m *Manager) Adopt(ids []string) error {
 	running := map[string]bool{}
 	for _, id := range ids {
@@ -155,9 +157,13 @@ func (m *Manager) Adopt(ids []string) error {
 	for _, c := range gone {
 		m.forget(c)
 	}
+	heirs := m.inherit()
 	m.mu.Unlock()
 	for _, c := range gone {
 		errs = append(errs, m.unrecord(c.ID))
+	}
+	for _, c := range heirs {
+		errs = append(errs, m.saveContainer(c))
 	}
 	return errors.Join(append(errs, m.Repair())...)
 }

@@ -10,7 +10,8 @@ import (
 // network, or of a container for the names that only this container sees (its links). See Sandbox.ResolverNetworks.
 type Names map[string]map[string][]netip.Addr
 
-// Names returns the names of all containers that have a sandbox.
+// Names returns the names of all containers that have a sandbox. Containers that have just come to take another one's
+// place, or are about to end, are left out where others have the name.
 func (m *Manager) Names() Names {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -21,18 +22,11 @@ func (m *Manager) Names() Names {
 	return nameTable(all)
 }
 
-// nameTable is Names of these containers.
+// nameTable is Names of these containers. Where several have a name, those are told that answer best; see standing.
 func nameTable(all []*container) Names {
 	names := Names{}
-	for _, c := range all {
-		for _, e := range c.Endpoints {
-			if !e.network.resolves() {
-				continue
-			}
-			for _, name := range e.names() {
-				names.add(e.Network, name, e.Address.Addr())
-			}
-		}
+	for s := serving; s <= leaving; s++ {
+		names.fill(hosts(all, s))
 	}
 	for _, c := range all {
 		for _, e := range c.Endpoints {
@@ -48,6 +42,40 @@ func nameTable(all []*container) Names {
 		}
 	}
 	return names
+}
+
+// hosts are the names of the containers that stand so.
+func hosts(all []*container, s standing) Names {
+	names := Names{}
+	for _, c := range all {
+		if c.standing() != s {
+			continue
+		}
+		for _, e := range c.Endpoints {
+			if !e.network.resolves() {
+				continue
+			}
+			for _, name := range e.names() {
+				names.add(e.Network, name, e.Address.Addr())
+			}
+		}
+	}
+	return names
+}
+
+// fill adds the names that nobody has yet.
+func (n Names) fill(more Names) {
+	for key, table := range more {
+		if n[key] == nil {
+			n[key] = table
+			continue
+		}
+		for name, addresses := range table {
+			if n[key][name] == nil {
+				n[key][name] = addresses
+			}
+		}
+	}
 }
 
 func (n Names) add(key, name string, a netip.Addr) {

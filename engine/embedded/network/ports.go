@@ -115,6 +115,7 @@ func (p *Port) bind(b nat.PortBinding) error {
 type published struct {
 	Port
 	Reservation Reservation
+	Waits       string `json:",omitempty"` // ID of the container that has the port until it begins to end; "" when it is this one's
 }
 
 // portTable knows which container has which ports of the host.
@@ -219,10 +220,13 @@ func (t *portTable) free(r Reservation, owner *container) {
 	}
 }
 
-// portMap is the ports in Docker's form.
+// portMap is the ports in Docker's form, without those that are waited for.
 func portMap(ports []*published) nat.PortMap {
 	out := nat.PortMap{}
 	for _, p := range ports {
+		if p.Waits != "" {
+			continue
+		}
 		key := nat.Port(strconv.Itoa(int(p.Container)) + "/" + p.Proto)
 		out[key] = append(out[key], nat.PortBinding{
 			HostIP: p.Reservation.HostIP.String(), HostPort: strconv.Itoa(int(p.Reservation.Port)),
@@ -254,7 +258,7 @@ func (m *Manager) Repick(containerID string, taken Reservation) (Reservation, er
 }
 
 func (m *Manager) repick(c *container, taken Reservation) (Reservation, error) {
-	i := slices.IndexFunc(c.Ports, func(p *published) bool { return p.Reservation == taken })
+	i := slices.IndexFunc(c.Ports, func(p *published) bool { return p.Waits == "" && p.Reservation == taken })
 	if i < 0 || !taken.Chosen {
 		return Reservation{}, engine.Errorf(engine.ErrConflict, "another one was not allowed")
 	}

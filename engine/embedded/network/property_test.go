@@ -81,7 +81,7 @@ var steps = []func(h *host) error{
 		return err
 	},
 	func(h *host) error { return h.Manager.Remove(h.anyNetwork()) },
-	start, start, start,
+	start, start, start, replace, replace,
 	func(h *host) error { // a container exits
 		id := h.anyContainer()
 		if id == "" {
@@ -102,6 +102,14 @@ var steps = []func(h *host) error{
 			return h.Detach(id, path(id), h.anyNetwork())
 		}
 		return nil
+	},
+	func(h *host) error { // a container is asked to end
+		_, err := h.HandOver(h.anyContainer())
+		return err
+	},
+	func(h *host) error { // one that has just started asks for what it was promised
+		_, err := h.Claim(h.anyContainer())
+		return err
 	},
 	func(h *host) error { // the engine is killed and starts again
 		h.sweeper.mu.Lock()
@@ -146,7 +154,26 @@ func start(h *host) error {
 		}
 		ports = append(ports, p)
 	}
-	s, err := h.NewSandbox(id, attachments, ports, SandboxOptions{Name: "c" + id[60:]})
+	return h.launch(id, attachments, ports, SandboxOptions{})
+}
+
+// replace starts a container that takes the place of another one, with its ports and perhaps one more.
+func replace(h *host) error {
+	old := h.containers[h.anyContainer()]
+	if old == nil {
+		return nil
+	}
+	h.made++
+	ports := []Port{{Container: 81, Proto: "tcp", First: 8000, Last: 8001}}
+	for _, p := range old.Ports {
+		ports = append(ports, p.Port)
+	}
+	return h.launch(fmt.Sprintf("%064d", h.made), []Attachment{{Network: "bridge"}}, ports[h.r.IntN(2):], SandboxOptions{TakesOver: old.ID})
+}
+
+func (h *host) launch(id string, attachments []Attachment, ports []Port, opts SandboxOptions) error {
+	opts.Name = "c" + id[60:]
+	s, err := h.NewSandbox(id, attachments, ports, opts)
 	if err != nil {
 		return err
 	}
@@ -226,6 +253,9 @@ func (h *host) check() error {
 			}
 		}
 	}
+	if err := h.checkPromises(); err != nil {
+		errs = append(errs, err)
+	}
 	if len(h.table.ports) != ports || len(h.kernel.ports) != links {
 		report("%d ports and %d links, want %d and %d", len(h.table.ports), len(h.kernel.ports), ports, links)
 	}
@@ -238,6 +268,29 @@ func (h *host) check() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkPromises checks that who waits for a port waits for one that another one has, and nobody else waits for.
+func (h *host) checkPromises() error {
+	promised := map[portNumber]string{}
+	for id, c := range h.containers {
+		for _, p := range c.Ports {
+			key := portNumber{p.Proto, p.Reservation.Port}
+			holder := h.ports.onlyHolder(p.Reservation)
+			switch {
+			case p.Waits == "" && holder != c:
+				return fmt.Errorf("container %s: port %d is %+v's", id, key.port, holder)
+			case p.Waits == "":
+				continue
+			case holder == nil || holder.ID != p.Waits:
+				return fmt.Errorf("container %s waits for port %d of container %s, and %+v has it", id, key.port, p.Waits, holder)
+			case promised[key] != "":
+				return fmt.Errorf("containers %s and %s wait for port %d", id, promised[key], key.port)
+			}
+			promised[key] = id
+		}
+	}
+	return nil
 }
 
 // Whatever happens and whatever fails: after a repair, the kernel has what the containers that run need, every address

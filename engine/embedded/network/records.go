@@ -79,8 +79,12 @@ func (m *Manager) restore(c *container) bool {
 		n.endpoints[c.ID] = e
 		c.Endpoints = append(c.Endpoints, e)
 	}
+	// A port that a later container has was handed over, and it was not recorded any more who had it before.
+	c.Ports = slices.DeleteFunc(c.Ports, func(p *published) bool { return p.Waits == "" && m.ports.holder(p.Reservation) != nil })
 	for _, p := range c.Ports {
-		m.ports.hold(p.Reservation, c)
+		if p.Waits == "" {
+			m.ports.hold(p.Reservation, c)
+		}
 	}
 	return true
 }
@@ -94,6 +98,8 @@ func (m *Manager) saveNetwork(n *segment) error {
 
 // saveContainer writes the container's record. If that fails, the sweeper tries again as long as the container is there.
 func (m *Manager) saveContainer(c *container) error {
+	c.saving.Lock()
+	defer c.saving.Unlock()
 	m.mu.Lock()
 	value, err := json.Marshal(c)
 	m.mu.Unlock()

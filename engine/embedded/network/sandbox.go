@@ -55,6 +55,13 @@ type SandboxOptions struct {
 	Resolver bool
 
 	Sysctls map[string]string // net.* settings, written before any process runs in the sandbox
+
+	// TakesOver is the ID of a container whose place this one takes: host ports that only the other one has become this
+	// one's when the other begins to end. See Manager.HandOver.
+	TakesOver string
+
+	// Unready leaves the container out of Names where others have a name, too, until Manager.Ready.
+	Unready bool
 }
 
 // Sandbox is a network namespace with everything its container asked for.
@@ -74,7 +81,8 @@ type Sandbox struct {
 //
 // A container has one sandbox: Release it before making another.
 func (m *Manager) NewSandbox(containerID string, attachments []Attachment, ports []Port, opts SandboxOptions) (*Sandbox, error) {
-	c := &container{ID: containerID, Name: cmp.Or(opts.Name, shortID(containerID)), Aliases: opts.Aliases, Made: time.Now()}
+	c := &container{ID: containerID, Name: cmp.Or(opts.Name, shortID(containerID)), Aliases: opts.Aliases, Made: time.Now(),
+		TakesOver: opts.TakesOver, Unready: opts.Unready}
 	segments, err := m.lookUp(c, attachments)
 	if err != nil {
 		return nil, err
@@ -178,10 +186,15 @@ func (m *Manager) publish(c *container, ports []Port) error {
 			ip = netip.IPv4Unspecified()
 		}
 		r, err := m.ports.pick(p, ip, c, 0)
-		if err != nil {
+		if err == nil {
+			c.Ports = append(c.Ports, &published{Port: p, Reservation: r})
+			continue
+		}
+		later, ok := m.promise(p, r, c)
+		if !ok {
 			return engine.Errorf(engine.ErrConflict, "cannot publish port %d/%s of container %s: %w", p.Container, p.Proto, c.Name, err)
 		}
-		c.Ports = append(c.Ports, &published{Port: p, Reservation: r})
+		c.Ports = append(c.Ports, later)
 	}
 	return nil
 }
@@ -196,7 +209,9 @@ func (m *Manager) forget(c *container) {
 		m.part(e)
 	}
 	for _, p := range c.Ports {
-		m.ports.free(p.Reservation, c)
+		if p.Waits == "" {
+			m.ports.free(p.Reservation, c)
+		}
 	}
 }
 
@@ -237,14 +252,17 @@ func (m *Manager) build(c *container, segments []*segment, ns kernel.Namespace) 
 
 // openPorts leads the published ports to the container.
 func (m *Manager) openPorts(c *container) error {
-	if err := m.swap(nft.Elements{}, c.elements()); err != nil {
-		return err
-	}
+	m.mu.Lock()
+	elements := c.elements()
 	var datagrams []uint16
-	for _, p := range c.Ports {
-		if p.Proto == "udp" {
-			datagrams = append(datagrams, p.Reservation.Port)
+	for _, r := range reservations(c.Ports) {
+		if r.Proto == "udp" {
+			datagrams = append(datagrams, r.Port)
 		}
+	}
+	m.mu.Unlock()
+	if err := m.swap(nft.Elements{}, elements); err != nil {
+		return err
 	}
 	if err := m.links.ForgetDatagrams(datagrams); err != nil {
 		return engine.Errorf(engine.ErrInternal, "cannot publish ports: %w", err)
@@ -252,20 +270,28 @@ func (m *Manager) openPorts(c *container) error {
 	return nil
 }
 
-// release gives everything back that the container has. The ports are free for others when nothing leads to them any
-// more, the addresses likewise.
+// release gives everything back that the container has. Ports that others wait for are theirs now. The rest is free for
+// others when nothing leads to it any more, the addresses likewise.
 func (m *Manager) release(c *container) error {
-	m.mu.Lock()
-	ports := c.elements()
-	m.mu.Unlock()
-	err := m.swap(ports, nft.Elements{})
-	m.mu.Lock()
-	m.forget(c)
-	m.mu.Unlock()
-	err = errors.Join(err, m.unrecord(c.ID))
+	err := errors.Join(m.withdraw(c), m.unrecord(c.ID))
 	if len(c.Endpoints) > 0 {
 		m.sweeper.later()
 	}
+	return err
+}
+
+// withdraw is release without the record.
+func (m *Manager) withdraw(c *container) error {
+	m.handing.Lock() // nothing is handed to the container any more
+	defer m.handing.Unlock()
+	_, err := m.handOver(c.ID)
+	m.mu.Lock()
+	ports := c.elements()
+	m.mu.Unlock()
+	err = errors.Join(err, m.swap(ports, nft.Elements{}))
+	m.mu.Lock()
+	m.forget(c)
+	m.mu.Unlock()
 	return err
 }
 
@@ -302,16 +328,13 @@ func (s *Sandbox) Ports() nat.PortMap {
 	return portMap(s.container.Ports)
 }
 
-// Reservations are the host ports that must be held by listening sockets while the container runs.
+// Reservations are the host ports that must be held by listening sockets while the container runs. Those that it waits for
+// are not among them.
 func (s *Sandbox) Reservations() []Reservation {
 	if s.container == nil {
 		return nil
 	}
 	s.manager.mu.Lock()
 	defer s.manager.mu.Unlock()
-	var list []Reservation
-	for _, p := range s.container.Ports {
-		list = append(list, p.Reservation)
-	}
-	return list
+	return reservations(s.container.Ports)
 }

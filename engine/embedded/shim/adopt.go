@@ -129,8 +129,7 @@ func (c *container) adopt(rec *record, kept map[protocol.FileRole]*os.File) (err
 		c.ended(pidfd.Exit(0, pidfd.ErrUnknown))
 		return errors.Join(problems...)
 	}
-	c.ports, err = reservePorts(rec.Request.Ports)
-	problems = append(problems, err)
+	problems = append(problems, c.bindMissing(rec.Request.Ports))
 	if rec.Request.Resolver != nil {
 		problems = append(problems, c.restartResolver(rec.Request.Resolver))
 	}

@@ -45,7 +45,8 @@ type container struct {
 	user     identity
 	stdio    *stdio
 	resolver *resolver.Server
-	ports    []*os.File
+	ports    []heldPort    // guarded by mu, as is released
+	released bool          // nothing is to be held any more
 	done     chan struct{} // closed when the exit is recorded
 }
 

@@ -100,7 +100,7 @@ func (c *container) create(r *protocol.CreateRequest, raw json.RawMessage, files
 			c.release()
 		}
 	}()
-	if c.ports, err = reservePorts(r.Ports); err != nil {
+	if c.ports, err = reservePorts(r.Ports); err != nil { // nobody else knows the container yet
 		return err
 	}
 	if r.Resolver != nil {
@@ -122,8 +122,10 @@ func (c *container) create(r *protocol.CreateRequest, raw json.RawMessage, files
 
 // release gives back what the container has besides processes. It may be called twice.
 func (c *container) release() {
-	protocol.CloseAll(c.ports)
-	c.ports = nil
+	c.mu.Lock()
+	closePorts(c.ports)
+	c.ports, c.released = nil, true
+	c.mu.Unlock()
 	if c.resolver != nil {
 		c.resolver.Close()
 	}

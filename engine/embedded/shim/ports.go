@@ -3,26 +3,126 @@ package shim
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"stackrun.dev/stack/engine/embedded/shim/protocol"
 )
 
-// reservePorts binds the ports, so that no other program gets them. Packets never arrive here: the network's rules
-// take them before.
-func reservePorts(ports []protocol.PortReservation) (held []*os.File, err error) {
+// heldPort is a port of the host with the socket that keeps other programs from it. Packets never arrive there: the
+// network's rules take them before.
+type heldPort struct {
+	protocol.PortReservation
+	socket *os.File
+}
+
+// reservePorts binds the ports, all or none.
+func reservePorts(ports []protocol.PortReservation) ([]heldPort, error) {
+	var held []heldPort
 	for _, p := range ports {
 		f, err := reservePort(p)
 		if err != nil {
-			protocol.CloseAll(held)
+			closePorts(held)
 			return nil, err
 		}
-		held = append(held, f)
+		held = append(held, heldPort{p, f})
 	}
 	return held, nil
+}
+
+// reserveEach binds the ports, as many as it can.
+func reserveEach(ports []protocol.PortReservation) (held []heldPort, err error) {
+	for _, p := range ports {
+		one, failed := reservePorts([]protocol.PortReservation{p})
+		held, err = append(held, one...), errors.Join(err, failed)
+	}
+	return held, err
+}
+
+func closePorts(ports []heldPort) {
+	for _, p := range ports {
+		p.socket.Close()
+	}
+}
+
+// setPorts gives the containers these ports and no others. A socket that one of them gives up and another one gets
+// passes from hand to hand, so that the port is free at no time. Containers that are not there, or have stopped, get none.
+func (s *Shim) setPorts(r protocol.PortsRequest) error {
+	var all []*container
+	for _, id := range slices.Sorted(maps.Keys(r.Ports)) {
+		c, err := s.container(id)
+		if err != nil {
+			continue
+		}
+		c.op.Lock()
+		defer c.op.Unlock()
+		if !c.stopped() {
+			all = append(all, c)
+		}
+	}
+	var spare []heldPort
+	for _, c := range all {
+		spare = append(spare, c.giveUp(r.Ports[c.id])...)
+	}
+	for _, c := range all {
+		spare = c.pickUp(r.Ports[c.id], spare)
+	}
+	closePorts(spare) // before others are bound: a spare one may be the same port at another address
+	var errs []error
+	for _, c := range all {
+		wanted := r.Ports[c.id]
+		errs = append(errs, c.bindMissing(wanted), c.note(step{Ports: &wanted}))
+	}
+	return errors.Join(errs...)
+}
+
+// giveUp takes away what the container holds beyond what it shall.
+func (c *container) giveUp(wanted []protocol.PortReservation) (spare []heldPort) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ports = slices.DeleteFunc(c.ports, func(p heldPort) bool {
+		excess := !slices.Contains(wanted, p.PortReservation)
+		if excess {
+			spare = append(spare, p)
+		}
+		return excess
+	})
+	return spare
+}
+
+// pickUp takes what the container shall hold out of what is spare, and returns the rest.
+func (c *container) pickUp(wanted []protocol.PortReservation, spare []heldPort) (rest []heldPort) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range spare {
+		if !c.released && slices.Contains(wanted, p.PortReservation) && !c.holds(p.PortReservation) {
+			c.ports = append(c.ports, p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	return rest
+}
+
+// bindMissing binds what the container shall hold and does not.
+func (c *container) bindMissing(wanted []protocol.PortReservation) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.released {
+		return nil
+	}
+	held, err := reserveEach(slices.DeleteFunc(slices.Clone(wanted), c.holds))
+	c.ports = append(c.ports, held...)
+	return err
+}
+
+// holds tells whether the container holds the port. The caller holds c.mu.
+func (c *container) holds(p protocol.PortReservation) bool {
+	return slices.ContainsFunc(c.ports, func(held heldPort) bool { return held.PortReservation == p })
 }
 
 func reservePort(p protocol.PortReservation) (*os.File, error) {

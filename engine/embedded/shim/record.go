@@ -28,6 +28,8 @@ type step struct {
 	At       time.Time            `json:",omitzero"` // when the command was executed
 	Networks *[]string            `json:",omitempty"`
 	Exit     *protocol.ExitStatus `json:",omitempty"`
+
+	Ports *[]protocol.PortReservation `json:",omitempty"`
 }
 
 // creating is the status of a container whose creation was not acknowledged.
@@ -93,6 +95,9 @@ func (s *Shim) readRecord(id string) (*record, error) {
 	}
 	if r.Networks != nil && r.Request.Resolver != nil {
 		r.Request.Resolver.Networks = *r.Networks
+	}
+	if r.Ports != nil {
+		r.Request.Ports = *r.Ports
 	}
 	return r, nil
 }

@@ -158,6 +158,8 @@ func (s *Shim) call(c *conn, m protocol.Message, files []*os.File) (reply any, o
 		return with(m, func(r protocol.Names) (any, error) { return nil, s.names.Set(r) }, &out)
 	case protocol.MethodSetNetworks:
 		return with(m, func(r protocol.NetworksRequest) (any, error) { return nil, s.setNetworks(r) }, &out)
+	case protocol.MethodSetPorts:
+		return with(m, func(r protocol.PortsRequest) (any, error) { return nil, s.setPorts(r) }, &out)
 	case protocol.MethodDelete:
 		return with(m, func(r protocol.Ref) (any, error) { return nil, s.delete(r.ID) }, &out)
 	}

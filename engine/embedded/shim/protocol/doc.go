@@ -19,4 +19,4 @@
 package protocol
 
 // Version changes whenever a message does, except Hello and Hold.
-const Version = 1
+const Version = 2

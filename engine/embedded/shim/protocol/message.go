@@ -35,6 +35,7 @@ const (
 	MethodUpdate      Method = "update"       // UpdateRequest
 	MethodSetNames    Method = "set-names"    // Names
 	MethodSetNetworks Method = "set-networks" // NetworksRequest
+	MethodSetPorts    Method = "set-ports"    // PortsRequest
 )
 
 // Events.

@@ -213,6 +213,11 @@ type NetworksRequest struct {
 	Networks []string `json:"networks"`
 }
 
+// PortsRequest says which ports of the host belong to which containers from now on.
+type PortsRequest struct {
+	Ports map[string][]PortReservation `json:"ports"` // by container ID
+}
+
 // Exit tells of a process that ended.
 type Exit struct {
 	Ref
