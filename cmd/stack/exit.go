@@ -44,8 +44,8 @@ func (e pullError) Unwrap() error  { return e.error }
 
 // orCause says why the context ended, if the error is only that it did.
 func orCause(ctx context.Context, err error) error {
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
-		return context.Cause(ctx)
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, cause) {
+		return cause
 	}
 	return err
 }
