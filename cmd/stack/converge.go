@@ -2,17 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 
-	"stackrun.dev/stack/cmd/stack/internal/launch"
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence"
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/observe"
 	"stackrun.dev/stack/convergence/plan"
-	"stackrun.dev/stack/convergence/state"
 )
 
 // withServices checks the names of services, and switches on those that a profile keeps out: their hooks and providers count.
@@ -30,56 +26,49 @@ func (s *session) options(progress view.Progress) convergence.Options {
 	return convergence.Options{Execute: s.executeOptions(), Lock: s.locker(progress)}
 }
 
-// locker keeps two runs on one project apart and tells the user when it has to wait for the other.
-func (s *session) locker(progress view.Progress) convergence.Locker {
-	return func(ctx context.Context, name string) (func(), error) {
-		own, err := launch.Embedded(s.getenv)
-		if err != nil {
-			return nil, err
+// apply makes the plan of a command that changes what containers do, and carries it out. With --dry-run it prints the plan.
+func (s *session) apply(ctx context.Context, title string, sc scope, o plan.LifecycleOptions, make planner) error {
+	if s.global.dryRun {
+		p, err := s.planned(ctx, sc, o, make)
+		if err == nil {
+			fmt.Fprint(s.out, p.Text())
 		}
-		lock, err := launch.LockProject(ctx, own.Run, s.target.Host, name, func(pid int) {
-			progress.Text(fmt.Sprintf("another run (process %d) is working on project %s; waiting for it", pid, name))
-		})
-		if errors.Is(err, os.ErrPermission) && !s.target.Embedded {
-			return func() {}, nil // somebody who may not write there has nobody to wait for
-		}
-		if err != nil {
-			return nil, err
-		}
-		return func() { _ = lock.Release() }, nil
+		return err
 	}
-}
-
-// apply makes a plan out of what is there and carries it out. With --dry-run it prints the plan.
-func (s *session) apply(ctx context.Context, title string, sc scope, make func(*desired.Project, *state.Project) (*plan.Plan, error)) error {
 	progress, err := s.progress(title)
 	if err != nil {
 		return err
 	}
 	defer progress.Close()
-	d := sc.desired()
 	options := s.options(progress)
 	unlock, err := options.Lock(ctx, sc.name)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	now, err := observe.Project(ctx, s.Engine, sc.name, d)
-	if err != nil {
-		return err
-	}
-	p, err := make(d, now)
-	if err != nil {
-		return err
-	}
-	if s.global.dryRun {
-		fmt.Fprint(s.out, p.Text())
-		return nil
-	}
 	options.Lock = nil
+	p, err := s.planned(ctx, sc, o, make)
+	if err != nil {
+		return err
+	}
+	if intent := intentOf(title, o, p); intent != nil {
+		if err := s.intend(ctx, sc.name, intent); err != nil {
+			return err
+		}
+	}
 	err = convergence.Apply(ctx, s.Engine, p, options, narrate(ctx, progress).event)
 	progress.Close()
 	return inOperations(err)
+}
+
+// planned observes the project and makes the plan.
+func (s *session) planned(ctx context.Context, sc scope, o plan.LifecycleOptions, make planner) (*plan.Plan, error) {
+	d := sc.desired()
+	now, err := observe.Project(ctx, s.Engine, sc.name, d)
+	if err != nil {
+		return nil, err
+	}
+	return make(d, now, o)
 }
 
 // desired is what the project wants, as far as that is needed for orders and names: what cannot be carried out does not

@@ -63,9 +63,20 @@ func (s *session) down(ctx context.Context, sc scope, o plan.DownOptions) error 
 	if err != nil {
 		return err
 	}
+	defer progress.Close()
+	options := s.options(progress)
+	unlock, err := options.Lock(ctx, sc.name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	options.Lock = nil
+	if err := s.intend(ctx, sc.name, takenDown(o.Services)); err != nil {
+		return err
+	}
 	var result *convergence.Result
 	for range maxDowns {
-		result, err = convergence.Down(ctx, s.Engine, sc.name, d, o, s.options(progress), narrate(ctx, progress).event)
+		result, err = convergence.Down(ctx, s.Engine, sc.name, d, o, options, narrate(ctx, progress).event)
 		if !errors.Is(err, engine.ErrConflict) || ctx.Err() != nil {
 			break
 		}

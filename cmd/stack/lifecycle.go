@@ -25,11 +25,7 @@ func (a *app) lifecycle(ctx context.Context, title string, args []string, o plan
 		return err
 	}
 	o.Services = args
-	return a.with(ctx, func(s *session) error {
-		return s.apply(ctx, title, sc, func(d *desired.Project, now *state.Project) (*plan.Plan, error) {
-			return make(d, now, o)
-		})
-	})
+	return a.with(ctx, func(s *session) error { return s.apply(ctx, title, sc, o, make) })
 }
 
 // timeoutFlag declares -t and returns how to read it: nil if it was not given.

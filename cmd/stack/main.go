@@ -48,6 +48,9 @@ type app struct {
 	advice []project.Warning // given so far, where it is printed at the end
 	loaded map[string]string // the variables of the project that was loaded, nil before
 	open   launch.Opener     // how "engine run" opens the engine; nil if another program has to
+
+	commandLine string       // what runs, as others who wait for it are told
+	sharedLocks launch.Locks // of engines that others use too; none: only the user's own
 }
 
 // process is the app of this process.
@@ -55,6 +58,6 @@ func process(open launch.Opener) *app {
 	return &app{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		environ: os.Environ(), getenv: withEnvFile(os.Getenv), now: time.Now,
-		open: open,
+		open: open, sharedLocks: launch.SharedLocks,
 	}
 }

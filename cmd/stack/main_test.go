@@ -55,14 +55,16 @@ func inProcess(t *testing.T, compose string) (*app, *io.PipeReader) {
 
 func TestTwoRunsOnOneProjectWait(t *testing.T) {
 	a, messages := inProcess(t, "name: two\nservices:\n  a:\n    image: busybox\n    command: [sleep, '1000']\n")
-	lock, err := launch.LockProject(t.Context(), a.getenv("STACK_RUN"), a.getenv("DOCKER_HOST"), "two", nil)
+	holder := launch.Holder{PID: 123, User: "root", Command: "stack up -d", Since: time.Date(2026, 1, 2, 12, 3, 4, 0, time.Local)}
+	lock, err := launch.LockProject(t.Context(), launch.OwnLocks(a.getenv("STACK_RUN")), launch.KeyOf("memory", "two"), holder, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan int, 1)
 	go func() { done <- run(t.Context(), []string{"-f", a.global.files[0], "up", "-d"}, a) }()
 	lines := bufio.NewScanner(messages)
-	if !lines.Scan() || !strings.Contains(lines.Text(), "is working on project two; waiting for it") {
+	const want = "stack up -d of root (process 123, since 12:03:04) is working on project two; waiting for it"
+	if !lines.Scan() || !strings.HasSuffix(lines.Text(), want) {
 		t.Fatalf("first line is %q", lines.Text())
 	}
 	select {

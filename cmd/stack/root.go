@@ -25,6 +25,7 @@ type globalFlags struct {
 	ansi        string
 	progress    string
 	parallel    int
+	lockTimeout patience
 	dryRun      bool
 
 	allResources       bool
@@ -57,7 +58,9 @@ func newRoot(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
-		PersistentPreRun: func(cmd *cobra.Command, _ []string) { a.global.json = formatOf(cmd) == "json" },
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			a.global.json, a.commandLine = formatOf(cmd) == "json", commandLine(cmd)
+		},
 	}
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -100,6 +103,7 @@ func (a *app) declareGlobal(root *cobra.Command) {
 	all.StringVar(&g.ansi, "ansi", a.preset("COMPOSE_ANSI", "auto"), "Colours and cursor movements: auto, never, always")
 	all.StringVar(&g.progress, "progress", a.preset("COMPOSE_PROGRESS", "auto"), "How progress is shown: auto, tty, plain, quiet, json")
 	all.IntVar(&g.parallel, "parallel", a.presetParallel(), "How many operations run at the same time, waiting not counted; -1 for no limit")
+	all.Var(&g.lockTimeout, "lock-timeout", "How long to wait for another run on the same project; 0 not at all (default: until it is done)")
 	all.BoolVar(&g.strict, "strict", a.presetBool("STACK_STRICT"), "Take a variable that is not set as an error, not as nothing")
 	all.BoolVar(&g.dryRun, "dry-run", false, "Show what would be done and change nothing")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/docker/docker/api"
 
@@ -23,6 +24,8 @@ type session struct {
 	target launch.Target
 	socket *docker.Engine
 	lease  *launch.Lease
+
+	engineID func(context.Context) (string, error) // asked once
 }
 
 // connect finds the engine, starts it if it is ours and absent, and connects. With --dry-run nothing can be changed
@@ -33,6 +36,7 @@ func (a *app) connect(ctx context.Context) (*session, error) {
 		return nil, usageError{err}
 	}
 	s := &session{app: a, target: target}
+	s.engineID = s.askOnce()
 	if target.Embedded {
 		if s.lease, err = launch.Start(ctx, target, engineProgram); err != nil {
 			return nil, err
@@ -62,6 +66,31 @@ func (a *app) dockerOptions(s *session) []docker.Option {
 		opts = append(opts, docker.WithTLS(dir+"/ca.pem", dir+"/cert.pem", dir+"/key.pem"))
 	}
 	return opts
+}
+
+// askOnce asks the engine who it is, the first time that somebody wants to know.
+func (s *session) askOnce() func(context.Context) (string, error) {
+	var mu sync.Mutex
+	var known string
+	return func(ctx context.Context) (string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if known != "" {
+			return known, nil
+		}
+		id, err := launch.EngineID(ctx, s.Engine, s.target)
+		known = id
+		return id, err
+	}
+}
+
+// projectKey names a project of the session's engine: for its lock and for what is kept about it.
+func (s *session) projectKey(ctx context.Context, project string) (string, error) {
+	id, err := s.engineID(ctx)
+	if err != nil {
+		return "", err
+	}
+	return launch.KeyOf(id, project), nil
 }
 
 // Close gives the connections back and lets the engine go.

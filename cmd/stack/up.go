@@ -121,6 +121,7 @@ func (s *session) up(ctx context.Context, title string, d *desired.Project, o pl
 	options := s.options(progress)
 	options.Up = o
 	options.Up.Now = s.now()
+	options.Lock = s.resuming(options.Lock, d, o)
 	narrator := narrate(ctx, progress)
 	options.OnPlan = narrator.planned
 	sink := quieten(narrator.event, flags)

@@ -47,27 +47,35 @@ func tryLock(path string) (*Lock, int, error) {
 	return &Lock{f}, 0, sign(f)
 }
 
-// waitLock blocks in the kernel on a thread of its own. When the context is done first, that thread gives the lock
-// back as soon as it gets it.
+// waitLock waits until the lock is free or the context is done.
 func waitLock(ctx context.Context, path string) (*Lock, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the lock: %w", err)
 	}
+	if err := awaitLock(ctx, f); err != nil {
+		return nil, err
+	}
+	return &Lock{f}, sign(f)
+}
+
+// awaitLock blocks in the kernel on a thread of its own. When the context is done first, that thread gives the lock back as
+// soon as it gets it. The file is closed if there is an error.
+func awaitLock(ctx context.Context, f *os.File) error {
 	got := make(chan error, 1)
 	go func() { got <- flock(f, unix.LOCK_EX) }()
 	select {
 	case err := <-got:
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("cannot lock %s: %w", path, err), f.Close())
+			return errors.Join(fmt.Errorf("cannot lock %s: %w", f.Name(), err), f.Close())
 		}
-		return &Lock{f}, sign(f)
+		return nil
 	case <-ctx.Done():
 		go func() {
 			<-got
 			_ = f.Close()
 		}()
-		return nil, ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 
