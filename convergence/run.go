@@ -11,6 +11,7 @@ import (
 	"stackrun.dev/stack/convergence/execute"
 	"stackrun.dev/stack/convergence/observe"
 	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/convergence/state"
 	"stackrun.dev/stack/engine"
 )
 
@@ -25,8 +26,14 @@ type Options struct {
 	// OnPlan is told each round's plan before it is executed. May be nil.
 	OnPlan func(*plan.Plan)
 
+	// Changing is called once, while the lock is held, before the first operation of the run. An error ends the run. May be nil.
+	Changing func() error
+
 	// Converged is told, while the lock is held, that the project has become as desired. May be nil.
 	Converged func(Outcome)
+
+	// Gone is called, while the lock is held, when the whole project was taken down. May be nil.
+	Gone func()
 
 	// Fixed is a plan that was made before and must still be what is to be done. nil: whatever is planned is done.
 	Fixed *Fixed
@@ -36,14 +43,10 @@ type Options struct {
 type Outcome struct {
 	Desired *desired.Project
 	Up      plan.UpOptions    // without what rounds have found out
-	Images  map[string]string // IDs of the images that it runs, by reference
+	Images  map[string]string // IDs of its images, by reference
+	Running map[string]string // IDs of the images of containers that are there, by service
+	Given   desired.Given     // what providers and model runners have said
 	Changed bool              // the run has changed something
-}
-
-// Fixed is a plan as it was shown to somebody who agreed to it.
-type Fixed struct {
-	Plan  string   // its canonical form, see plan.Plan.Canonical
-	Later []string // services about which later rounds may decide
 }
 
 // Locker takes the lock of a project, waiting until it is free or the context is done, and gives it back by unlock. How and
@@ -68,41 +71,89 @@ type Result struct {
 const maxRounds = 8
 
 // Run brings the project to its desired state. It returns when a plan is empty. The error joins what failed
-// (execute.Failure), says why no plan can be made, or is the context's.
+// (execute.Failure), says why no plan can be made, is a *ChangedError, or is the context's.
 func Run(ctx context.Context, e engine.Engine, d *desired.Project, o Options, sink execute.Sink) (*Result, error) {
 	unlock, err := o.lock(ctx, d.Name)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	out := &Result{}
-	up := o.Up
-	up.Fetched, up.Unpulled, up.Touched = maps.Clone(up.Fetched), maps.Clone(up.Unpulled), maps.Clone(up.Touched)
+	r := &run{engine: e, desired: d, options: o, up: o.Up, sink: sink, out: &Result{}}
+	r.up.Fetched, r.up.Unpulled, r.up.Touched = maps.Clone(r.up.Fetched), maps.Clone(r.up.Unpulled), maps.Clone(r.up.Touched)
+	r.up.Updated = maps.Clone(r.up.Updated)
 	for range maxRounds {
-		p, err := Plan(ctx, e, d, up)
-		if err != nil {
-			return out, err
+		if over, err := r.round(ctx); over || err != nil {
+			return r.out, err
 		}
-		out.Notes = p.Notes
-		if p.Empty() {
-			return out, nil
-		}
-		if o.OnPlan != nil {
-			o.OnPlan(p)
-		}
-		done := execute.Run(ctx, e, p, o.Execute, sink)
-		out.Rounds++
-		out.Changed = true
-		if err := done.Err(); err != nil {
-			restored, restoreErr := o.restore(ctx, e, p, done.Done, sink)
-			out.Restored = restored
-			return out, errors.Join(err, restoreErr)
-		}
-		up.Fetched, up.Touched = merged(up.Fetched, done.Fetched), merged(up.Touched, done.Touched)
-		up.Unpulled, up.Given = merged(up.Unpulled, done.Unpulled), up.Given.Merge(done.Given)
-		out.Given = up.Given
 	}
-	return out, errors.New("cannot converge: the project still differs after " + fmt.Sprint(maxRounds) + " rounds; something else is changing it")
+	return r.out, errors.New("cannot converge: the project still differs after " + fmt.Sprint(maxRounds) + " rounds; something else is changing it")
+}
+
+// run is a call of Run.
+type run struct {
+	engine  engine.Engine
+	desired *desired.Project
+	options Options
+	up      plan.UpOptions // with what rounds have found out
+	sink    execute.Sink
+	out     *Result
+}
+
+// round observes, plans, and carries the plan out. It is over when there is nothing to do.
+func (r *run) round(ctx context.Context) (over bool, err error) {
+	s, p, err := look(ctx, r.engine, r.desired, r.up)
+	if err != nil {
+		return false, err
+	}
+	if err := r.options.Fixed.check(p, r.out.Rounds); err != nil {
+		return false, err
+	}
+	r.out.Notes = p.Notes
+	if p.Empty() {
+		r.converged(s)
+		return true, nil
+	}
+	if r.options.Changing != nil && r.out.Rounds == 0 {
+		if err := r.options.Changing(); err != nil {
+			return false, err
+		}
+	}
+	if r.options.OnPlan != nil {
+		r.options.OnPlan(p)
+	}
+	done := execute.Run(ctx, r.engine, p, r.options.Execute, r.sink)
+	r.out.Rounds++
+	r.out.Changed = true
+	if err := done.Err(); err != nil {
+		restored, restoreErr := r.options.restore(ctx, r.engine, p, done.Done, r.sink)
+		r.out.Restored = restored
+		return false, errors.Join(err, restoreErr)
+	}
+	r.up.Fetched, r.up.Touched = merged(r.up.Fetched, done.Fetched), merged(r.up.Touched, done.Touched)
+	r.up.Updated = merged(r.up.Updated, done.Updated)
+	r.up.Unpulled, r.up.Given = merged(r.up.Unpulled, done.Unpulled), r.up.Given.Merge(done.Given)
+	r.out.Given = r.up.Given
+	return false, nil
+}
+
+// converged tells whoever wants to know that the state is as desired.
+func (r *run) converged(s *state.Project) {
+	if r.options.Converged == nil {
+		return
+	}
+	out := Outcome{
+		Desired: r.desired, Up: r.options.Up, Given: r.up.Given, Changed: r.out.Changed,
+		Images: make(map[string]string, len(s.Images)), Running: make(map[string]string, len(r.desired.Services)),
+	}
+	for ref, image := range s.Images {
+		out.Images[ref] = image.ID
+	}
+	for _, c := range s.Containers {
+		if !c.OneOff {
+			out.Running[c.Service] = c.ImageID
+		}
+	}
+	r.options.Converged(out)
 }
 
 // giveUpTime bounds what a run still does after it was cancelled.
@@ -136,11 +187,18 @@ func merged[V any](a, b map[string]V) map[string]V {
 
 // Plan observes and says what Run would do first.
 func Plan(ctx context.Context, e observe.Engine, d *desired.Project, o plan.UpOptions) (*plan.Plan, error) {
+	_, p, err := look(ctx, e, d, o)
+	return p, err
+}
+
+// look observes and plans.
+func look(ctx context.Context, e observe.Engine, d *desired.Project, o plan.UpOptions) (*state.Project, *plan.Plan, error) {
 	s, err := observe.Project(ctx, e, d.Name, d)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return plan.Up(d, s, o)
+	p, err := plan.Up(d, s, o)
+	return s, p, err
 }
 
 // Apply carries out one plan that was made otherwise: to take the project down, to stop it, and so on.
@@ -175,7 +233,11 @@ func Down(ctx context.Context, e engine.Engine, name string, d *desired.Project,
 		o.OnPlan(p)
 	}
 	out.Rounds = len(p.Operations[:min(1, len(p.Operations))])
-	return out, execute.Run(ctx, e, p, o.Execute, sink).Err()
+	err = execute.Run(ctx, e, p, o.Execute, sink).Err()
+	if err == nil && len(down.Services) == 0 && o.Gone != nil {
+		o.Gone()
+	}
+	return out, err
 }
 
 func (o *Options) lock(ctx context.Context, project string) (func(), error) {

@@ -63,23 +63,26 @@ func (p *Plan) Text() string {
 	return b.String()
 }
 
-// MarshalJSON writes each operation with its kind.
+// MarshalJSON writes each operation with its kind and with what it is made of. There are no secrets in it: of variables there
+// are the names.
 func (p *Plan) MarshalJSON() ([]byte, error) {
 	type operation struct {
 		Kind      string    `json:"kind"`
 		Operation Operation `json:"operation"`
+		With      any       `json:"with,omitempty"`
 	}
 	ops := make([]operation, len(p.Operations))
 	for i, op := range p.Operations {
-		ops[i] = operation{KindOf(op), op}
+		ops[i] = operation{KindOf(op), op, shown(op)}
 	}
 	return json.Marshal(struct {
+		Version    int         `json:"version"` // of this form
 		Project    string      `json:"project"`
 		Operations []operation `json:"operations"`
 		Notes      []string    `json:"notes,omitempty"`
 		Undecided  bool        `json:"undecided,omitempty"`
 		Later      []string    `json:"later,omitempty"`
-	}{p.Project, ops, p.Notes, p.Undecided, p.Later})
+	}{1, p.Project, ops, p.Notes, p.Undecided, p.Later})
 }
 
 // KindOf is the operation's kind, for example "CreateContainer".
