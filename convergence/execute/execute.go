@@ -56,6 +56,7 @@ type Result struct {
 	Fetched  map[string]bool   // references of images that were pulled or built
 	Unpulled map[string]string // references of images that could not be pulled and are to be built, with the reason
 	Touched  map[string]bool   // names of containers that were created, renamed or started
+	Updated  map[string]bool   // names of containers whose limits were changed in place
 	Given    desired.Given     // what providers and model runners have said
 }
 
@@ -124,7 +125,7 @@ func newExecutor(e Engine, p *plan.Plan, o Options, sink Sink) *executor {
 		options: o,
 		byID:    make(map[string]plan.Operation, len(p.Operations)),
 		watcher: newWatcher(e, p.Project),
-		result:  &Result{Done: map[string]bool{}, Fetched: map[string]bool{}, Unpulled: map[string]string{}, Touched: map[string]bool{}},
+		result:  &Result{Done: map[string]bool{}, Fetched: map[string]bool{}, Unpulled: map[string]string{}, Touched: map[string]bool{}, Updated: map[string]bool{}},
 		sink:    sink,
 		begun:   make(map[string]bool, len(p.Operations)),
 		images:  make(map[string]string),

@@ -21,18 +21,31 @@ import (
 // Engine is what observing needs of an engine: reads only.
 type Engine interface {
 	ContainerList(ctx context.Context, opts container.ListOptions) ([]container.Summary, error)
+	ContainerInspect(ctx context.Context, ref string) (container.InspectResponse, error)
+	NetworkInspect(ctx context.Context, ref string, opts network.InspectOptions) (network.Inspect, error)
 	NetworkList(ctx context.Context, opts network.ListOptions) ([]network.Summary, error)
 	VolumeList(ctx context.Context, opts volume.ListOptions) ([]volume.Volume, error)
 	VolumeInspect(ctx context.Context, name string) (volume.Volume, error)
 	ImageInspect(ctx context.Context, ref string) (image.InspectResponse, error)
 }
 
-// imagesAtOnce bounds how many images are looked up side by side.
-const imagesAtOnce = 16
+// atOnce bounds how many images, and how many containers, are looked up side by side.
+const atOnce = 16
 
-// Project reads what there is of the named project. d may be nil when only what carries the project's label counts.
+// Project reads what there is of a project, and looks at each container for what can be changed while it runs. A plan that makes
+// the project as desired is made of it.
 func Project(ctx context.Context, e Engine, name string, d *desired.Project) (*state.Project, error) {
-	o := &observer{ctx: ctx, engine: e, out: &state.Project{
+	return project(ctx, e, name, d, true)
+}
+
+// Listed is Project without the look at each container: what the engine's lists tell. It is enough for a plan that changes what
+// containers do and not what they are. d may be nil when only what carries the project's label counts.
+func Listed(ctx context.Context, e Engine, name string, d *desired.Project) (*state.Project, error) {
+	return project(ctx, e, name, d, false)
+}
+
+func project(ctx context.Context, e Engine, name string, d *desired.Project, closely bool) (*state.Project, error) {
+	o := &observer{ctx: ctx, engine: e, closely: closely, out: &state.Project{
 		Name:     name,
 		Networks: make(map[string]state.Network),
 		Volumes:  make(map[string]state.Volume),
@@ -50,9 +63,10 @@ func Project(ctx context.Context, e Engine, name string, d *desired.Project) (*s
 }
 
 type observer struct {
-	ctx    context.Context //nolint:containedctx // lives as long as one call of Project
-	engine Engine
-	wait   sync.WaitGroup
+	ctx     context.Context //nolint:containedctx // lives as long as one call of Project
+	engine  Engine
+	closely bool
+	wait    sync.WaitGroup
 
 	mu  sync.Mutex // what follows
 	out *state.Project
@@ -82,6 +96,11 @@ func (o *observer) containers() error {
 	for i := range list {
 		out[i] = containerOf(&list[i])
 	}
+	if o.closely {
+		if out, err = o.details(out); err != nil {
+			return err
+		}
+	}
 	slices.SortFunc(out, byServiceAndNumber)
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -95,14 +114,18 @@ func (o *observer) networks(d *desired.Project) error {
 	if err != nil {
 		return err
 	}
-	wanted := make(map[string]bool, len(d.Networks))
-	for _, n := range d.Networks {
-		wanted[n.Name] = true
+	wanted := make(map[string]*desired.Network, len(d.Networks))
+	for i := range d.Networks {
+		wanted[d.Networks[i].Name] = &d.Networks[i]
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, n := range list {
-		if wanted[n.Name] || n.Labels[desired.LabelProject] == o.out.Name {
+		want := wanted[n.Name]
+		if want != nil && !want.External && want.Hash != n.Labels[desired.LabelHash] && o.closely {
+			o.run(func() error { return o.users(n.Name, n.ID) })
+		}
+		if want != nil || n.Labels[desired.LabelProject] == o.out.Name {
 			o.out.Networks[n.Name] = state.Network{
 				ID: n.ID, Name: n.Name, Project: n.Labels[desired.LabelProject], Key: n.Labels[desired.LabelNetwork],
 				Hash: n.Labels[desired.LabelHash], Config: n.Labels[desired.LabelConfig],
@@ -150,7 +173,7 @@ func (o *observer) volume(v volume.Volume) {
 
 // images looks up each image that the project uses, once.
 func (o *observer) images(d *desired.Project) {
-	slots := make(chan struct{}, imagesAtOnce)
+	slots := make(chan struct{}, atOnce)
 	seen := make(map[string]bool)
 	for ref := range d.Images() {
 		if !seen[ref] {

@@ -29,7 +29,7 @@ func (u *up) causes(s *service, m *member) []string {
 	if s.imageID != "" && m.now.ImageID != s.imageID {
 		out = append(out, fmt.Sprintf("image changed: %s → %s", shortID(m.now.ImageID), shortID(s.imageID)))
 	}
-	out = append(out, difference(s, m)...)
+	out = append(out, u.difference(s, m)...)
 	for _, name := range s.Shares {
 		if other := u.services[name]; other != nil && other.made {
 			out = append(out, name+" is recreated, and it shares namespaces or volumes with it")
@@ -38,105 +38,64 @@ func (u *up) causes(s *service, m *member) []string {
 	return out
 }
 
-// difference compares by the hashes, and names what differs if they do. A container that Docker Compose made is compared by
-// Compose's hash.
-func difference(s *service, m *member) []string {
+// difference says why the container must be made anew, and leaves what can be changed in place in m. What cannot change while
+// a container stays is compared with its labels, the rest with what the engine has.
+func (u *up) difference(s *service, m *member) []string {
+	made, causes := madeWith(s, m)
+	if len(causes) > 0 {
+		return causes
+	}
+	changes := changesOf(made, m)
+	if m.now.Mutable == nil {
+		return inWords(changes)
+	}
+	lim := compareLimits(made, m.now.Mutable, m.Settings)
+	attachments, anew := u.attachments(m, made)
+	causes = slices.Concat(inWords(slices.DeleteFunc(changes, inPlaceChange(made, m.Settings))), inWords(lim.recreate), anew)
+	if len(causes) == 0 {
+		m.limits, m.attachments, m.compared = lim, attachments, true
+	}
+	return causes
+}
+
+// madeWith are the settings with which the container was made, if that can be told; else the cause to make it anew. A container
+// that Docker Compose made is compared by Compose's hash.
+func madeWith(s *service, m *member) (desired.Settings, []string) {
 	now := m.now
 	switch {
 	case now.Hash == m.Hash:
-		return nil
+		return m.Settings, nil
 	case now.Hash == "":
 		if now.ComposeHash != "" && now.ComposeHash == s.ComposeHash {
-			return nil
+			return m.Settings, nil
 		}
-		return []string{"it was made by another program, or its configuration changed"}
+		return nil, []string{"it was made by another program, or its configuration changed"}
 	}
-	was, ok := desired.Unpack(now.Config)
-	if !ok {
-		return []string{"configuration changed"}
+	if was, ok := desired.Unpack(now.Config); ok {
+		return was, nil
 	}
-	return inWords(desired.Changes(was, m.Settings))
+	return nil, []string{"configuration changed"}
 }
 
-// inWords names changes as the Compose file does. No changes is nil, also when the hashes differ: then only the way in which
-// they are computed has changed.
-func inWords(changes []desired.Change) []string {
-	var out []string
-	for _, c := range changes {
-		out = append(out, describe(c))
+func changesOf(made desired.Settings, m *member) []desired.Change {
+	if m.now.Hash == m.Hash || m.now.Hash == "" {
+		return nil
 	}
-	return out
+	return desired.Changes(made, m.Settings)
 }
 
-// nouns are the words of the Compose file for the names of settings, the longest prefix first.
-var nouns = []struct{ prefix, noun string }{
-	{"Env.", "environment "}, {"Cmd", "command"}, {"Entrypoint", "entrypoint"}, {"Ports.", "port "}, {"ExposedPorts.", "exposed port "},
-	{"Mounts.", "mount "}, {"Tmpfs.", "tmpfs "}, {"Files.", "file "}, {"Labels.", "label "}, {"Networks.", "network "},
-	{"Healthcheck.", "healthcheck "}, {"RestartPolicy.Name", "restart"}, {"RestartPolicy.", "restart "}, {"NetworkMode", "network_mode"},
-	{"User", "user"}, {"WorkingDir", "working_dir"}, {"Hostname", "hostname"}, {"Memory", "memory"}, {"NanoCPUs", "cpus (nano)"},
-	{"LogConfig.", "logging "}, {"Sysctls.", "sysctl "}, {"CapAdd", "cap_add"}, {"CapDrop", "cap_drop"}, {"Privileged", "privileged"},
-	{"ReadonlyRootfs", "read_only"}, {"IPAM.", "ipam "}, {"Options.", "driver_opts "}, {"DriverOpts.", "driver_opts "}, {"Driver", "driver"},
-	{"PreStart.", "pre_start "}, {"PostStart.", "post_start "}, {"PreStop.", "pre_stop "},
-	{"Internal", "internal"}, {"StopTimeout", "stop_grace_period"}, {"StopSignal", "stop_signal"},
-}
-
-func noun(setting string) string {
-	for _, n := range nouns {
-		rest, ok := strings.CutPrefix(setting, n.prefix)
-		switch {
-		case !ok:
-		case strings.HasSuffix(n.prefix, "."):
-			return n.noun + rest
-		case rest == "":
-			return n.noun
-		}
+// inPlaceChange finds the changes that are not the labels' affair. The network mode is none of its own where it names one of
+// the container's networks.
+func inPlaceChange(made, want desired.Settings) func(desired.Change) bool {
+	return func(c desired.Change) bool {
+		return desired.Mutable(c.Name) || c.Name == "NetworkMode" && modeNamesEndpoint(made) && modeNamesEndpoint(want)
 	}
-	return setting
 }
 
-// secretSettings are those whose values are not shown: they may be secrets, or digests that tell nobody anything.
-var secretSettings = []string{"Env.", "Files.", "PreStart.", "PostStart.", "PreStop."}
-
-func describe(c desired.Change) string {
-	name := noun(c.Name)
-	hidden := slices.ContainsFunc(secretSettings, func(p string) bool { return strings.HasPrefix(c.Name, p) })
-	switch {
-	case !c.Had && (c.Is == "" || hidden):
-		return name + " added"
-	case !c.Had:
-		return name + " added: " + short(c.Is)
-	case !c.Has:
-		return name + " removed"
-	case hidden:
-		return name + " changed"
-	}
-	return fmt.Sprintf("%s changed: %s → %s", name, short(c.Was), short(c.Is))
-}
-
-const longestValue = 60
-
-func short(s string) string {
-	s = strings.ReplaceAll(s, "\n", `\n`)
-	if len(s) > longestValue {
-		return strings.ToValidUTF8(s[:longestValue], "") + "…"
-	}
-	return s
-}
-
-func shortID(id string) string {
-	id = strings.TrimPrefix(id, "sha256:")
-	return id[:min(12, len(id))]
-}
-
-// mostCauses bounds how many causes are spelled out.
-const mostCauses = 5
-
-func joinCauses(causes []string) string {
-	if len(causes) > mostCauses {
-		rest := len(causes) - mostCauses
-		causes = append(slices.Clone(causes[:mostCauses]), fmt.Sprintf("and %d more", rest))
-	}
-	return strings.Join(causes, ", ")
+func modeNamesEndpoint(s desired.Settings) bool {
+	mode, _ := s.Get("NetworkMode")
+	_, ok := s.Endpoint(mode)
+	return ok && mode != ""
 }
 
 // bound says whether a bind in the older form is mounted at the target.

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"strings"
+
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/state"
 )
@@ -14,13 +16,14 @@ type index struct {
 	onNetwork  map[string][]state.Container // by the network's name
 	holdsPort  map[string][]state.Container // by the host port
 	builtImage map[string]bool              // references that a service of the project builds
+	keys       map[string]string            // of the networks, by their names
 }
 
 // newIndex looks once at everything. d may be nil.
 func newIndex(d *desired.Project, s *state.Project) *index {
 	x := &index{
 		disabled: make(map[string]bool), hooks: make(map[string][]state.Container), onNetwork: make(map[string][]state.Container),
-		holdsPort: make(map[string][]state.Container), builtImage: make(map[string]bool),
+		holdsPort: make(map[string][]state.Container), builtImage: make(map[string]bool), keys: make(map[string]string),
 	}
 	if d != nil {
 		x.desired(d)
@@ -47,9 +50,20 @@ func (x *index) desired(d *desired.Project) {
 			x.builtImage[s.Image] = true
 		}
 	}
+	for _, n := range d.Networks {
+		x.keys[n.Name] = n.Key
+	}
 	for _, name := range d.Disabled {
 		x.disabled[name] = true
 	}
+}
+
+// networkKey is what the file calls a network of the engine.
+func (x *index) networkKey(project, name string) string {
+	if key, ok := x.keys[name]; ok {
+		return key
+	}
+	return strings.TrimPrefix(name, project+"_")
 }
 
 // on are the containers on the network. Only plans that recreate a network ask, so it is looked up then.

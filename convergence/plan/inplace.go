@@ -14,8 +14,12 @@ func (u *up) repair(s *service, m *member) {
 		m.ready = append(m.ready, u.add("rename", op, Subject{Container, m.Name}, "it is called "+c.Name, m.cleared...))
 	}
 	u.resources(s) // what it is on may have vanished, as far as the engine allows that
+	u.updateLimits(s, m)
 	switch c.Status {
 	case state.Paused:
+		if u.options.Touched[m.Name] {
+			break // somebody has paused it since
+		}
 		op := &UnpauseContainer{Header: header(s.Name), Container: c.ID}
 		m.ready = append(m.ready, u.add("unpause", op, Subject{Container, m.Name}, "it is paused", m.ready...))
 	case state.Created:
@@ -25,6 +29,15 @@ func (u *up) repair(s *service, m *member) {
 			m.begin, m.why = true, fmt.Sprintf("it exited (%d)", c.ExitCode)
 		}
 	}
+}
+
+// updateLimits changes the restart policy and the limits, once in a run: what the engine did not take then, it does not know.
+func (u *up) updateLimits(s *service, m *member) {
+	if m.limits == nil || len(m.limits.changes) == 0 || u.options.Updated[m.Name] {
+		return
+	}
+	op := &UpdateContainer{Header: header(s.Name), Container: m.now.ID, Config: m.limits.update}
+	m.ready = append(m.ready, u.add("update", op, Subject{Container, m.Name}, joinCauses(inWords(m.limits.changes)), m.ready...))
 }
 
 // completed says that the container has done what it is there for: another service waits for its completion, and it

@@ -38,6 +38,10 @@ type UpOptions struct {
 	// Unhealthy are the names of containers that are to be restarted because they are unhealthy.
 	Unhealthy map[string]bool
 
+	// Overtaken says that containers are restarted which depend with restart: true on one that was started after them: by the
+	// engine, or by hand.
+	Overtaken bool
+
 	// Handover says that the engine lets a container publish the ports of the one that it takes over from (see
 	// desired.LabelTakesOver), so that an update which starts first need not stop a container for its ports.
 	Handover bool
@@ -49,6 +53,7 @@ type UpOptions struct {
 	Fetched  map[string]bool   // references of images that were pulled or built
 	Unpulled map[string]string // references of images that could not be pulled and are built instead, with the reason
 	Touched  map[string]bool   // names of containers that were made or started; what they did since then is their own affair
+	Updated  map[string]bool   // names of containers whose limits were changed in place
 	Given    desired.Given     // what providers and model runners have said
 }
 

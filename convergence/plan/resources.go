@@ -115,7 +115,7 @@ func changed(wasHash, isHash, packed string, is desired.Settings) []string {
 	return inWords(desired.Changes(was, is))
 }
 
-// reconnect puts containers that stay on networks that they should be on and are not.
+// reconnect puts containers that stay on the networks that they should be on, and takes them off others.
 func (u *up) reconnect() {
 	for _, name := range slices.Sorted(maps.Keys(u.services)) {
 		for _, m := range u.services[name].members {
@@ -125,24 +125,37 @@ func (u *up) reconnect() {
 		}
 	}
 	u.reconnectOthers()
+	u.awaitAddresses()
 }
 
 func (u *up) reconnectMember(s *service, m *member) {
+	attachments := m.attachments
+	if !m.compared {
+		attachments = u.missingAttachments(m)
+	}
 	for _, key := range s.Networks {
-		n := u.networks[key]
-		if n == nil {
-			continue
-		}
-		settings := m.Config.Networking.EndpointsConfig[n.Name]
-		switch {
-		case n.recreated:
-			u.connect(*m.now, n, settings, "the network is recreated")
-		case !m.now.On(n.Name) && m.now.Status.Alive():
-			u.connect(*m.now, n, settings, "it was disconnected")
-		case !m.now.On(n.Name) && m.begin:
-			u.connect(*m.now, n, settings, "it was never connected, or disconnected")
+		if n := u.networks[key]; n != nil && n.recreated {
+			u.connect(*m.now, n.Name, n.op, m.Config.Networking.EndpointsConfig[n.Name], "the network is recreated")
 		}
 	}
+	u.attach(m, slices.DeleteFunc(slices.Clone(attachments), func(a attachment) bool { return u.isRecreated(a.network) }))
+}
+
+// missingAttachments are all that can be told about a container that was not compared with the engine.
+func (u *up) missingAttachments(m *member) []attachment {
+	var out []attachment
+	for _, name := range slices.Sorted(maps.Keys(m.Config.Networking.EndpointsConfig)) {
+		if !m.now.On(name) {
+			out = append(out, attachment{network: name, on: true, cause: disconnected})
+		}
+	}
+	return out
+}
+
+// isRecreated says that everybody is taken off the network and put on it again.
+func (u *up) isRecreated(network string) bool {
+	n := u.networks[u.index.networkKey(u.plan.Project, network)]
+	return n != nil && n.recreated
 }
 
 // reconnectOthers puts back whoever was on a recreated network and is not part of this plan otherwise.
@@ -155,16 +168,29 @@ func (u *up) reconnectOthers() {
 		for _, c := range u.index.on(u.state, n.Name) {
 			if u.services[c.Service] == nil {
 				settings := &network.EndpointSettings{Aliases: []string{c.Name, c.Service}}
-				u.connect(c, n, settings, "the network is recreated")
+				u.connect(c, n.Name, n.op, settings, "the network is recreated")
 			}
 		}
 	}
 }
 
-func (u *up) connect(c state.Container, n *resource, settings *network.EndpointSettings, cause string) {
-	op := &ConnectNetwork{Header: header(c.Service), Network: n.Name, Container: c.ID, Settings: settings}
-	id := u.add("connect", op, Subject{Network, n.Name + " to " + c.Name}, cause, n.op)
-	if start := u.ops["start container "+c.Name]; start != nil {
+func (u *up) connect(c state.Container, name, after string, settings *network.EndpointSettings, cause string, needs ...string) string {
+	op := &ConnectNetwork{Header: header(c.Service), Network: name, Container: c.ID, Settings: settings}
+	id := u.add("connect", op, Subject{Network, name + " to " + c.Name}, cause, append(needs, after)...)
+	u.beforeStart(c.Name, id)
+	return id
+}
+
+func (u *up) disconnect(c state.Container, name, cause string, needs ...string) string {
+	op := &DisconnectNetwork{Header: header(c.Service), Network: name, Container: c.ID}
+	id := u.add("disconnect", op, Subject{Network, name + " from " + c.Name}, cause, needs...)
+	u.beforeStart(c.Name, id)
+	return id
+}
+
+// beforeStart makes the container's start, if there is one, wait for the operation.
+func (u *up) beforeStart(name, id string) {
+	if start := u.ops["start container "+name]; start != nil {
 		start.Head().Needs = append(start.Head().Needs, id)
 	}
 }

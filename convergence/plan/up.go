@@ -67,6 +67,7 @@ type up struct {
 	services map[string]*service
 	networks map[string]*resource // by key
 	volumes  map[string]string    // the operation that creates it, or "", by key
+	freed    map[string]string    // the operation that gives an address back, by "network address"
 	errs     []error
 
 	finite map[string]bool // services whose completion others wait for
@@ -103,6 +104,11 @@ type member struct {
 	start   string           // the operation that starts it, or ""
 	begin   bool             // it is to be started
 	why     string           // the cause of that
+
+	// What can be changed of now while it stays; compared says that the engine was asked.
+	limits      *limits
+	attachments []attachment
+	compared    bool
 }
 
 // ref is how operations name the container: by ID if it is there and stays.

@@ -65,15 +65,15 @@ func (f *fake) NetworkRemove(ctx context.Context, ref string) error {
 	return nil
 }
 
-func (f *fake) NetworkConnect(ctx context.Context, ref, c string, _ *network.EndpointSettings) error {
-	return f.attach(ctx, "connect", ref, c, true)
+func (f *fake) NetworkConnect(ctx context.Context, ref, c string, e *network.EndpointSettings) error {
+	return f.attach(ctx, "connect", ref, c, e)
 }
 
 func (f *fake) NetworkDisconnect(ctx context.Context, ref, c string, _ bool) error {
-	return f.attach(ctx, "disconnect", ref, c, false)
+	return f.attach(ctx, "disconnect", ref, c, nil)
 }
 
-func (f *fake) attach(ctx context.Context, verb, ref, c string, on bool) error {
+func (f *fake) attach(ctx context.Context, verb, ref, c string, e *network.EndpointSettings) error {
 	if err := f.write(ctx, "%s %s %s", verb, ref, f.nameOf(c)); err != nil {
 		return err
 	}
@@ -86,8 +86,8 @@ func (f *fake) attach(ctx context.Context, verb, ref, c string, on bool) error {
 	if err != nil {
 		return err
 	}
-	if on {
-		r.networks[n.Name] = true
+	if e != nil {
+		r.networks[n.Name], r.endpoints[n.Name] = true, e
 	} else {
 		delete(r.networks, n.Name)
 	}

@@ -57,6 +57,9 @@ type record struct {
 	networks map[string]bool
 	mounts   []container.MountPoint
 	files    bool
+
+	endpoints map[string]*network.EndpointSettings // by network, as far as something was said about it
+	started   time.Time
 }
 
 func newFake() *fake {
@@ -128,12 +131,13 @@ func (f *fake) ContainerCreate(ctx context.Context, name string, cfg engine.Crea
 		return out, engine.Errorf(engine.ErrNotFound, "no such image: %s", cfg.Config.Image)
 	}
 	r := &record{id: f.id(), name: name, cfg: cfg, status: container.StateCreated, networks: map[string]bool{}}
+	r.endpoints = map[string]*network.EndpointSettings{}
 	if cfg.Networking != nil {
 		for n := range cfg.Networking.EndpointsConfig {
 			if f.networks[n] == nil {
 				return out, engine.Errorf(engine.ErrNotFound, "no such network: %s", n)
 			}
-			r.networks[n] = true
+			r.networks[n], r.endpoints[n] = true, cfg.Networking.EndpointsConfig[n]
 		}
 	}
 	for _, m := range cfg.Host.Mounts {
@@ -344,7 +348,9 @@ func (f *fake) ContainerInspect(_ context.Context, ref string) (container.Inspec
 			s.Health = &container.Health{Status: container.Unhealthy, Log: []*container.HealthcheckResult{{Output: "connection refused"}}}
 		}
 	}
-	return container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{ID: r.id, Name: "/" + r.name, State: s}}, nil
+	out := container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{ID: r.id, Name: "/" + r.name, State: s}}
+	r.inspected(&out, r.started)
+	return out, nil
 }
 
 func (f *fake) ContainerLogs(context.Context, string, container.LogsOptions) iter.Seq2[engine.LogEntry, error] {

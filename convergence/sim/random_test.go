@@ -88,8 +88,9 @@ func randomProject(rnd *rand.Rand) string {
 		}
 		fmt.Fprintf(&b, "    healthcheck: {test: exit 0}\n    scale: %d\n", scale)
 		if rnd.IntN(3) > 0 {
-			fmt.Fprintf(&b, "    networks: [n%d]\n", rnd.IntN(2))
+			fmt.Fprintf(&b, "    networks: %s\n", []string{"[n0]", "[n1]", "[n0, n1]", "{n0: {aliases: [a]}}"}[rnd.IntN(4)])
 		}
+		b.WriteString([]string{"", "    mem_limit: 64m\n", "    mem_limit: 256m\n    pids_limit: 9\n", "    restart: always\n    cpus: 0.5\n"}[rnd.IntN(4)])
 		if rnd.IntN(2) > 0 {
 			fmt.Fprintf(&b, "    volumes: [\"v%d:/data\", /anonymous]\n", rnd.IntN(2))
 		}
@@ -204,7 +205,7 @@ func describe(f *fake, d *desired.Project) string {
 	for _, r := range f.containers {
 		labels := r.cfg.Config.Labels
 		if d.Service(labels[desired.LabelService]) != nil {
-			lines = append(lines, fmt.Sprint(r.name, " ", r.status, " ", labels[desired.LabelHash], " ", labels[desired.LabelImage] == f.images[r.cfg.Config.Image], " ", slices.Sorted(maps.Keys(r.networks))))
+			lines = append(lines, fmt.Sprint(r.name, " ", r.status, " ", r.effective(), " ", labels[desired.LabelImage] == f.images[r.cfg.Config.Image], " ", slices.Sorted(maps.Keys(r.networks))))
 		}
 	}
 	slices.Sort(lines)

@@ -102,6 +102,7 @@ type Network struct {
 	Key      string // desired.LabelNetwork
 	Hash     string
 	Config   string
+	Users    []string // names of the containers that are on it, sorted; looked at only if it is not as wanted
 }
 
 // Volume is one volume.

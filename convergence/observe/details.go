@@ -1,0 +1,98 @@
+package observe
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/state"
+	"stackrun.dev/stack/engine"
+)
+
+// details looks at each container, and leaves out those that have gone meanwhile. One-off containers are nobody's to change.
+func (o *observer) details(list []state.Container) ([]state.Container, error) {
+	gone, errs := make([]bool, len(list)), make([]error, len(list))
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(atOnce, len(list)) {
+		workers.Go(func() {
+			for i := range next {
+				found, err := o.engine.ContainerInspect(o.ctx, list[i].ID)
+				switch {
+				case errors.Is(err, engine.ErrNotFound):
+					gone[i] = true
+				case err != nil:
+					errs[i] = err
+				default:
+					detail(&list[i], &found)
+				}
+			}
+		})
+	}
+	for i := range list {
+		if !list[i].OneOff {
+			next <- i
+		}
+	}
+	close(next)
+	workers.Wait()
+	var out []state.Container
+	for i, c := range list {
+		if !gone[i] {
+			out = append(out, c)
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+func detail(c *state.Container, found *container.InspectResponse) {
+	if found.ContainerJSONBase == nil {
+		return
+	}
+	c.RestartCount = found.RestartCount
+	if found.State != nil {
+		c.StartedAt = startedAt(found.State.StartedAt)
+	}
+	if found.HostConfig != nil && found.NetworkSettings != nil {
+		c.Mutable = desired.Reported(found.HostConfig, found.NetworkSettings.Networks)
+		if c.Mutable == nil {
+			c.Mutable = desired.Settings{} // nothing is set, which is known
+		}
+	}
+}
+
+// startedAt reads the time of a start. Engines write the year 1 for never.
+func startedAt(text string) time.Time {
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || at.Year() <= 1 {
+		return time.Time{}
+	}
+	return at
+}
+
+// users finds out who is on the network, which stands in the way of its removal.
+func (o *observer) users(name, id string) error {
+	found, err := o.engine.NetworkInspect(o.ctx, id, network.InspectOptions{})
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var users []string
+	for _, endpoint := range found.Containers {
+		users = append(users, endpoint.Name)
+	}
+	slices.Sort(users)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := o.out.Networks[name]
+	n.Users = users
+	o.out.Networks[name] = n
+	return nil
+}
