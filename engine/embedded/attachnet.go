@@ -37,6 +37,7 @@ func (a *attempt) network() error {
 	}
 	a.sandbox, err = e.networks.NewSandbox(r.ID, network.Attachments(string(r.Host.NetworkMode), a.linkedEndpoints()), ports, network.SandboxOptions{
 		Name: r.Name, Aliases: sandboxAliases(r), Resolver: hasBridge(r), Sysctls: netSysctls(r),
+		TakesOver: e.predecessor(r), Unready: r.Health != nil && r.Config.Labels[engine.LabelTakesOver] != "",
 	})
 	if err != nil {
 		return err

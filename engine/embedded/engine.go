@@ -76,6 +76,7 @@ type Engine struct {
 	waiting   attachTable
 	busy      busyCounter
 	restarts  restartTable
+	handovers handovers
 	migration migration
 	inherited sync.Map // IDs of containers that an earlier engine made
 	leftovers sync.Map // IDs of processes that are being cleared, with the channel to close when they have ended

@@ -70,6 +70,7 @@ func (e *Engine) finish(ctx context.Context, c *container.Container, status runt
 	if !running.Host.RestartPolicy.IsNone() {
 		e.migration.announce()
 	}
+	e.passPorts(ctx, c)
 	err := errors.Join(e.giveBack(ctx, c.ID), e.releaseVolumes(&running))
 	if hasUserNetwork(&running) {
 		e.pushNames(ctx)

@@ -155,6 +155,10 @@ func (f *fakeRuntime) List(context.Context) ([]runtime.State, error) {
 	return all, nil
 }
 
+func (f *fakeRuntime) SetPorts(context.Context, map[string][]runtime.PortReservation) error {
+	return f.check("SetPorts")
+}
+
 func (f *fakeRuntime) Close() error { return nil }
 
 func (f *fakeRuntime) all() map[string]runtime.State {
@@ -209,7 +213,12 @@ func (f *fakeNetworks) Inspect(string) (dockernet.Inspect, error) { return docke
 func (f *fakeNetworks) Endpoints(string) (map[string]*dockernet.EndpointSettings, nat.PortMap) {
 	return nil, nil
 }
-func (f *fakeNetworks) Close() error { return nil }
+func (f *fakeNetworks) HandOver(string) (network.Handover, error) {
+	return network.Handover{}, f.check("HandOver")
+}
+func (f *fakeNetworks) Ready(string) bool                             { return false }
+func (f *fakeNetworks) Reserved(string) ([]network.Reservation, bool) { return nil, false }
+func (f *fakeNetworks) Close() error                                  { return nil }
 
 func (f *fakeNetworks) count() int {
 	n := 0

@@ -92,6 +92,9 @@ func (e *Engine) healthReported(c *container.Container, s health.State) {
 	if !changed {
 		return
 	}
+	if s.Status == dockercontainer.Healthy && e.networks.Ready(c.ID) {
+		e.pushNames(e.background)
+	}
 	record := c.Record()
 	e.containerEvent(&record, events.Action("health_status: "+s.Status))
 	if err := c.Save(); err != nil {

@@ -28,6 +28,7 @@ type processes interface {
 	Pids(ctx context.Context, id string) ([]int, error)
 	Update(ctx context.Context, id string, res *specs.LinuxResources) error
 	SetNames(ctx context.Context, names runtime.Names) error
+	SetPorts(ctx context.Context, ports map[string][]runtime.PortReservation) error
 	SetNetworks(ctx context.Context, id string, networks []string) error
 	List(ctx context.Context) ([]runtime.State, error)
 	Run(ctx context.Context, c runtime.Container, s runtime.Streams) (runtime.ExitStatus, error)
@@ -51,4 +52,8 @@ type networks interface {
 	Endpoints(containerID string) (map[string]*dockernet.EndpointSettings, nat.PortMap)
 	Repick(containerID string, taken network.Reservation) (network.Reservation, error)
 	Names() network.Names
+	HandOver(containerID string) (network.Handover, error)
+	Claim(containerID string) ([]string, error)
+	Reserved(containerID string) ([]network.Reservation, bool)
+	Ready(containerID string) bool
 }

@@ -44,11 +44,7 @@ func (a *attempt) reservations() []runtime.PortReservation {
 	if a.sandbox == nil {
 		return nil
 	}
-	var ports []runtime.PortReservation
-	for _, p := range a.sandbox.Reservations() {
-		ports = append(ports, runtime.PortReservation{HostIP: p.HostIP, Port: p.Port, Proto: p.Proto})
-	}
-	return ports
+	return portReservations(a.sandbox.Reservations())
 }
 
 // repickTaken replaces the chosen ports that somebody has and reports whether there were any.

@@ -145,7 +145,7 @@ func (a *attempt) run(ctx context.Context) (int, error) {
 	if err := a.checkSubpaths(pid); err != nil {
 		return 0, errors.Join(err, e.runtime.Signal(ctx, r.ID, 9, true))
 	}
-	a.publish()
+	a.publish(ctx)
 	if err := e.names.push(ctx); err != nil {
 		return 0, err
 	}
@@ -158,7 +158,7 @@ func (a *attempt) run(ctx context.Context) (int, error) {
 }
 
 // publish puts the container's addresses and ports into its record.
-func (a *attempt) publish() {
+func (a *attempt) publish(ctx context.Context) {
 	if a.sandbox == nil {
 		return
 	}
@@ -167,6 +167,9 @@ func (a *attempt) publish() {
 		r.Ports = ports
 		r.Live = live(r, endpoints)
 	})
+	if holders := a.sandbox.Waits(); len(holders) > 0 {
+		a.engine.claim(ctx, a.record.ID, holders)
+	}
 }
 
 // process says to the runtime what to run.

@@ -138,6 +138,7 @@ func (e *Engine) end(ctx context.Context, c *container.Container, signal syscall
 	if !state.Active() {
 		return false, nil
 	}
+	e.handOver(context.WithoutCancel(ctx), c)
 	return true, e.signal(ctx, c, signal)
 }
 

@@ -46,6 +46,7 @@ func (e *Engine) takeOver(ctx context.Context) error {
 	if err := e.networks.Adopt(active); err != nil {
 		return err
 	}
+	e.adoptPorts(ctx, active)
 	e.removeOrphans()
 	e.busy.mu.Lock()
 	e.busy.announce()

@@ -86,6 +86,7 @@ var groups = []group{
 	{"Exec", execCases},
 	{"Networks", networkCases},
 	{"Ports", portCases},
+	{"Handover", whereHandedOver(handoverCases)},
 	{"Volumes", volumeCases},
 	{"Health", healthCases},
 	{"Events", eventCases},

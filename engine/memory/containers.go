@@ -43,6 +43,7 @@ type ctr struct {
 	health          *container.Health
 	run             *run // nil unless its process runs
 	published       nat.PortMap
+	handover               // for as long as it runs
 	early           []byte // input for the next run, from who attached before the start
 	earlyEnd        bool
 

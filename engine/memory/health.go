@@ -72,6 +72,7 @@ func (e *Engine) check(c *ctr, r *run, test []string, began time.Time) {
 	status := nextHealth(c.health, c.config.Healthcheck, code == 0, time.Since(began))
 	if status != c.health.Status {
 		c.health.Status = status
+		c.unready = c.unready && status != container.Healthy
 		e.event(c, events.Action("health_status: "+status), nil)
 	}
 }

@@ -375,7 +375,7 @@ func (e *Engine) connectAll(c *ctr, r *run) error {
 	return e.publish(c)
 }
 
-// disconnectAll gives addresses and ports back and returns the networks that the container was on.
+// disconnectAll gives addresses and ports back, the latter to those that they are promised to, and returns the networks that the container was on.
 func (e *Engine) disconnectAll(c *ctr) []*nw {
 	var all []*nw
 	for _, ep := range c.endpoints {
@@ -384,6 +384,8 @@ func (e *Engine) disconnectAll(c *ctr) []*nw {
 		}
 		ep.release()
 	}
+	e.handOver(c)
+	c.handover = handover{}
 	maps.DeleteFunc(e.ports, func(_ hostPort, owner *ctr) bool { return owner == c })
 	return all
 }

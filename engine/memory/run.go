@@ -100,6 +100,8 @@ func (e *Engine) start(c *ctr) error {
 	e.event(c, events.ActionStart, nil)
 	e.running.Go(func() { e.live(c, r, p, program) })
 	e.watchHealth(c, r)
+	c.unready = c.health != nil && c.config.Labels[engine.LabelTakesOver] != ""
+	e.claim(c)
 	return nil
 }
 
@@ -259,6 +261,7 @@ func (e *Engine) ContainerStop(ctx context.Context, ref string, opts container.S
 		}
 		stopping, stopped, timeout = c.run, c, stopTimeout(c, opts)
 		if c.run != nil {
+			e.handOver(c)
 			e.signal(c, sig)
 		}
 		return nil
@@ -349,6 +352,9 @@ func (e *Engine) ContainerKill(ctx context.Context, ref, signal string) error {
 		// Another signal than the one that stops it is no reason to leave it stopped.
 		if stop, ok := parseSignal(c.config.StopSignal); !ok || sig == stop || sig == syscall.SIGKILL {
 			c.manuallyStopped = true
+		}
+		if stop, _ := parseSignal(first(c.config.StopSignal, "TERM")); sig == stop || sig == syscall.SIGKILL {
+			e.handOver(c)
 		}
 		if sig == syscall.SIGKILL {
 			killed = c.run

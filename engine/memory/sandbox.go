@@ -90,10 +90,14 @@ func (e *Engine) resolve(from *ctr, name string) []netip.Addr {
 		if !container.NetworkMode(mine.network.name).IsUserDefined() {
 			continue
 		}
+		var called []*ctr
 		for _, c := range e.containers {
 			if ep := c.endpointOn(mine.network); ep != nil && c.run != nil && c.isCalled(name, ep) {
-				found = append(found, ep.address)
+				called = append(called, c)
 			}
+		}
+		for _, c := range best(called) {
+			found = append(found, c.endpointOn(mine.network).address)
 		}
 	}
 	slices.SortFunc(found, netip.Addr.Compare)
@@ -143,22 +147,21 @@ type hostPort struct {
 
 // publish takes the host ports of a container that is started.
 func (e *Engine) publish(c *ctr) error {
-	c.published = nat.PortMap{}
+	c.published, c.handover = nat.PortMap{}, handover{}
 	for _, port := range slices.Sorted(maps.Keys(c.host.PortBindings)) {
 		for _, b := range c.host.PortBindings[port] {
-			taken, err := e.takePort(c, port, b)
-			if err != nil {
+			if err := e.takePort(c, port, b); err != nil {
 				return err
 			}
-			c.published[port] = append(c.published[port], taken)
 		}
 	}
 	return nil
 }
 
-func (e *Engine) takePort(c *ctr, port nat.Port, b nat.PortBinding) (nat.PortBinding, error) {
-	fail := func(kind error, format string, args ...any) (nat.PortBinding, error) {
-		return b, engine.Errorf(kind, "cannot start container "+c.name+": "+format, args...)
+// takePort publishes the port, now or when another container makes way.
+func (e *Engine) takePort(c *ctr, port nat.Port, b nat.PortBinding) error {
+	fail := func(kind error, format string, args ...any) error {
+		return engine.Errorf(kind, "cannot start container "+c.name+": "+format, args...)
 	}
 	wanted := hostPort{proto: port.Proto()}
 	if b.HostIP != "" && b.HostIP != "0.0.0.0" {
@@ -182,15 +185,19 @@ func (e *Engine) takePort(c *ctr, port nat.Port, b nat.PortBinding) (nat.PortBin
 		if !e.portTaken(wanted) {
 			e.ports[wanted] = c
 			b.HostPort = strconv.Itoa(wanted.port)
-			return b, nil
+			c.published[port] = append(c.published[port], b)
+			return nil
 		}
+	}
+	if e.promise(c, wanted, low, high, port, b) {
+		return nil
 	}
 	return fail(engine.ErrConflict, "port %s is already allocated", b.HostPort)
 }
 
 func (e *Engine) portTaken(wanted hostPort) bool {
 	for p := range e.ports {
-		if p.proto == wanted.proto && p.port == wanted.port && (!p.ip.IsValid() || !wanted.ip.IsValid() || p.ip == wanted.ip) {
+		if p.overlaps(wanted) {
 			return true
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/system"
+
+	"stackrun.dev/stack/engine"
 )
 
 // Version implements engine.System.
@@ -17,6 +19,7 @@ func (e *Engine) Version(ctx context.Context) (types.Version, error) {
 	return types.Version{
 		Version: "memory", APIVersion: api.DefaultVersion, MinAPIVersion: api.MinSupportedAPIVersion,
 		Os: "linux", Arch: "amd64", Platform: struct{ Name string }{"memory"},
+		Components: []types.ComponentVersion{engine.HandoverComponent("memory")},
 	}, nil
 }
 

@@ -37,6 +37,7 @@ type container struct {
 	Unready   bool   `json:",omitempty"` // it takes another one's place and has not been healthy yet
 	Leaving   bool   `json:",omitempty"` // it is about to end
 
+	waits   []string   // whose ports were promised to it when its sandbox was made; not changed afterwards
 	saving  sync.Mutex // held while its record is written, so that the latest is the one that stays
 	unsaved bool       // its record is not up to date
 	astray  string     // the namespace's path while its default route may be wrong

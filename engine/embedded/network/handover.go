@@ -20,7 +20,7 @@ func (m *Manager) promise(p Port, r Reservation, c *container) (*published, bool
 		r.Port = uint16(port)
 		holder := m.ports.onlyHolder(r)
 		if holder != nil && holder != c && c.replaces(holder) && !m.promised(r) {
-			return &published{Port: p, Reservation: r, Waits: holder.ID}, true
+			return &published{Port: p, Reservation: r, Waits: holder.ID, promised: true}, true
 		}
 	}
 	return nil, false
@@ -248,7 +248,7 @@ func (m *Manager) Ready(containerID string) bool {
 	return changed
 }
 
-// Reserved returns the host ports that the container has, as Sandbox.Reservations, and reports whether it has a sandbox.
+// Reserved returns the host ports that the container has now, and reports whether it has a sandbox.
 func (m *Manager) Reserved(containerID string) ([]Reservation, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -256,12 +256,13 @@ func (m *Manager) Reserved(containerID string) ([]Reservation, bool) {
 	if c == nil {
 		return nil, false
 	}
-	return reservations(c.Ports), true
+	return c.reserved(), true
 }
 
-func reservations(ports []*published) []Reservation {
+// reserved are the host ports that the container has. The caller holds the lock.
+func (c *container) reserved() []Reservation {
 	var list []Reservation
-	for _, p := range ports {
+	for _, p := range c.Ports {
 		if p.Waits == "" {
 			list = append(list, p.Reservation)
 		}

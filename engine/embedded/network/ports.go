@@ -116,6 +116,7 @@ type published struct {
 	Port
 	Reservation Reservation
 	Waits       string `json:",omitempty"` // ID of the container that has the port until it begins to end; "" when it is this one's
+	promised    bool   // it was waited for when the sandbox was made
 }
 
 // portTable knows which container has which ports of the host.

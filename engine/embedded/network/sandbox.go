@@ -70,6 +70,7 @@ type Sandbox struct {
 	resolver  uint16
 	networks  []string
 	outside   bool
+	waits     []string
 	endpoints map[string]*network.EndpointSettings
 	manager   *Manager
 	container *container
@@ -98,7 +99,7 @@ func (m *Manager) NewSandbox(containerID string, attachments []Attachment, ports
 	if err := m.reserve(c, segments, attachments, ports); err != nil {
 		return nil, err
 	}
-	s := &Sandbox{manager: m, container: c}
+	s := &Sandbox{manager: m, container: c, waits: c.waits}
 	if opts.Resolver {
 		s.resolver = resolverPort()
 	}
@@ -194,7 +195,7 @@ func (m *Manager) publish(c *container, ports []Port) error {
 		if !ok {
 			return engine.Errorf(engine.ErrConflict, "cannot publish port %d/%s of container %s: %w", p.Container, p.Proto, c.Name, err)
 		}
-		c.Ports = append(c.Ports, later)
+		c.Ports, c.waits = append(c.Ports, later), append(c.waits, later.Waits)
 	}
 	return nil
 }
@@ -255,7 +256,7 @@ func (m *Manager) openPorts(c *container) error {
 	m.mu.Lock()
 	elements := c.elements()
 	var datagrams []uint16
-	for _, r := range reservations(c.Ports) {
+	for _, r := range c.reserved() {
 		if r.Proto == "udp" {
 			datagrams = append(datagrams, r.Port)
 		}
@@ -328,13 +329,23 @@ func (s *Sandbox) Ports() nat.PortMap {
 	return portMap(s.container.Ports)
 }
 
-// Reservations are the host ports that must be held by listening sockets while the container runs. Those that it waits for
-// are not among them.
+// Waits are the IDs of the containers that had ports which were promised to this one when it was made. Manager.Claim, and
+// Manager.Reserved of all of them, tell what became of the ports.
+func (s *Sandbox) Waits() []string { return s.waits }
+
+// Reservations are the host ports that must be held by listening sockets while the container runs, without those that
+// were promised to it.
 func (s *Sandbox) Reservations() []Reservation {
 	if s.container == nil {
 		return nil
 	}
 	s.manager.mu.Lock()
 	defer s.manager.mu.Unlock()
-	return reservations(s.container.Ports)
+	var list []Reservation
+	for _, p := range s.container.Ports {
+		if !p.promised {
+			list = append(list, p.Reservation)
+		}
+	}
+	return list
 }
