@@ -169,7 +169,7 @@ func (u *up) compareEndpoint(m *member, name string, made desired.Settings) (aga
 	e.made, e.stated = made.Endpoint(name)
 	e.now, _ = m.now.Mutable.Endpoint(name)
 	e.want, _ = m.Settings.Endpoint(name)
-	again = e.aliases(m.now)
+	again = e.aliases(m)
 	for _, setting := range e.names() {
 		var c desired.Change
 		c.Name = setting
@@ -222,21 +222,22 @@ func (e *endpoint) before(setting string) (value string, ok bool) {
 }
 
 // aliases compares the names, of which the container's short ID is the engine's own. A container that Docker Compose made may
-// have others.
-func (e *endpoint) aliases(c *state.Container) []string {
+// have others. One that others have put there has not even its own name.
+func (e *endpoint) aliases(m *member) []string {
 	was, now, want := aliasesOf(e.made), aliasesOf(e.now), aliasesOf(e.want)
+	byOthers := !slices.Contains(now, m.now.Name) && !slices.Contains(now, m.Name)
 	var out []string
 	for _, name := range want {
 		switch {
 		case slices.Contains(now, name):
-		case slices.Contains(was, name):
+		case byOthers || slices.Contains(was, name):
 			out = append(out, "alias "+name+" is missing")
 		default:
 			out = append(out, "alias "+name+" added")
 		}
 	}
 	for _, name := range now {
-		if !slices.Contains(want, name) && name != shortID(c.ID) && c.Hash != "" {
+		if !slices.Contains(want, name) && name != shortID(m.now.ID) && m.now.Hash != "" {
 			out = append(out, "alias "+name+" removed")
 		}
 	}

@@ -3,7 +3,9 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"stackrun.dev/stack/convergence/desired"
 )
@@ -12,55 +14,165 @@ import (
 // they are computed has changed.
 func inWords(changes []desired.Change) []string {
 	var out []string
+	moved := movedPorts(changes)
 	for _, c := range changes {
-		out = append(out, describe(c))
+		port, isPort := strings.CutPrefix(c.Name, publishedPort)
+		switch {
+		case isPort && moved[port] != "" && c.Had:
+			out = append(out, "port "+portText(port)+" changed to "+portText(moved[port]))
+		case isPort && moved[port] != "":
+		case !exposedAnyway(c, changes):
+			out = append(out, describe(c))
+		}
 	}
 	return out
 }
 
-// nouns are the words of the Compose file for the names of settings, the longest prefix first.
-var nouns = []struct{ prefix, noun string }{
-	{"Env.", "environment "}, {"Cmd", "command"}, {"Entrypoint", "entrypoint"}, {"Ports.", "port "}, {"ExposedPorts.", "exposed port "},
-	{"Mounts.", "mount "}, {"Tmpfs.", "tmpfs "}, {"Files.", "file "}, {"Labels.", "label "}, {"Networks.", "network "},
-	{"Healthcheck.", "healthcheck "}, {"RestartPolicy.Name", "restart"}, {"RestartPolicy.", "restart "}, {"NetworkMode", "network_mode"},
-	{"User", "user"}, {"WorkingDir", "working_dir"}, {"Hostname", "hostname"}, {"Memory", "memory"}, {"NanoCPUs", "cpus (nano)"},
-	{"LogConfig.", "logging "}, {"Sysctls.", "sysctl "}, {"CapAdd", "cap_add"}, {"CapDrop", "cap_drop"}, {"Privileged", "privileged"},
-	{"ReadonlyRootfs", "read_only"}, {"IPAM.", "ipam "}, {"Options.", "driver_opts "}, {"DriverOpts.", "driver_opts "}, {"Driver", "driver"},
-	{"PreStart.", "pre_start "}, {"PostStart.", "post_start "}, {"PreStop.", "pre_stop "},
-	{"Internal", "internal"}, {"StopTimeout", "stop_grace_period"}, {"StopSignal", "stop_signal"},
+// The names of settings that stand for ports. A published port is exposed, too.
+const (
+	publishedPort = "Ports."
+	exposedPort   = "ExposedPorts."
+)
+
+// movedPorts are the ports of the host that one port of the container has had and is to have, each with the other.
+func movedPorts(changes []desired.Change) map[string]string {
+	removed, added := make(map[string][]string), make(map[string][]string)
+	for _, c := range changes {
+		if port, ok := strings.CutPrefix(c.Name, publishedPort); ok {
+			if c.Had {
+				removed[targetOf(port)] = append(removed[targetOf(port)], port)
+			} else {
+				added[targetOf(port)] = append(added[targetOf(port)], port)
+			}
+		}
+	}
+	out := make(map[string]string)
+	for target, was := range removed {
+		if is := added[target]; len(was) == 1 && len(is) == 1 {
+			out[was[0]], out[is[0]] = is[0], was[0]
+		}
+	}
+	return out
 }
 
-func noun(setting string) string {
+// targetOf is the container's side of a published port: "80/tcp" of "127.0.0.1:8080:80/tcp".
+func targetOf(port string) string { return port[strings.LastIndex(port, ":")+1:] }
+
+// portText is the port as it is usually written.
+func portText(port string) string { return strings.TrimSuffix(port, "/tcp") }
+
+// exposedAnyway says that the change is only what follows from that of a published port.
+func exposedAnyway(c desired.Change, changes []desired.Change) bool {
+	target, ok := strings.CutPrefix(c.Name, exposedPort)
+	return ok && slices.ContainsFunc(changes, func(other desired.Change) bool {
+		port, ok := strings.CutPrefix(other.Name, publishedPort)
+		return ok && targetOf(port) == target
+	})
+}
+
+// noun is the word of the Compose file for the settings whose names begin with prefix, and how their values are written there.
+type noun struct {
+	prefix, word string
+	value        func(string) string // nil: as it is
+}
+
+const ipamConfig = "IPAM.Config."
+
+// nouns has the longest prefix first.
+var nouns = []noun{
+	{"Env.", "environment ", nil}, {"Cmd", "command", nil}, {"Entrypoint", "entrypoint", nil},
+	{publishedPort, "port ", nil}, {exposedPort, "exposed port ", nil},
+	{"Mounts.", "mount ", nil}, {"Tmpfs.", "tmpfs ", nil}, {"Files.", "file ", nil}, {"Labels.", "label ", nil}, {"Networks.", "network ", nil},
+	{"Healthcheck.Interval", "healthcheck interval", nanoseconds}, {"Healthcheck.Timeout", "healthcheck timeout", nanoseconds},
+	{"Healthcheck.StartPeriod", "healthcheck start_period", nanoseconds}, {"Healthcheck.StartInterval", "healthcheck start_interval", nanoseconds},
+	{"Healthcheck.Test", "healthcheck test", nil}, {"Healthcheck.Retries", "healthcheck retries", nil}, {"Healthcheck.", "healthcheck ", nil},
+	{"RestartPolicy.Name", "restart", nil}, {"RestartPolicy.", "restart ", nil}, {"RestartPolicy", "restart", nil}, {"NetworkMode", "network_mode", nil},
+	{"User", "user", nil}, {"WorkingDir", "working_dir", nil}, {"Hostname", "hostname", nil},
+	{"Memory", "memory", bytesText}, {"MemorySwap", "memswap_limit", bytesText}, {"MemoryReservation", "mem_reservation", bytesText},
+	{"ShmSize", "shm_size", bytesText}, {"NanoCPUs", "cpus", cpusText}, {"CPUShares", "cpu_shares", nil}, {"CPUPeriod", "cpu_period", nil},
+	{"CPUQuota", "cpu_quota", nil}, {"CpusetCpus", "cpuset", nil}, {"CpusetMems", "cpuset of memory", nil}, {"PidsLimit", "pids_limit", nil},
+	{"BlkioWeight", "blkio_config weight", nil}, {"OomScoreAdj", "oom_score_adj", nil}, {"Ulimits.", "ulimit ", nil},
+	{"IPAMConfig.IPv4Address", "ipv4_address", nil}, {"IPAMConfig.IPv6Address", "ipv6_address", nil},
+	{"IPAMConfig.LinkLocalIPs", "link_local_ips", nil}, {"GwPriority", "gw_priority", nil}, {"MacAddress", "mac_address", nil}, {"Links", "links", nil},
+	{"LogConfig.Type", "logging driver", nil}, {"LogConfig.Config.", "logging option ", nil}, {"Sysctls.", "sysctl ", nil}, {"CapAdd", "cap_add", nil},
+	{"CapDrop", "cap_drop", nil}, {"Privileged", "privileged", nil}, {"ReadonlyRootfs", "read_only", nil}, {"Init", "init", nil},
+	{"IPAM.Driver", "ipam driver", nil}, {ipamConfig, "ipam config ", nil}, {"IPAM.Options.", "ipam option ", nil}, {"IPAM.", "ipam ", nil},
+	{"Options.", "driver_opts ", nil}, {"DriverOpts.", "driver_opts ", nil}, {"Driver", "driver", nil},
+	{"PreStart.", "pre_start ", nil}, {"PostStart.", "post_start ", nil}, {"PreStop.", "pre_stop ", nil},
+	{"Internal", "internal", nil}, {"Attachable", "attachable", nil}, {"EnableIPv4", "enable_ipv4", nil}, {"EnableIPv6", "enable_ipv6", nil},
+	{"StopTimeout", "stop_grace_period", func(s string) string { return s + "s" }}, {"StopSignal", "stop_signal", nil},
+}
+
+// nounOf is the setting in words, and how its values are written.
+func nounOf(setting string) (word string, value func(string) string) {
 	for _, n := range nouns {
 		rest, ok := strings.CutPrefix(setting, n.prefix)
 		switch {
 		case !ok:
+		case n.prefix == publishedPort || n.prefix == exposedPort:
+			return n.word + portText(rest), asIs
+		case n.prefix == ipamConfig:
+			return n.word + strings.ToLower(strings.ReplaceAll(rest, ".", " ")), asIs
 		case strings.HasSuffix(n.prefix, "."):
-			return n.noun + rest
+			return n.word + rest, asIs
+		case rest == "" && n.value != nil:
+			return n.word, n.value
 		case rest == "":
-			return n.noun
+			return n.word, asIs
 		}
 	}
-	return setting
+	return setting, asIs
+}
+
+func asIs(s string) string { return s }
+
+// bytesText writes a number of bytes as 64m, if that is exact.
+func bytesText(s string) string {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n <= 0 {
+		return s
+	}
+	unit := 0
+	for unit < 3 && n%1024 == 0 {
+		n, unit = n/1024, unit+1
+	}
+	return strconv.FormatInt(n, 10) + []string{"b", "k", "m", "g"}[unit]
+}
+
+// cpusText writes a share of the processors, which engines count in billionths.
+func cpusText(s string) string {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return s
+	}
+	return strconv.FormatFloat(float64(n)/1e9, 'f', -1, 64)
+}
+
+func nanoseconds(s string) string {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return s
+	}
+	return time.Duration(n).String()
 }
 
 // secretSettings are those whose values are not shown: they may be secrets, or digests that tell nobody anything.
 var secretSettings = []string{"Env.", "Files.", "PreStart.", "PostStart.", "PreStop."}
 
 func describe(c desired.Change) string {
-	name := noun(c.Name)
+	name, text := nounOf(c.Name)
 	hidden := slices.ContainsFunc(secretSettings, func(p string) bool { return strings.HasPrefix(c.Name, p) })
 	switch {
 	case !c.Had && (c.Is == "" || hidden):
 		return name + " added"
 	case !c.Had:
-		return name + " added: " + short(c.Is)
+		return name + " added: " + short(text(c.Is))
 	case !c.Has:
 		return name + " removed"
 	case hidden:
 		return name + " changed"
 	}
-	return fmt.Sprintf("%s changed: %s → %s", name, short(c.Was), short(c.Is))
+	return fmt.Sprintf("%s changed: %s → %s", name, short(text(c.Was)), short(text(c.Is)))
 }
 
 const longestValue = 60
