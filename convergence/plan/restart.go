@@ -9,6 +9,7 @@ func (u *up) restartAfterDependencies(s *service) {
 	if s.later || u.options.NoStart {
 		return
 	}
+	u.overtaken(s)
 	for _, dep := range s.DependsOn {
 		if other := u.services[dep.Service]; other != nil && dep.Restart {
 			u.restartAfter(s, other, other.anew, other.touched)

@@ -52,6 +52,7 @@ func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
 	for _, name := range order {
 		u.runProvider(u.services[name])
 		u.start(u.services[name])
+		u.restartUnhealthy(u.services[name])
 	}
 	u.reconnect()
 	u.spares()
