@@ -145,6 +145,10 @@ func (n *narrator) event(e execute.Event) {
 		n.tell(view.Event{ID: id, Status: w.doing, State: view.Working, Minor: w.minor})
 	case execute.Done:
 		n.tell(view.Event{ID: id, Status: w.done, State: view.Done, Minor: w.minor})
+	case execute.Warned:
+		if _, pull := e.Operation.(*plan.PullImage); !pull {
+			n.tell(view.Event{ID: id, Status: "Not required", State: view.Skipped, Detail: firstLine(e.Err)})
+		}
 	case execute.Noted:
 		n.progress.Text("warning: " + id + ": " + e.Note)
 	case execute.Progress:

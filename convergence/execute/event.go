@@ -21,7 +21,7 @@ const (
 	Done     Phase = "done"
 	Failed   Phase = "failed"
 	Skipped  Phase = "skipped"
-	Warned   Phase = "warned" // it failed, and the next plan does something else instead
+	Warned   Phase = "warned" // it failed, and that is no failure of the run: the next plan does something else instead, or it was optional
 )
 
 // Event says what happened to an operation.

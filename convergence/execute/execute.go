@@ -110,6 +110,7 @@ type executor struct {
 	result  *Result
 
 	dependents map[string][]string // services of the operations that need another one or come after it, by its ID
+	needed     map[string]bool     // IDs of operations that another one needs
 	failing    context.Context     // done when an operation has failed; the cause is a *dag.SkippedError
 	fail       context.CancelCauseFunc
 
@@ -136,7 +137,7 @@ func newExecutor(e Engine, p *plan.Plan, o Options, sink Sink) *executor {
 
 // graph is the plan's graph; the books about its operations are kept on the way.
 func (x *executor) graph(p *plan.Plan) *dag.Graph {
-	x.dependents = make(map[string][]string)
+	x.dependents, x.needed = make(map[string][]string), make(map[string]bool)
 	g := p.Graph()
 	for _, op := range p.Operations {
 		h := op.Head()
@@ -147,6 +148,9 @@ func (x *executor) graph(p *plan.Plan) *dag.Graph {
 	}
 	for _, op := range p.Operations {
 		h := op.Head()
+		for _, id := range h.Needs {
+			x.needed[id] = true
+		}
 		for _, id := range slices.Concat(h.Needs, h.After) {
 			if isWait(x.byID[id]) {
 				x.dependents[id] = append(x.dependents[id], h.Service)
@@ -176,6 +180,10 @@ func (x *executor) visit(ctx context.Context, id string) error {
 	phase := Done
 	if pull, ok := op.(*plan.PullImage); ok && pull.OrBuild && err != nil && ctx.Err() == nil {
 		x.unpulled(pull.Ref, err)
+		x.tell(Event{Operation: op, Phase: Warned, At: end, Elapsed: end.Sub(start), Err: err})
+		return nil
+	}
+	if err != nil && ctx.Err() == nil && x.dispensable(op) {
 		x.tell(Event{Operation: op, Phase: Warned, At: end, Elapsed: end.Sub(start), Err: err})
 		return nil
 	}

@@ -93,6 +93,7 @@ func (u *up) await(s *service, dependants int) Header {
 		if dep.Required {
 			h.Needs = append(h.Needs, u.gate(gathered[dep.Condition], other, ids, dependants)...)
 		} else {
+			u.optional(ids)
 			h.After = append(h.After, u.softGate(gathered[dep.Condition], other, ids, dependants)...)
 		}
 	}
@@ -102,6 +103,18 @@ func (u *up) await(s *service, dependants int) Header {
 		}
 	}
 	return h
+}
+
+// optional marks waits that may fail as far as one of those who wait is concerned.
+func (u *up) optional(ids []string) {
+	for _, id := range ids {
+		switch op := u.ops[id].(type) {
+		case *WaitHealthy:
+			op.Optional = true
+		case *WaitCompleted:
+			op.Optional = true
+		}
+	}
 }
 
 // afterShared is what must be so before containers of the service are made: what they share is there.

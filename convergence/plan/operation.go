@@ -248,13 +248,15 @@ type (
 		Header
 		Container string `json:"container"`
 		OrExited  bool   `json:"orExited,omitempty"`
+		Optional  bool   `json:"optional,omitempty"` // some of those who wait start also if it fails
 	}
 
 	// WaitCompleted waits until a container has exited with 0.
 	WaitCompleted struct {
 		Header
 		Container string `json:"container"`
-		Of        string `json:"of,omitempty"` // what the container is for, if it is not one of the service's own
+		Of        string `json:"of,omitempty"`       // what the container is for, if it is not one of the service's own
+		Optional  bool   `json:"optional,omitempty"` // some of those who wait start also if it fails
 	}
 
 	// MonitorContainer watches a container for a time after its start: it must neither exit nor become unhealthy.
