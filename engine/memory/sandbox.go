@@ -92,7 +92,7 @@ func (e *Engine) resolve(from *ctr, name string) []netip.Addr {
 		}
 		var called []*ctr
 		for _, c := range e.containers {
-			if ep := c.endpointOn(mine.network); ep != nil && c.run != nil && c.isCalled(name, ep) {
+			if ep := c.endpointOn(mine.network); ep != nil && c.run != nil && (c.isCalled(name, ep) || c.isLinked(name, mine)) {
 				called = append(called, c)
 			}
 		}
@@ -108,6 +108,11 @@ func (c *ctr) isCalled(name string, ep *endpoint) bool {
 	name = strings.ToLower(name)
 	return strings.ToLower(c.name) == name || c.id[:12] == name ||
 		slices.ContainsFunc(ep.settings.Aliases, func(alias string) bool { return strings.ToLower(alias) == name })
+}
+
+// isLinked says that whoever has the endpoint calls the container so.
+func (c *ctr) isLinked(name string, from *endpoint) bool {
+	return slices.ContainsFunc(from.settings.Links, func(link string) bool { return strings.EqualFold(link, c.name+":"+name) })
 }
 
 // connect dials as a container does.
