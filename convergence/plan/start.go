@@ -70,9 +70,9 @@ func (u *up) settled(s *service, m *member) bool {
 	if m.start != "" {
 		return u.finite[s.Name]
 	}
-	// What restarts shows no health: it will have one again when it runs.
+	// What restarts shows no health: it will have one again when it runs. What has crashed before may be between two crashes.
 	return m.now != nil && m.now.Status != state.Restarting &&
-		(m.now.Health == state.Healthy || m.now.Health == state.NoHealth || m.now.Status == state.Exited)
+		(m.now.Health == state.Healthy || m.now.Health == state.NoHealth && m.now.RestartCount == 0 || m.now.Status == state.Exited)
 }
 
 func (u *up) waitHealthy(s *service, m *member, cause string) string {
