@@ -1,0 +1,154 @@
+package watch
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Source reports what happens to the entries of directories. One Watcher uses it.
+type Source interface {
+	// Watch says which directories count from now on. A directory that was replaced by another one of the same name is watched
+	// anew. Those that are missing by now are left out. When it returns, no later event is missed.
+	Watch(dirs []string) error
+	// Events tells that something happened in one of them, or that it is not known what. It is closed by Close.
+	Events() <-chan struct{}
+	Close() error
+}
+
+// When a batch is over.
+const (
+	quietTime = 50 * time.Millisecond  // nothing has happened for so long: whoever saves several files is done
+	batchTime = 500 * time.Millisecond // or so long has passed since its first event
+)
+
+// Watcher tells when one of a set of files has changed.
+type Watcher struct {
+	source  Source
+	changed chan struct{}
+	closing chan struct{}
+	ended   chan struct{}
+
+	mu    sync.Mutex
+	files map[string]file
+}
+
+// New makes a Watcher that owns the source. It watches nothing until Files is called.
+func New(s Source) *Watcher {
+	w := &Watcher{
+		source: s, files: map[string]file{},
+		changed: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}),
+	}
+	go w.run()
+	return w
+}
+
+// Changed has a value when the content of one of the files is another one than before, or one has come or gone.
+func (w *Watcher) Changed() <-chan struct{} { return w.changed }
+
+// Files says which files count from now on; they need not exist. What was written to them at or after since counts as changed,
+// so that nothing is missed between reading them and watching them. The error says which changes will not be seen.
+func (w *Watcher) Files(paths []string, since time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := w.source.Watch(directories(paths))
+	before := w.files
+	w.files = make(map[string]file, len(paths))
+	late := false
+	for _, path := range paths {
+		f := before[path].look(path)
+		w.files[path] = f
+		late = late || f.exists && !f.modified.Before(since.Add(-clockStep))
+	}
+	if late {
+		w.tell()
+	}
+	return err
+}
+
+// clockStep is how far the times of files may lag behind the clock: the kernel's tick.
+const clockStep = 10 * time.Millisecond
+
+// Close ends the watching. Changed stays open.
+func (w *Watcher) Close() error {
+	close(w.closing)
+	<-w.ended
+	return w.source.Close()
+}
+
+// run makes batches of events.
+func (w *Watcher) run() {
+	defer close(w.ended)
+	timer := time.NewTimer(0)
+	timer.Stop()
+	defer timer.Stop()
+	var first time.Time // of the batch; zero when there is none
+	for {
+		select {
+		case <-w.closing:
+			return
+		case <-w.source.Events():
+			if first.IsZero() {
+				first = time.Now()
+			}
+			timer.Reset(min(quietTime, batchTime-time.Since(first)))
+		case <-timer.C:
+			first = time.Time{}
+			w.compare()
+		}
+	}
+}
+
+// compare looks at the files after a batch. Directories may have come and gone.
+func (w *Watcher) compare() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	paths := make([]string, 0, len(w.files))
+	for path := range w.files {
+		paths = append(paths, path)
+	}
+	_ = w.source.Watch(directories(paths)) // whoever called Files knows
+	differ := false
+	for path, before := range w.files {
+		now := before.look(path)
+		w.files[path] = now
+		differ = differ || now.exists != before.exists || now.digest != before.digest
+	}
+	if differ {
+		w.tell()
+	}
+}
+
+func (w *Watcher) tell() {
+	select {
+	case w.changed <- struct{}{}:
+	default: // it was told and nobody has looked yet
+	}
+}
+
+// directories are those in which something happens when one of the files changes: where it is and, of a symbolic link, where
+// that leads.
+func directories(paths []string) []string {
+	var out []string
+	for _, path := range paths {
+		out = append(out, existing(filepath.Dir(path)))
+		if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
+			out = append(out, filepath.Dir(real))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// existing is the directory, or the nearest one above it that is there.
+func existing(dir string) string {
+	for {
+		info, err := os.Stat(dir)
+		if err == nil && info.IsDir() || dir == filepath.Dir(dir) {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
