@@ -80,7 +80,9 @@ func (x *executor) doContainer(ctx context.Context, op plan.Operation) error {
 	case *plan.CopyFiles:
 		return x.copyFiles(ctx, op)
 	case *plan.RenameContainer:
-		x.touched(op.Name)
+		if x.hasTouched(op.Container) { // and not one of before, that somebody had renamed
+			x.touched(op.Name)
+		}
 		return x.engine.ContainerRename(ctx, op.Container, op.Name)
 	case *plan.UpdateContainer:
 		return x.update(ctx, op)

@@ -3,6 +3,7 @@ package observe
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,12 +59,27 @@ func detail(c *state.Container, found *container.InspectResponse) {
 	if found.State != nil {
 		c.StartedAt = startedAt(found.State.StartedAt)
 	}
+	c.Joins = joins(found.HostConfig)
 	if found.HostConfig != nil && found.NetworkSettings != nil {
 		c.Mutable = desired.Reported(found.HostConfig, found.NetworkSettings.Networks)
 		if c.Mutable == nil {
 			c.Mutable = desired.Settings{} // nothing is set, which is known
 		}
 	}
+}
+
+// joins are the containers whose namespaces are entered.
+func joins(host *container.HostConfig) []string {
+	if host == nil {
+		return nil
+	}
+	var out []string
+	for _, mode := range []string{string(host.NetworkMode), string(host.IpcMode), string(host.PidMode)} {
+		if ref, ok := strings.CutPrefix(mode, "container:"); ok {
+			out = append(out, ref)
+		}
+	}
+	return out
 }
 
 // startedAt reads the time of a start. Engines write the year 1 for never.

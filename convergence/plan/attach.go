@@ -79,10 +79,7 @@ func (u *up) attach(m *member, attachments []attachment) {
 	if !m.now.Status.Alive() && !m.begin {
 		return
 	}
-	c, renamed := *m.now, ""
-	if c.Name != m.Name {
-		c.Name, renamed = m.Name, operationID("rename", Container, m.Name)
-	}
+	c, renamed := called(m)
 	on := nonEmpty(renamed)
 	for _, a := range attachments {
 		if a.on && !a.off {
@@ -104,6 +101,16 @@ func (u *up) attach(m *member, attachments []attachment) {
 			u.note("container %s is also on the network %s, on which nothing in this project puts it; it is left there", c.Name, a.network)
 		}
 	}
+}
+
+// called is the container that stays under the name that it is to have, and the operation that gives it the name, if it has
+// another one.
+func called(m *member) (c state.Container, renamed string) {
+	c = *m.now
+	if c.Name != m.Name {
+		c.Name, renamed = m.Name, operationID("rename", Container, m.Name)
+	}
+	return c, renamed
 }
 
 // ownAddresses are those that the container was given by name on the network.

@@ -17,9 +17,12 @@ func (u *up) causes(s *service, m *member) []string {
 	if s.asked {
 		policy = u.options.Recreate
 	}
+	stranded := u.stranded(s, m)
 	switch {
 	case m.now.Status == state.Dead:
 		return []string{"it is dead"}
+	case policy == RecreateNever && stranded != "":
+		return []string{stranded}
 	case policy == RecreateNever:
 		return nil
 	case policy == RecreateForce && !u.options.Touched[m.Name]:
@@ -32,8 +35,11 @@ func (u *up) causes(s *service, m *member) []string {
 	out = append(out, u.difference(s, m)...)
 	for _, name := range s.Shares {
 		if other := u.services[name]; other != nil && other.made {
-			out = append(out, name+" is recreated, and it shares namespaces or volumes with it")
+			out = append(out, recreatedWith(name))
 		}
+	}
+	if stranded != "" && !slices.Contains(out, stranded) {
+		out = append(out, stranded)
 	}
 	return out
 }

@@ -65,6 +65,15 @@ type newcomer struct {
 	ready     []string        // operations after which the container is there
 }
 
+// readyForHooks are the operations after which hooks of the container can be made. What they are on, or whose namespaces they
+// enter, may be made anew although the container itself stays.
+func (u *up) readyForHooks(s *service, m *member) []string {
+	if len(s.PreStart) == 0 || m.now == nil || len(m.causes) > 0 { // making the container waits for all of that
+		return m.ready
+	}
+	return slices.Concat(u.resources(s), s.behind(), m.ready)
+}
+
 // preStart puts the service's pre_start hooks in front of the containers that start. Those that are for the service run in
 // front of the first container, and only if none runs already.
 func (b *builder) preStart(s *desired.Service, starting []newcomer, running bool, image func(*desired.PreStart) string) {

@@ -21,7 +21,8 @@ func (u *up) repair(s *service, m *member) {
 			break // somebody has paused it since
 		}
 		op := &UnpauseContainer{Header: header(s.Name), Container: c.ID}
-		m.ready = append(m.ready, u.add("unpause", op, Subject{Container, m.Name}, "it is paused", m.ready...))
+		m.start = u.add("unpause", op, Subject{Container, m.Name}, "it is paused", m.ready...)
+		m.ready = append(m.ready, m.start)
 	case state.Created:
 		m.begin, m.why = true, "it was never started"
 	case state.Exited:

@@ -135,7 +135,8 @@ func (u *up) reconnectMember(s *service, m *member) {
 	}
 	for _, key := range s.Networks {
 		if n := u.networks[key]; n != nil && n.recreated {
-			u.connect(*m.now, n.Name, n.op, m.Config.Networking.EndpointsConfig[n.Name], "the network is recreated")
+			c, renamed := called(m)
+			u.connect(c, n.Name, n.op, m.Config.Networking.EndpointsConfig[n.Name], "the network is recreated", renamed)
 		}
 	}
 	u.attach(m, slices.DeleteFunc(slices.Clone(attachments), func(a attachment) bool { return u.isRecreated(a.network) }))
@@ -166,7 +167,8 @@ func (u *up) reconnectOthers() {
 			continue
 		}
 		for _, c := range u.index.on(u.state, n.Name) {
-			if u.services[c.Service] == nil {
+			removed := u.ops[operationID("remove", Container, c.Name)] != nil
+			if u.services[c.Service] == nil && !removed {
 				settings := &network.EndpointSettings{Aliases: []string{c.Name, c.Service}}
 				u.connect(c, n.Name, n.op, settings, "the network is recreated")
 			}

@@ -16,7 +16,7 @@ func (u *up) restartAfterDependencies(s *service) {
 		}
 	}
 	for _, name := range s.Shares {
-		if other := u.services[name]; other != nil && len(other.members) > 0 && s.inNamespacesOf(other) {
+		if other := u.services[name]; other != nil && len(other.members) > 0 && inNamespacesOf(s.Service, other.Service) {
 			first := other.members[0] // they are its, however many there are
 			u.restartAfter(s, other, first.anew(), u.options.Touched[first.Name])
 		}
@@ -49,16 +49,6 @@ func (m *member) anew() anew {
 	return asBefore
 }
 
-// inNamespacesOf says that the service's containers live in namespaces of the other's.
-func (s *service) inNamespacesOf(other *service) bool {
-	if len(s.Containers) == 0 || len(other.Containers) == 0 {
-		return false
-	}
-	h := s.Containers[0].Config.Host
-	modes := []string{string(h.NetworkMode), string(h.IpcMode), string(h.PidMode), string(h.UTSMode), string(h.CgroupnsMode)}
-	return slices.Contains(modes, "container:"+other.Containers[0].Name)
-}
-
 // restartAfter marks the service's containers that run and stay. touched says that an earlier round has started the other,
 // when it was not known yet whether these stay.
 func (u *up) restartAfter(s, other *service, now anew, touched bool) {
@@ -73,6 +63,10 @@ func (u *up) restartAfter(s, other *service, now anew, touched bool) {
 	}
 	var stopped []string
 	for _, m := range s.members {
+		if m.begin && m.stopped != "" && len(m.causes) == 0 { // another dependency has marked it
+			stopped = append(stopped, m.stopped)
+			continue
+		}
 		settled := now == asBefore && u.options.Touched[m.Name]
 		if m.now == nil || len(m.causes) > 0 || m.begin || !m.now.Status.Alive() || settled {
 			continue

@@ -21,7 +21,7 @@ func (u *up) start(s *service) {
 			op.Needs, op.After = slices.Clone(await().Needs), slices.Concat(await().After, u.holders(m))
 			start := u.add("start", op, Subject{Container, m.Name}, m.why, m.ready...)
 			m.start = u.postStart(s.Service, m.ref(), m.Name, start)
-			starting = append(starting, newcomer{m.ref(), m.Name, op, m.ready})
+			starting = append(starting, newcomer{m.ref(), m.Name, op, u.readyForHooks(s, m)})
 			if len(m.causes) > 0 {
 				u.remove(*m.now, u.options.RenewVolumes, "the new one has started", m.start)
 			}

@@ -254,18 +254,45 @@ func (s *service) pull(o UpOptions) desired.PullPolicy {
 }
 
 // postpone puts off services whose containers may or may not have to be replaced, which only the new image, a provider or a
-// model runner tells, and what depends on those.
+// model runner tells, and what depends on those or wants their ports. Only the ports make it look again: who depends on others
+// comes after them in the order.
 func (u *up) postpone(order []string) {
-	for _, name := range order {
-		s := u.services[name]
-		s.later = s.undecided || s.unserved || !u.provided(s) || s.imageOp != "" && len(u.state.Of(name)) > 0
-		for _, other := range u.upstream(s) {
-			s.later = s.later || other.later
+	for again := true; again; {
+		again = false
+		for _, name := range order {
+			if s := u.services[name]; !s.later && u.decidedLater(s) {
+				s.later, again = true, true
+			}
 		}
-		if s.later || s.pending {
+	}
+	for _, name := range order {
+		if s := u.services[name]; s.later || s.pending {
 			u.plan.Undecided, u.plan.Later = true, append(u.plan.Later, name)
 		}
 	}
+}
+
+func (u *up) decidedLater(s *service) bool {
+	later := func(other *service) bool { return other.later }
+	return s.undecided || s.unserved || !u.provided(s) || s.imageOp != "" && len(u.state.Of(s.Name)) > 0 ||
+		slices.ContainsFunc(u.upstream(s), later) || slices.ContainsFunc(u.holdingPorts(s), later)
+}
+
+// holdingPorts are the selected services whose containers hold host ports that containers of this one want.
+func (u *up) holdingPorts(s *service) []*service {
+	var out []*service
+	for i := range s.Containers {
+		for _, bindings := range s.Containers[i].Config.Host.PortBindings {
+			for _, b := range bindings {
+				for _, c := range u.index.holdsPort[b.HostPort] {
+					if other := u.services[c.Service]; other != nil && other != s {
+						out = append(out, other)
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 // upstream are the selected services that s depends on in any way.

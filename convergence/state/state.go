@@ -54,6 +54,9 @@ type Container struct {
 	// Mutable are the settings that can be changed in place, as the engine has them now; nil if it was not asked.
 	Mutable desired.Settings
 
+	// Joins are the IDs, or the names, of the containers whose namespaces it enters; none if the engine was not asked.
+	Joins []string
+
 	StartedAt    time.Time // of its last start; the zero value: never, or not known
 	RestartCount int       // how often its restart policy has started it again
 
