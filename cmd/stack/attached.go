@@ -66,16 +66,8 @@ type attachedRun struct {
 	options *upOptions
 	began   time.Time
 	follow  *follower
-}
-
-// abort ends the run because a container has exited.
-type abort struct {
-	member member
-	code   int
-}
-
-func (e abort) Error() string {
-	return fmt.Sprintf("container %s exited with code %d", e.member.name, e.code)
+	aborts  chan int // the exit code of the container that ends the run by its end
+	stay    *stay    // keeps the project as its files say; nil if an exit is to end the run
 }
 
 func (s *session) upAttached(ctx context.Context, p *project.Project, d *desired.Project, up plan.UpOptions, o *upOptions) error {
@@ -92,7 +84,7 @@ func (s *session) upAttached(ctx context.Context, p *project.Project, d *desired
 	if err != nil {
 		return err
 	}
-	r := &attachedRun{session: s, project: p, desired: d, plan: up, options: o, began: s.now()}
+	r := &attachedRun{session: s, project: p, desired: d, plan: up, options: o, began: s.now(), aborts: make(chan int, 1)}
 	r.follow = &follower{
 		session: s, scope: scope{name: d.Name, project: p, separator: s.separator()}, sink: sink,
 		which:   which{services: r.concerned(), stopped: true},
@@ -119,26 +111,55 @@ func (r *attachedRun) run(ctx context.Context) error {
 	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	r.follow.subscribe(alive)
+	if !r.options.abortOnExit && !r.options.abortOnFailure {
+		r.stay = r.prepareStay()
+		r.follow.also, r.follow.more = r.stay.concerns, r.stay.more
+		defer r.settle()
+	}
 	if err := r.up(ctx, "up", r.desired, r.plan, r.options.upFlags); err != nil {
 		if ctx.Err() != nil {
 			return r.wind(alive, true)
 		}
 		return err
 	}
+	if r.stay != nil {
+		if err := r.stay.begin(alive); err != nil {
+			return err
+		}
+	}
 	over := make(chan error, 1)
 	go func() { over <- r.follow.run(alive) }()
-	var err error
 	select {
-	case err = <-over:
+	case err := <-over:
+		select {
+		case code := <-r.aborts:
+			return r.aborted(alive, code)
+		default:
+			return err
+		}
+	case code := <-r.aborts:
+		return r.lastWords(over, cancel, r.aborted(alive, code))
 	case <-ctx.Done():
-		err = r.wind(alive, true)
-		cancel()
-		<-over
-		return err
+		return r.lastWords(over, cancel, r.wind(alive, true))
 	}
-	if e, ok := errors.AsType[abort](err); ok {
-		return r.aborted(alive, e)
+}
+
+// settle keeps the project no longer. What was wished last is what the run is about then.
+func (r *attachedRun) settle() {
+	if r.stay != nil {
+		r.stay.end()
+		r.project, r.desired = r.stay.latest()
 	}
+}
+
+// lastWordsTime bounds how long is waited for the output of containers that have stopped.
+const lastWordsTime = 5 * time.Second
+
+// lastWords lets the containers' output end, which it does when none of them runs any more, and returns the error.
+func (r *attachedRun) lastWords(over <-chan error, cancel context.CancelFunc, err error) error {
+	late := time.AfterFunc(lastWordsTime, cancel)
+	defer late.Stop()
+	<-over
 	return err
 }
 
@@ -148,15 +169,17 @@ func (r *attachedRun) exited(m member, code int) error {
 		_ = r.follow.announceExit(m, code)
 	}
 	if r.options.abortOnExit || r.options.abortOnFailure && code != 0 {
-		return abort{m, code}
+		select {
+		case r.aborts <- code:
+		default: // another one was the first
+		}
 	}
 	return nil
 }
 
 // aborted stops what still runs and ends with the exit code that was asked for.
-func (r *attachedRun) aborted(ctx context.Context, e abort) error {
+func (r *attachedRun) aborted(ctx context.Context, code int) error {
 	fmt.Fprintln(r.err, "Aborting on container exit...")
-	code := e.code
 	if err := r.wind(ctx, false); err != nil {
 		return err
 	}
@@ -184,6 +207,7 @@ func (r *attachedRun) wind(ctx context.Context, interrupted bool) error {
 	if interrupted {
 		fmt.Fprintln(r.err, "Gracefully stopping... press Ctrl+C again to force")
 	}
+	r.settle()
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.end(ctx, "stop", plan.Stop) }()
 	var err error
