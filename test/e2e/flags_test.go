@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,17 @@ import (
 
 // everywhere are the scripts that hold on every engine. Those of cmd/stack run them on the engine in memory.
 var everywhere = []string{"up-*.txtar", "attached-*.txtar"}
+
+// sideBySide is how many scripts run at the same time: they wait more than they compute.
+const sideBySide = "6"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", sideBySide); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // TestFlagsEmbedded: the scripts of up hold on real containers.
 func TestFlagsEmbedded(t *testing.T) {
