@@ -80,7 +80,7 @@ func Run(ctx context.Context, e engine.Engine, d *desired.Project, o Options, si
 	defer unlock()
 	r := &run{engine: e, desired: d, options: o, up: o.Up, sink: sink, out: &Result{}}
 	r.up.Fetched, r.up.Unpulled, r.up.Touched = maps.Clone(r.up.Fetched), maps.Clone(r.up.Unpulled), maps.Clone(r.up.Touched)
-	r.up.Updated = maps.Clone(r.up.Updated)
+	r.up.Updated, r.up.Awaited = maps.Clone(r.up.Updated), maps.Clone(r.up.Awaited)
 	for range maxRounds {
 		if over, err := r.round(ctx); over || err != nil {
 			return r.out, err
@@ -97,12 +97,14 @@ type run struct {
 	up      plan.UpOptions // with what rounds have found out
 	sink    execute.Sink
 	out     *Result
+
+	setbacks setbacks
 }
 
 // round observes, plans, and carries the plan out. It is over when there is nothing to do.
 func (r *run) round(ctx context.Context) (over bool, err error) {
 	s, p, err := look(ctx, r.engine, r.desired, r.up)
-	if err != nil {
+	if err := r.setbacks.remain(p, err); err != nil {
 		return false, err
 	}
 	if err := r.options.Fixed.check(p, r.out.Rounds); err != nil {
@@ -124,13 +126,16 @@ func (r *run) round(ctx context.Context) (over bool, err error) {
 	done := execute.Run(ctx, r.engine, p, r.options.Execute, r.sink)
 	r.out.Rounds++
 	r.out.Changed = true
+	r.out.Restored = false
 	if err := done.Err(); err != nil {
 		restored, restoreErr := r.options.restore(ctx, r.engine, p, done.Done, r.sink)
 		r.out.Restored = restored
-		return false, errors.Join(err, restoreErr)
+		if err = errors.Join(err, restoreErr); !r.setbacks.forgive(ctx, done, err) {
+			return false, err
+		}
 	}
 	r.up.Fetched, r.up.Touched = merged(r.up.Fetched, done.Fetched), merged(r.up.Touched, done.Touched)
-	r.up.Updated = merged(r.up.Updated, done.Updated)
+	r.up.Updated, r.up.Awaited = merged(r.up.Updated, done.Updated), merged(r.up.Awaited, done.Awaited)
 	r.up.Unpulled, r.up.Given = merged(r.up.Unpulled, done.Unpulled), r.up.Given.Merge(done.Given)
 	r.out.Given = r.up.Given
 	return false, nil

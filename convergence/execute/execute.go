@@ -1,6 +1,7 @@
 package execute
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -55,7 +56,8 @@ type Result struct {
 	Done     map[string]bool   // IDs of the operations that succeeded
 	Fetched  map[string]bool   // references of images that were pulled or built
 	Unpulled map[string]string // references of images that could not be pulled and are to be built, with the reason
-	Touched  map[string]bool   // names of containers that were created, renamed or started
+	Touched  map[string]bool   // names of containers that were created, renamed or started; none of services of which something failed
+	Awaited  map[string]bool   // names of containers that were waited for and were up
 	Updated  map[string]bool   // names of containers whose limits were changed in place
 	Given    desired.Given     // what providers and model runners have said
 }
@@ -93,12 +95,16 @@ func Run(ctx context.Context, e Engine, p *plan.Plan, o Options, sink Sink) *Res
 		switch {
 		case !failed:
 			x.result.Done[op.Head().ID] = true
+			if wait, ok := op.(*plan.WaitHealthy); ok {
+				x.result.Awaited[wait.Subject.Name] = true
+			}
 		case x.begun[op.Head().ID] && !errors.Is(err, dag.ErrSkipped):
 			x.result.Failures = append(x.result.Failures, x.failure(op, err))
 		default:
 			x.skip(op, err)
 		}
 	}
+	x.forget()
 	return x.result
 }
 
@@ -118,6 +124,10 @@ type executor struct {
 	sink   Sink
 	begun  map[string]bool
 	images map[string]string // IDs of images that this run pulled or built, by reference
+	ids    map[string]string // IDs of containers that this run made, by the name that they got
+	owners map[string]string // services of the containers that were touched, by name
+
+	foreign map[string]bool // IDs of operations that what is not the project's stands in the way of
 }
 
 func newExecutor(e Engine, p *plan.Plan, o Options, sink Sink) *executor {
@@ -126,10 +136,13 @@ func newExecutor(e Engine, p *plan.Plan, o Options, sink Sink) *executor {
 		options: o,
 		byID:    make(map[string]plan.Operation, len(p.Operations)),
 		watcher: newWatcher(e, p.Project),
-		result:  &Result{Done: map[string]bool{}, Fetched: map[string]bool{}, Unpulled: map[string]string{}, Touched: map[string]bool{}, Updated: map[string]bool{}},
+		result:  &Result{Done: map[string]bool{}, Fetched: map[string]bool{}, Unpulled: map[string]string{}, Touched: map[string]bool{}, Updated: map[string]bool{}, Awaited: map[string]bool{}},
 		sink:    sink,
 		begun:   make(map[string]bool, len(p.Operations)),
 		images:  make(map[string]string),
+		ids:     make(map[string]string),
+		owners:  make(map[string]string),
+		foreign: make(map[string]bool),
 	}
 	x.failing, x.fail = context.WithCancelCause(context.Background())
 	return x
@@ -176,6 +189,9 @@ func (x *executor) visit(ctx context.Context, id string) error {
 	x.mu.Unlock()
 	x.tell(Event{Operation: op, Phase: Started, At: start})
 	err := x.do(ctx, op)
+	if err != nil && x.settled(ctx, op, start, err) {
+		err = nil
+	}
 	end := time.Now()
 	phase := Done
 	if pull, ok := op.(*plan.PullImage); ok && pull.OrBuild && err != nil && ctx.Err() == nil {
@@ -257,10 +273,42 @@ func (x *executor) hasTouched(name string) bool {
 	return x.result.Touched[name]
 }
 
-func (x *executor) touched(name string) {
+func (x *executor) touched(h *plan.Header, name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.result.Touched[name] = true
+	x.owners[name] = h.Service
+}
+
+// forget takes the containers of services of which something failed out of those that were touched: what became of them is not
+// known.
+func (x *executor) forget() {
+	failed := make(map[string]bool)
+	for i := range x.result.Failures {
+		failed[x.result.Failures[i].Operation.Head().Service] = true
+	}
+	for _, skip := range x.result.Skipped {
+		failed[skip.Operation.Head().Service] = true
+	}
+	for name, service := range x.owners {
+		if failed[service] {
+			delete(x.result.Touched, name)
+		}
+	}
+}
+
+// identify remembers the ID of a container that the run has made.
+func (x *executor) identify(name, id string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.ids[name] = id
+}
+
+// idOf is the ID of a container that operations name by its ID, or by the name with which the run has made it.
+func (x *executor) idOf(ref string) string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return cmp.Or(x.ids[ref], ref)
 }
 
 // withImage is the configuration with the image's ID in its label.

@@ -10,6 +10,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/engine"
 )
 
 // Failure is an operation that failed, with what its container has to say about it.
@@ -22,6 +23,8 @@ type Failure struct {
 	OOM      bool     // because memory ran out
 	Health   string   // the last output of its health check
 	Logs     []string // the last lines that it wrote
+
+	Foreign bool // what is in the way belongs to somebody else
 }
 
 // Error is the failure in one or more lines.
@@ -45,6 +48,36 @@ func (f *Failure) Error() string {
 
 // Unwrap gives the engine's error.
 func (f *Failure) Unwrap() error { return f.Err }
+
+// Lost says that the engine's answer was lost: nobody knows what has become of the operation.
+func (f *Failure) Lost() bool { return lost(f.Operation, f.Err) }
+
+// Outdated says that things are not as the plan took them to be: a name is taken, or what was there is gone.
+func (f *Failure) Outdated() bool {
+	if f.Foreign {
+		return false
+	}
+	taken, gone := errors.Is(f.Err, engine.ErrConflict), errors.Is(f.Err, engine.ErrNotFound)
+	switch f.Operation.(type) {
+	case *plan.StartContainer, *plan.RestartContainer: // conflicts about ports and addresses stay
+		return gone
+	case *plan.WaitHealthy, *plan.WaitCompleted, *plan.MonitorContainer:
+		return gone
+	case *plan.CreateNetwork, *plan.RemoveNetwork, *plan.ConnectNetwork, *plan.DisconnectNetwork, *plan.CreateVolume, *plan.RemoveVolume,
+		*plan.CreateContainer, *plan.RemoveContainer, *plan.RenameContainer, *plan.UpdateContainer, *plan.CopyFiles, *plan.UnpauseContainer:
+		return taken || gone
+	}
+	return false
+}
+
+// Creating says that something was to be made. Who else makes it may remove it again.
+func (f *Failure) Creating() bool {
+	switch f.Operation.(type) {
+	case *plan.CreateNetwork, *plan.CreateVolume, *plan.CreateContainer:
+		return true
+	}
+	return false
+}
 
 const (
 	failureLines = 10
@@ -100,5 +133,5 @@ func (x *executor) failure(op plan.Operation, err error) Failure {
 	if f, ok := err.(*Failure); ok { //nolint:errorlint // made by explain and not wrapped
 		return *f
 	}
-	return Failure{Operation: op, Err: err}
+	return Failure{Operation: op, Err: err, Foreign: x.foreign[op.Head().ID]}
 }

@@ -81,18 +81,18 @@ func (x *executor) doContainer(ctx context.Context, op plan.Operation) error {
 		return x.copyFiles(ctx, op)
 	case *plan.RenameContainer:
 		if x.hasTouched(op.Container) { // and not one of before, that somebody had renamed
-			x.touched(op.Name)
+			x.touched(&op.Header, op.Name)
 		}
 		return x.engine.ContainerRename(ctx, op.Container, op.Name)
 	case *plan.UpdateContainer:
 		return x.update(ctx, op)
 	case *plan.StartContainer:
-		x.touched(op.Subject.Name)
+		x.touched(&op.Header, op.Subject.Name)
 		return x.engine.ContainerStart(ctx, op.Container)
 	case *plan.StopContainer:
 		return unless(x.engine.ContainerStop(ctx, op.Container, container.StopOptions{Timeout: op.Timeout}), engine.ErrNotFound)
 	case *plan.RestartContainer:
-		x.touched(op.Subject.Name)
+		x.touched(&op.Header, op.Subject.Name)
 		return x.engine.ContainerRestart(ctx, op.Container, container.StopOptions{Timeout: op.Timeout})
 	case *plan.KillContainer:
 		return x.engine.ContainerKill(ctx, op.Container, op.Signal)
@@ -157,16 +157,24 @@ func (x *executor) build(ctx context.Context, op *plan.BuildImage) error {
 }
 
 func (x *executor) create(ctx context.Context, op *plan.CreateContainer) error {
+	x.touched(&op.Header, op.Name)
+	made, err := x.engine.ContainerCreate(ctx, op.Name, x.configOf(op))
+	for _, note := range made.Warnings {
+		x.tell(Event{Operation: op, Phase: Noted, At: time.Now(), Note: note})
+	}
+	if err == nil {
+		x.identify(op.Name, made.ID)
+	}
+	return err
+}
+
+// configOf is what the container is made of, now that its image is known.
+func (x *executor) configOf(op *plan.CreateContainer) engine.CreateConfig {
 	config := op.Sealed()
 	if op.ImageFrom != "" {
 		config = withImage(config, x.imageID(op.ImageFrom))
 	}
-	x.touched(op.Name)
-	made, err := x.engine.ContainerCreate(ctx, op.Name, config)
-	for _, note := range made.Warnings {
-		x.tell(Event{Operation: op, Phase: Noted, At: time.Now(), Note: note})
-	}
-	return err
+	return config
 }
 
 // copyFiles sends the files as one tar that is unpacked at the root.

@@ -39,30 +39,46 @@ func isWait(op plan.Operation) bool {
 	return false
 }
 
-// waitFor looks at the container now, after every event and when look asks for it, until look has something to say.
+// safetyLook is how long a wait relies on the engine to tell what happens: events can get lost on the way.
+const safetyLook = 5 * time.Second
+
+// maxUnanswered is how many looks in a row the engine may leave unanswered before a wait is given up, and unansweredPause how
+// long the first is waited for another one; then it is twice as long each time.
+const (
+	maxUnanswered   = 4
+	unansweredPause = 250 * time.Millisecond
+)
+
+// waitFor looks at the container now, after every event, when look asks for it and from time to time, until look has something to
+// say.
 func (x *executor) waitFor(ctx context.Context, op plan.Operation, ref string, look func(container.InspectResponse) error) error {
 	x.watcher.subscribe()
-	name, last := op.Head().Subject.Name, notYet{state: "is not up yet"}
+	name, last, unanswered := op.Head().Subject.Name, notYet{state: "is not up yet"}, 0
 	for {
-		changed, lost := x.watcher.next()
+		changed := x.watcher.next()
+		again := unansweredPause << unanswered
 		c, err := x.engine.ContainerInspect(ctx, ref)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return ended(ctx, name, last)
+		case err != nil && lost(op, err) && unanswered+1 < maxUnanswered:
+			unanswered++
+			changed = nil
 		case err != nil:
 			return err
+		default:
+			err = look(c)
+			yet, waits := err.(notYet) //nolint:errorlint // look does not wrap it
+			if !waits {
+				return err
+			}
+			last, unanswered, again = yet, 0, safetyLook
+			if yet.again > 0 {
+				again = min(again, yet.again)
+			}
 		}
-		err = look(c)
-		yet, waits := err.(notYet) //nolint:errorlint // look does not wrap it
-		if !waits {
-			return err
-		}
-		last = yet
-		if lost != nil {
-			return engine.Errorf(engine.ErrUnavailable, "cannot wait for container %s: the engine's events ended: %v", ref, lost)
-		}
-		if !sleep(ctx, changed, yet.again) {
-			return ended(ctx, name, yet)
+		if !sleep(ctx, changed, again) {
+			return ended(ctx, name, last)
 		}
 	}
 }

@@ -54,6 +54,7 @@ type UpOptions struct {
 	Unpulled map[string]string // references of images that could not be pulled and are built instead, with the reason
 	Touched  map[string]bool   // names of containers that were made or started; what they did since then is their own affair
 	Updated  map[string]bool   // names of containers whose limits were changed in place
+	Awaited  map[string]bool   // names of containers that were waited for and were up
 	Given    desired.Given     // what providers and model runners have said
 }
 

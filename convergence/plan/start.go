@@ -71,7 +71,7 @@ func (u *up) settled(s *service, m *member) bool {
 		return u.finite[s.Name]
 	}
 	// What restarts shows no health: it will have one again when it runs. What has crashed before may be between two crashes.
-	return m.now != nil && m.now.Status != state.Restarting &&
+	return u.options.Awaited[m.Name] || m.now != nil && m.now.Status != state.Restarting &&
 		(m.now.Health == state.Healthy || m.now.Health == state.NoHealth && m.now.RestartCount == 0 || m.now.Status == state.Exited)
 }
 
