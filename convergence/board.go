@@ -1,7 +1,6 @@
 package convergence
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -35,11 +34,14 @@ func (b *board) change(make func()) {
 	before := b.status
 	make()
 	now := Status{Converged: b.status.Converged, Since: before.Since}
-	if err := errors.Join(b.mistakes, b.failure); err != nil {
-		now.Err = err.Error()
+	if b.failure != nil {
+		now.Err = b.failure.Error()
+	}
+	if b.mistakes != nil {
+		now.Broken = b.mistakes.Error()
 	}
 	now.Waits = slices.Concat(slices.Sorted(maps.Values(b.waits)), slices.Sorted(slices.Values(b.patience)))
-	same := now.Converged == before.Converged && now.Err == before.Err
+	same := now.Converged == before.Converged && now.Err == before.Err && now.Broken == before.Broken
 	if b.told && same && slices.Equal(now.Waits, before.Waits) {
 		return
 	}
@@ -50,6 +52,16 @@ func (b *board) change(make func()) {
 	if b.tell != nil {
 		b.tell(now)
 	}
+}
+
+// answer tells those who have asked, and returns those who are left: none.
+func (b *board) answer(asked []chan<- Status) []chan<- Status {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, asker := range asked {
+		asker <- b.status
+	}
+	return nil
 }
 
 func (b *board) broken(err error) { b.change(func() { b.mistakes = err }) }

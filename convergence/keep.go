@@ -35,14 +35,19 @@ type KeepOptions struct {
 
 	// Status is told whenever it changes, one at a time. It must not block for long. May be nil.
 	Status func(Status)
+
+	// Look asks for a look at the project now. What it is then is answered: after a round, or at once while something that has
+	// failed is to be tried again later. The answers must not block. May be nil.
+	Look <-chan chan<- Status
 }
 
 // Status says how a project that is kept converged fares.
 type Status struct {
-	Converged bool      `json:"converged"`       // it was as wished when it was last looked at
-	Waits     []string  `json:"waits,omitempty"` // what is waited for, for example "x-db-1 is to become healthy"
-	Err       string    `json:"error,omitempty"` // why the last round failed, or what is wrong with the files
-	Since     time.Time `json:"since"`           // when Converged or Err last changed
+	Converged bool      `json:"converged"`        // it was as wished when it was last looked at
+	Waits     []string  `json:"waits,omitempty"`  // what is waited for, for example "x-db-1 is to become healthy"
+	Err       string    `json:"error,omitempty"`  // why the last round failed
+	Broken    string    `json:"broken,omitempty"` // what is wrong with the last wish, so that the one before counts
+	Since     time.Time `json:"since"`            // when Converged, Err or Broken last changed
 }
 
 // ErrDown ends Keep because somebody has taken the project down.
@@ -68,6 +73,9 @@ func Keep(ctx context.Context, e engine.Engine, wishes <-chan Wish, o KeepOption
 			k.heard(m)
 		case err := <-k.lost:
 			k.deaf(err)
+		case asker := <-o.Look:
+			k.dirty = true
+			k.asked = append(k.asked, asker)
 		case <-k.alarm.C:
 			k.dirty = true
 		case out := <-k.rounds:
@@ -95,7 +103,9 @@ type keeper struct {
 	unlisten context.CancelFunc
 	relisten retry
 
-	dirty  bool // something may have happened since the last observation
+	dirty  bool            // something may have happened since the last observation
+	asked  []chan<- Status // who waits for the end of the next round
+	asking []chan<- Status // of the round that is under way
 	failed retry
 	ills   map[string]*illness // by the container's name
 	alarm  *time.Timer         // at the earliest of all times to try again
@@ -219,10 +229,13 @@ func (k *keeper) begin(ctx context.Context) {
 	now := time.Now()
 	k.listen(ctx, now)
 	if k.cancel != nil || k.wish == nil || !k.dirty || now.Before(k.failed.at) {
+		if k.cancel == nil && now.Before(k.failed.at) {
+			k.asked = k.board.answer(k.asked)
+		}
 		k.arm(now)
 		return
 	}
-	k.dirty = false
+	k.dirty, k.asking, k.asked = false, k.asked, nil
 	r := k.round(now)
 	ctx, k.cancel = context.WithCancel(ctx)
 	go func() { k.rounds <- r.run(ctx) }()
@@ -264,6 +277,11 @@ func (k *keeper) over(out outcome) error {
 	}
 	k.examine(out, now)
 	k.board.wait(k.patience(now))
+	if out.interrupted {
+		k.asked = append(k.asked, k.asking...)
+		k.asking = nil
+	}
+	k.asking = k.board.answer(k.asking)
 	return nil
 }
 

@@ -67,6 +67,7 @@ type attachedRun struct {
 	began   time.Time
 	follow  *follower
 	aborts  chan int // the exit code of the container that ends the run by its end
+	stay    *stay    // keeps the project as its files say; nil if an exit is to end the run
 }
 
 func (s *session) upAttached(ctx context.Context, p *project.Project, d *desired.Project, up plan.UpOptions, o *upOptions) error {
@@ -110,11 +111,21 @@ func (r *attachedRun) run(ctx context.Context) error {
 	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	r.follow.subscribe(alive)
+	if !r.options.abortOnExit && !r.options.abortOnFailure {
+		r.stay = r.prepareStay()
+		r.follow.also, r.follow.more = r.stay.concerns, r.stay.more
+		defer r.settle()
+	}
 	if err := r.up(ctx, "up", r.desired, r.plan, r.options.upFlags); err != nil {
 		if ctx.Err() != nil {
 			return r.wind(alive, true)
 		}
 		return err
+	}
+	if r.stay != nil {
+		if err := r.stay.begin(alive); err != nil {
+			return err
+		}
 	}
 	over := make(chan error, 1)
 	go func() { over <- r.follow.run(alive) }()
@@ -130,6 +141,14 @@ func (r *attachedRun) run(ctx context.Context) error {
 		return r.lastWords(over, cancel, r.aborted(alive, code))
 	case <-ctx.Done():
 		return r.lastWords(over, cancel, r.wind(alive, true))
+	}
+}
+
+// settle keeps the project no longer. What was wished last is what the run is about then.
+func (r *attachedRun) settle() {
+	if r.stay != nil {
+		r.stay.end()
+		r.project, r.desired = r.stay.latest()
 	}
 }
 
@@ -188,6 +207,7 @@ func (r *attachedRun) wind(ctx context.Context, interrupted bool) error {
 	if interrupted {
 		fmt.Fprintln(r.err, "Gracefully stopping... press Ctrl+C again to force")
 	}
+	r.settle()
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.end(ctx, "stop", plan.Stop) }()
 	var err error

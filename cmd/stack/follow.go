@@ -33,6 +33,12 @@ type follower struct {
 	// if not nil, ends the follower. It may be nil.
 	exited func(m member, code int) error
 
+	// also says which other services are followed by now. It may be nil.
+	also func(service string) bool
+	// more is asked when nothing runs any more, and after each event then: whether to wait all the same, because something is about
+	// to be started. It may be nil: there is not.
+	more func(context.Context) bool
+
 	messages <-chan events.Message // set by run unless the caller has subscribed already
 	failed   <-chan error
 
@@ -40,6 +46,8 @@ type follower struct {
 	waiting map[string]bool      // about to be restarted by their policy
 	printed map[string]time.Time // up to when the log of a container was printed, or need not be
 	ended   chan *followed
+	answers chan bool // of more
+	stirred bool      // something has happened since more was asked
 }
 
 // followed is one run of one container.
@@ -89,14 +97,25 @@ func (f *follower) run(ctx context.Context) error {
 }
 
 func (f *follower) loop(ctx context.Context) error {
-	for len(f.active)+len(f.waiting) > 0 {
-		select {
-		case e := <-f.ended:
-			delete(f.active, e.member.ID)
-			if !e.last.IsZero() {
-				f.printed[e.member.ID] = e.last
+	f.answers, f.stirred = make(chan bool, 1), true
+	for asking := false; ; {
+		if len(f.active)+len(f.waiting) == 0 {
+			if f.more == nil {
+				return nil
 			}
-			if err := f.over(ctx, e); err != nil {
+			if f.stirred && !asking {
+				asking, f.stirred = true, false
+				go func() { f.answers <- f.more(ctx) }()
+			}
+		}
+		select {
+		case more := <-f.answers:
+			asking = false
+			if len(f.active)+len(f.waiting) == 0 && !f.stirred && !more {
+				return nil
+			}
+		case e := <-f.ended:
+			if err := f.end(ctx, e); err != nil {
 				return err
 			}
 		case m := <-f.messages:
@@ -108,7 +127,16 @@ func (f *follower) loop(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+}
+
+// end takes in that the log of one run of a container is over.
+func (f *follower) end(ctx context.Context, e *followed) error {
+	f.stirred = true
+	delete(f.active, e.member.ID)
+	if !e.last.IsZero() {
+		f.printed[e.member.ID] = e.last
+	}
+	return f.over(ctx, e)
 }
 
 // follow reads the container's log, or waits for its end only, on a goroutine of its own.
@@ -194,7 +222,8 @@ func (f *follower) since(id string) container.LogsOptions {
 // event follows containers that start.
 func (f *follower) event(ctx context.Context, message events.Message) {
 	m := memberOf(message)
-	if !f.which.meant(m) {
+	f.stirred = true
+	if !f.which.meant(m) && (m.oneOff || f.also == nil || !f.also(m.service)) {
 		return
 	}
 	switch message.Action {

@@ -11,6 +11,7 @@ import (
 
 	"stackrun.dev/stack/cmd/stack/internal/launch"
 	"stackrun.dev/stack/cmd/stack/internal/view"
+	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/docker"
 	"stackrun.dev/stack/engine/readonly"
@@ -26,6 +27,7 @@ type session struct {
 	lease  *launch.Lease
 
 	engineID func(context.Context) (string, error) // asked once
+	given    desired.Given                         // what providers have said when the session brought the project up
 }
 
 // connect finds the engine, starts it if it is ours and absent, and connects. With --dry-run nothing can be changed

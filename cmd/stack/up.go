@@ -121,7 +121,7 @@ func (s *session) up(ctx context.Context, title string, d *desired.Project, o pl
 	options := s.options(progress)
 	options.Up = o
 	options.Up.Now = s.now()
-	options.Lock = s.resuming(options.Lock, d, o)
+	options.Lock = s.announcing(s.resuming(options.Lock, d, o))
 	narrator := narrate(ctx, progress)
 	options.OnPlan = narrator.planned
 	sink := quieten(narrator.event, flags)
@@ -134,6 +134,7 @@ func (s *session) up(ctx context.Context, title string, d *desired.Project, o pl
 	if err != nil {
 		return inOperations(orCause(ctx, err))
 	}
+	s.given = result.Given
 	notes := result.Notes
 	if flags.ignoreOrphans {
 		notes = slices.DeleteFunc(notes, func(note string) bool { return strings.Contains(note, "orphan") })

@@ -183,7 +183,7 @@ func TestABrokenWishLeavesWhatRunsAlone(t *testing.T) {
 	stayKept(t, pair, func(k *kept) {
 		k.wishes <- convergence.Wish{Err: errors.New("compose.yaml:3:5: no such attribute")}
 		k.does()
-		if s := k.now(); !s.Converged || s.Err != "compose.yaml:3:5: no such attribute" {
+		if s := k.now(); !s.Converged || s.Broken != "compose.yaml:3:5: no such attribute" || s.Err != "" {
 			k.t.Errorf("status: %+v", s)
 		}
 		k.remove("x-db-1")
@@ -416,4 +416,3 @@ func TestTheLockIsHeldForRoundsOnly(t *testing.T) {
 		<-ended
 	})
 }
-

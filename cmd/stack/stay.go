@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"stackrun.dev/stack/cmd/stack/internal/launch"
+	"stackrun.dev/stack/cmd/stack/internal/view"
+	"stackrun.dev/stack/convergence"
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/project"
+	"stackrun.dev/stack/watch/fsnotify"
+)
+
+// stay keeps the project of an attached run as its files say, until it is ended.
+type stay struct {
+	run    *attachedRun
+	wisher *wisher // nil if nothing is watched
+	look   chan chan<- convergence.Status
+	cancel context.CancelCauseFunc
+	ended  chan struct{} // closed when it keeps nothing any more
+	asked  []string      // the services that the run was asked for, with what they depend on
+
+	mu      sync.Mutex
+	wish    *desired.Project
+	project *project.Project
+	failure string // that was printed
+}
+
+// errOvertaken ends a stay because somebody else has brought the project up since: his wish is the newer one.
+var errOvertaken = errors.New("another run has brought it up since")
+
+// prepareStay begins to watch the files, so that no change is missed while the project comes up.
+func (r *attachedRun) prepareStay() *stay {
+	s := &stay{run: r, look: make(chan chan<- convergence.Status), ended: make(chan struct{}), asked: r.concerned(), wish: r.desired, project: r.project}
+	if slices.Contains(r.project.Files, "-") || r.isRemote(r.project.Files[0]) {
+		return s // nothing to read again, or only after a question
+	}
+	files, err := fsnotify.Watcher()
+	if err != nil {
+		s.cannot(err)
+		return s
+	}
+	s.wisher = &wisher{files: files, told: s.told, cannot: s.cannot, load: func(ctx context.Context) (*project.Project, *desired.Project, error) {
+		return r.wanted(ctx, r.plan.Services, r.options.scale)
+	}}
+	s.wisher.follow(r.project, r.began.Add(-loading))
+	return s
+}
+
+// loading is longer than reading a project takes.
+const loading = time.Second
+
+// begin keeps the project on goroutines of its own.
+func (s *stay) begin(ctx context.Context) error {
+	progress, err := view.NewProgress(s.run.linesOf(), "up", s.run.err, view.Style{})
+	if err != nil {
+		return err
+	}
+	ctx, s.cancel = context.WithCancelCause(ctx)
+	wishes := make(chan convergence.Wish, 1)
+	wishes <- convergence.Wish{Desired: s.wish}
+	var reading sync.WaitGroup
+	if s.wisher != nil {
+		reading.Go(func() { s.wisher.run(ctx, wishes) })
+	}
+	narrator := narrate(ctx, progress)
+	o := convergence.KeepOptions{Options: s.run.session.options(progress), Status: s.status, Look: s.look}
+	o.Up, o.OnPlan = s.run.plan, narrator.planned
+	o.Up.Given = s.run.given
+	o.Lock = s.unlessOvertaken(o.Lock)
+	o.Intent = s.run.intent(ctx, s.run.desired.Name, s.run.began)
+	go func() {
+		defer close(s.ended)
+		err := convergence.Keep(ctx, s.run.Engine, wishes, o, quieten(narrator.event, s.run.options.upFlags))
+		s.cancel(err)
+		reading.Wait()
+		progress.Close()
+		if cause := context.Cause(ctx); errors.Is(cause, convergence.ErrDown) || errors.Is(cause, errOvertaken) {
+			fmt.Fprintf(s.run.err, "project %s is no longer kept as its files say: %v\n", s.run.desired.Name, cause)
+		}
+	}()
+	return nil
+}
+
+// linesOf is how progress is shown between the lines of logs: nothing may move there.
+func (a *app) linesOf() string {
+	switch a.global.progress {
+	case "json", "quiet":
+		return a.global.progress
+	}
+	return "plain"
+}
+
+// end keeps the project no longer. A round that is under way is given up.
+func (s *stay) end() {
+	if s.cancel != nil {
+		s.cancel(nil)
+		<-s.ended
+	}
+	if s.wisher != nil {
+		_ = s.wisher.files.Close()
+		s.wisher = nil
+	}
+}
+
+// more says whether there is something to wait for although no container runs that is followed: one that was removed may be
+// about to be made again.
+func (s *stay) more(ctx context.Context) bool {
+	answer := make(chan convergence.Status, 1)
+	select {
+	case s.look <- answer:
+	case <-s.ended:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+	var status convergence.Status
+	select {
+	case status = <-answer:
+	case <-s.ended:
+	case <-ctx.Done():
+		return false
+	}
+	if status.Err != "" {
+		return true
+	}
+	list, err := s.run.members(ctx, scope{name: s.run.desired.Name}, which{stopped: true})
+	return err == nil && slices.ContainsFunc(list, func(m member) bool {
+		return s.concerns(m.service) && (m.runs() || m.State == container.StateRestarting)
+	})
+}
+
+// concerns says whether the project, as it was last read, has the service.
+func (s *stay) concerns(service string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, has := s.project.Services[service]
+	return has && (len(s.run.plan.Services) == 0 || slices.Contains(s.asked, service))
+}
+
+// told takes in what the files say by now.
+func (s *stay) told(p *project.Project, d *desired.Project, err error) {
+	if err != nil {
+		style, _ := s.run.style(s.run.err)
+		view.Problems(s.run.err, style, problems(exitBadProject, err))
+		fmt.Fprintf(s.run.err, "project %s is left as it is until that is mended\n", s.run.desired.Name)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.project, s.wish = p, d
+}
+
+// latest is what was wished last.
+func (s *stay) latest() (*project.Project, *desired.Project) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.project, s.wish
+}
+
+func (s *stay) cannot(err error) {
+	_ = s.run.warn([]project.Warning{{Text: "changes of the project's files are not noticed: " + err.Error()}})
+}
+
+// status prints why a round failed, once.
+func (s *stay) status(now convergence.Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Err != "" && now.Err != s.failure {
+		style, _ := s.run.style(s.run.err)
+		view.Warn(s.run.err, style, fmt.Sprintf("cannot keep project %s as its files say: %s", s.run.desired.Name, strings.TrimSpace(now.Err)))
+	}
+	s.failure = now.Err
+}
+
+// unlessOvertaken takes the lock for a round, unless somebody else has brought the project up since this run did.
+func (s *stay) unlessOvertaken(lock convergence.Locker) convergence.Locker {
+	return func(ctx context.Context, name string) (func(), error) {
+		unlock, err := lock(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		run, key, err := s.run.placeOf(ctx, name)
+		if err != nil {
+			unlock()
+			return nil, err
+		}
+		if pid, at := launch.LastUp(run, key); pid != 0 && pid != os.Getpid() && at.After(s.run.began) {
+			unlock()
+			s.cancel(fmt.Errorf("%w (process %d)", errOvertaken, pid))
+			return nil, errOvertaken
+		}
+		return unlock, nil
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"stackrun.dev/stack/convergence"
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/project"
+	"stackrun.dev/stack/watch"
+)
+
+// wisher loads a project again whenever its files change, and makes a wish of what it finds.
+type wisher struct {
+	load   func(context.Context) (*project.Project, *desired.Project, error)
+	files  *watch.Watcher
+	told   func(*project.Project, *desired.Project, error) // of what was loaded, before the wish. May be nil
+	cannot func(error)                                     // some changes will not be seen
+}
+
+// run sends wishes until the context is done.
+func (w *wisher) run(ctx context.Context, wishes chan<- convergence.Wish) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.files.Changed():
+		}
+		wish := w.wish(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case wishes <- wish:
+		}
+	}
+}
+
+// wish loads the project now.
+func (w *wisher) wish(ctx context.Context) convergence.Wish {
+	began := time.Now()
+	p, d, err := w.load(ctx)
+	if ctx.Err() != nil {
+		return convergence.Wish{Err: ctx.Err()}
+	}
+	if err == nil {
+		w.follow(p, began)
+	}
+	if w.told != nil {
+		w.told(p, d, err)
+	}
+	if err != nil {
+		return convergence.Wish{Err: err}
+	}
+	return convergence.Wish{Desired: d}
+}
+
+// follow watches the project's files, as they were read at the given time.
+func (w *wisher) follow(p *project.Project, read time.Time) {
+	if err := w.files.Files(filesOf(p), read); err != nil && w.cannot != nil {
+		w.cannot(err)
+	}
+}
+
+// filesOf are the files whose content decides about the project's containers, and those which would if they were there.
+func filesOf(p *project.Project) []string {
+	out := slices.Concat(p.Paths(), defaultFiles(p.Dir))
+	for _, c := range p.Configs {
+		out = append(out, types.FileObjectConfig(c).File)
+	}
+	for _, s := range p.Secrets {
+		out = append(out, types.FileObjectConfig(s).File)
+	}
+	out = slices.DeleteFunc(out, func(path string) bool { return !filepath.IsAbs(path) })
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// defaultFiles are those that a project in the directory is looked for in, beside what it names itself.
+func defaultFiles(dir string) []string {
+	out := []string{filepath.Join(dir, ".env")}
+	for _, name := range []string{"compose", "docker-compose", "compose.override", "docker-compose.override"} {
+		out = append(out, filepath.Join(dir, name+".yaml"), filepath.Join(dir, name+".yml"))
+	}
+	return out
+}
