@@ -37,6 +37,14 @@ func (e *ChangedError) Error() string {
 // mostLines bounds how many lines of a difference are shown.
 const mostLines = 40
 
+// Check says, as a *ChangedError, how the plan differs from the fixed one.
+func (f *Fixed) Check(p *plan.Plan) error {
+	if now := p.Canonical(); now != f.Plan {
+		return &ChangedError{Lines: plan.Difference(f.Plan, now)}
+	}
+	return nil
+}
+
 // check compares the plan of a round (from 0) with what was agreed to: the first is to be the same, later ones may decide
 // about the services that were left open. A nil Fixed allows everything.
 func (f *Fixed) check(p *plan.Plan, round int) error {
@@ -44,10 +52,7 @@ func (f *Fixed) check(p *plan.Plan, round int) error {
 	case f == nil:
 		return nil
 	case round == 0:
-		if now := p.Canonical(); now != f.Plan {
-			return &ChangedError{Lines: plan.Difference(f.Plan, now)}
-		}
-		return nil
+		return f.Check(p)
 	}
 	var beyond []string
 	open := f.openOperations(p)

@@ -26,14 +26,12 @@ type Options struct {
 	// OnPlan is told each round's plan before it is executed. May be nil.
 	OnPlan func(*plan.Plan)
 
-	// Changing is called once, while the lock is held, before the first operation of the run. An error ends the run. May be nil.
-	Changing func() error
+	// Changing is called once, while the lock is held, before the first operation of the run, with what is desired. An error ends
+	// the run. May be nil.
+	Changing func(*desired.Project) error
 
 	// Converged is told, while the lock is held, that the project has become as desired. May be nil.
 	Converged func(Outcome)
-
-	// Gone is called, while the lock is held, when the whole project was taken down. May be nil.
-	Gone func()
 
 	// Fixed is a plan that was made before and must still be what is to be done. nil: whatever is planned is done.
 	Fixed *Fixed
@@ -116,7 +114,7 @@ func (r *run) round(ctx context.Context) (over bool, err error) {
 		return true, nil
 	}
 	if r.options.Changing != nil && r.out.Rounds == 0 {
-		if err := r.options.Changing(); err != nil {
+		if err := r.options.Changing(r.desired); err != nil {
 			return false, err
 		}
 	}
@@ -238,11 +236,7 @@ func Down(ctx context.Context, e engine.Engine, name string, d *desired.Project,
 		o.OnPlan(p)
 	}
 	out.Rounds = len(p.Operations[:min(1, len(p.Operations))])
-	err = execute.Run(ctx, e, p, o.Execute, sink).Err()
-	if err == nil && len(down.Services) == 0 && o.Gone != nil {
-		o.Gone()
-	}
-	return out, err
+	return out, execute.Run(ctx, e, p, o.Execute, sink).Err()
 }
 
 func (o *Options) lock(ctx context.Context, project string) (func(), error) {

@@ -85,6 +85,9 @@ func (s *session) down(ctx context.Context, sc scope, o plan.DownOptions) error 
 	if err != nil {
 		return inOperations(err)
 	}
+	if err := s.forget(ctx, sc.name, o.Services); err != nil {
+		return err
+	}
 	if !result.Changed {
 		result.Notes = append(result.Notes, "there is nothing to remove of project "+sc.name)
 	}

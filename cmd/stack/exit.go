@@ -133,14 +133,31 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	if code == exitFailure && strings.HasPrefix(err.Error(), "unknown command ") {
 		code = exitUsage // cobra's own
 	}
+	exit := exitOf(cmd, code)
+	list := problems(code, err)
+	for i := range list {
+		list[i].ExitCode = exit
+	}
 	if formatOf(cmd) == "json" {
-		view.Complaints(a.err, problems(code, err), a.advice)
-		return code
+		view.Complaints(a.err, list, a.advice)
+		return exit
 	}
 	style, _ := view.NewStyle(a.global.ansi, a.err, a.getenv)
-	view.Problems(a.err, style, problems(code, err))
+	view.Problems(a.err, style, list)
 	if code == exitUsage {
 		fmt.Fprintf(a.err, "See '%s --help'.\n", cmd.CommandPath())
+	}
+	return exit
+}
+
+// oneFailure marks commands of which every failure has the same exit code, because 2 is an answer of theirs and scripts tell only
+// that from failures.
+const oneFailure = "one exit code for all failures"
+
+// exitOf is the exit code of the command where a failure has the code.
+func exitOf(cmd *cobra.Command, code int) int {
+	if _, one := cmd.Annotations[oneFailure]; one && code != exitInterrupted {
+		return exitFailure
 	}
 	return code
 }

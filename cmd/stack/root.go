@@ -80,7 +80,7 @@ func newRoot(a *app) *cobra.Command {
 
 // commands is every command there is, in the order of the help.
 var commands = []func(*app) *cobra.Command{
-	newUp, newDown, newPs, newLogs, newExec, newRun, newBuild, newPlan, newConfig, newConvert, newLint,
+	newUp, newDown, newRollback, newPs, newLogs, newExec, newRun, newBuild, newPlan, newConfig, newConvert, newLint,
 	newStart, newStop, newRestart, newScale, newCreate, newRm, newKill, newPause, newUnpause, newWait,
 	newPull, newPush, newImages, newVolumes, newLs, newTop, newStats, newPort, newCp, newAttach, newEvents,
 	newPublish, newImage, newEngine, newVersion,

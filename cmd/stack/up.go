@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence"
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/execute"
@@ -20,6 +21,7 @@ type upOptions struct {
 
 	detach      bool
 	waitSeconds int
+	planFile    string
 }
 
 func newUp(a *app) *cobra.Command {
@@ -28,7 +30,13 @@ func newUp(a *app) *cobra.Command {
 		Use:   "up [OPTIONS] [SERVICE...]",
 		Short: "Bring the project up, or to its changed state",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runUp(cmd.Context(), a, &o, args)
+			if o.planFile == "" {
+				return runUp(cmd.Context(), a, &o, args)
+			}
+			if err := checkWithPlan(cmd, args); err != nil {
+				return err
+			}
+			return runUpPlan(cmd.Context(), a, &o)
 		},
 	}
 	o.declare(a, cmd)
@@ -41,6 +49,7 @@ func newUp(a *app) *cobra.Command {
 	f.BoolVarP(&o.detach, "detach", "d", false, "Leave the containers running and return")
 	f.BoolVar(&o.options.NoStart, "no-start", false, "Create containers and do not start them")
 	f.BoolVar(&o.options.Wait, "wait", false, "Return when everything runs and is healthy; implies --detach")
+	f.StringVar(&o.planFile, "plan", "", "Carry out the plan in this file, made by plan --out, or nothing if it is no longer what is to be done; implies --detach")
 	f.IntVar(&o.waitSeconds, "wait-timeout", 0, "How many seconds to wait at most")
 	return cmd
 }
@@ -114,21 +123,45 @@ func (a *app) wanted(ctx context.Context, services, scale []string) (*project.Pr
 
 // up brings the project to its state and shows how it goes on.
 func (s *session) up(ctx context.Context, title string, d *desired.Project, o plan.UpOptions, flags upFlags) error {
-	progress, err := s.progress(title)
-	if err != nil {
-		return err
+	o.Now = s.now()
+	return s.bring(ctx, upRun{title: title, desired: d, options: o, flags: flags})
+}
+
+// upRun says what a project is brought to.
+type upRun struct {
+	title   string
+	desired *desired.Project
+	options plan.UpOptions
+	flags   upFlags
+	held    view.Progress              // of whoever has the project's lock already; nil: nobody
+	adjust  func(*convergence.Options) // may be nil
+}
+
+// bring brings a project to a state and shows how it goes on.
+func (s *session) bring(ctx context.Context, r upRun) (err error) {
+	progress := r.held
+	if progress == nil {
+		if progress, err = s.progress(r.title); err != nil {
+			return err
+		}
 	}
 	options := s.options(progress)
-	options.Up = o
-	options.Up.Now = s.now()
-	options.Lock = s.announcing(s.resuming(options.Lock, d, o))
+	if r.held != nil {
+		options.Lock = func(context.Context, string) (func(), error) { return func() {}, nil }
+	}
+	options.Up = r.options
+	options.Lock = s.announcing(s.resuming(options.Lock, r.desired, r.options))
 	narrator := narrate(ctx, progress)
 	options.OnPlan = narrator.planned
-	sink := quieten(narrator.event, flags)
+	s.remember(ctx, &options, r.desired.Name, progress.Text)
+	if r.adjust != nil {
+		r.adjust(&options)
+	}
+	sink := quieten(narrator.event, r.flags)
 	witness := &witness{Engine: s.Engine}
-	result, err := convergence.Run(ctx, witness, d, options, sink)
+	result, err := convergence.Run(ctx, witness, r.desired, options, sink)
 	if err == nil {
-		narrator.unchanged(witness.running(o.Services))
+		narrator.unchanged(witness.running(r.options.Services))
 	}
 	progress.Close()
 	if err != nil {
@@ -136,7 +169,7 @@ func (s *session) up(ctx context.Context, title string, d *desired.Project, o pl
 	}
 	s.given = result.Given
 	notes := result.Notes
-	if flags.ignoreOrphans {
+	if r.flags.ignoreOrphans {
 		notes = slices.DeleteFunc(notes, func(note string) bool { return strings.Contains(note, "orphan") })
 	}
 	return s.notes(notes)

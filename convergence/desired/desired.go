@@ -38,7 +38,7 @@ func (p *Project) Service(name string) *Service {
 func (p *Project) Images() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for i := range p.Services {
-			if p.Services[i].Provider == nil && !yield(p.Services[i].Image) {
+			if image := p.Services[i].Image; image != "" && !yield(image) {
 				return
 			}
 			for _, hook := range p.Services[i].PreStart {

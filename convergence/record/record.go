@@ -24,6 +24,7 @@ type Record struct {
 	Images  map[string]string `json:",omitempty"` // IDs of its images, by reference
 	Running map[string]string `json:",omitempty"` // IDs of the images of containers, by service; they count more
 	Given   desired.Given     // what providers and model runners have said
+	Env     map[string]string `json:",omitempty"` // what its files add to the environment of these
 
 	Plan *Plan `json:",omitempty"` // of a plan that was kept
 }
@@ -32,7 +33,7 @@ type Record struct {
 type Plan struct {
 	convergence.Fixed
 
-	// Contexts are digests of what is built from: of the files in folders, by the folder.
+	// Contexts are digests of the files that images are built from, by service.
 	Contexts map[string]string `json:",omitempty"`
 
 	// Secrets are the contents of secrets of builds, in the order of the builds; see secretsOf.

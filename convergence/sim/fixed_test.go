@@ -57,7 +57,7 @@ func keepPlan(t *testing.T, before, text string) *keeping {
 	}
 	k.options = convergence.Options{
 		Fixed:     &convergence.Fixed{Plan: p.Canonical(), Later: p.Later},
-		Changing:  func() error { tell("changing"); return nil },
+		Changing:  func(*desired.Project) error { tell("changing"); return nil },
 		Converged: func(o convergence.Outcome) { tell("converged, web runs " + o.Running["web"]) },
 		OnPlan:    func(*plan.Plan) { tell("plan") },
 		Lock: func(context.Context, string) (func(), error) {

@@ -106,6 +106,7 @@ type packer struct {
 	content    []byte // of a Dockerfile that is not in the context; nil if it is
 	ignore     *patternmatcher.PatternMatcher
 	tar        *tar.Writer
+	take       func(root *os.Root, name string, d fs.DirEntry) error // what is done with each part of the context
 }
 
 func (p *packer) prepare(b *desired.Build) error {
@@ -154,18 +155,8 @@ func readIgnore(paths ...string) ([]string, error) {
 }
 
 func (p *packer) pack(w io.Writer) error {
-	p.tar = tar.NewWriter(w)
-	root, err := os.OpenRoot(p.root)
-	if err != nil {
-		return err
-	}
-	defer root.Close() //nolint:errcheck // read only
-	if err := fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return p.visit(root, name, d)
-	}); err != nil {
+	p.tar, p.take = tar.NewWriter(w), p.add
+	if err := p.walk(); err != nil {
 		return fmt.Errorf("cannot pack the build context: %w", err)
 	}
 	if p.content != nil {
@@ -178,6 +169,21 @@ func (p *packer) pack(w io.Writer) error {
 		}
 	}
 	return p.tar.Close()
+}
+
+// walk takes every part of the context, in the order of the names.
+func (p *packer) walk() error {
+	root, err := os.OpenRoot(p.root)
+	if err != nil {
+		return err
+	}
+	defer root.Close() //nolint:errcheck // read only
+	return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return p.visit(root, name, d)
+	})
 }
 
 func (p *packer) visit(root *os.Root, name string, d fs.DirEntry) error {
@@ -194,7 +200,7 @@ func (p *packer) visit(root *os.Root, name string, d fs.DirEntry) error {
 		}
 		return nil
 	}
-	return p.add(root, name, d)
+	return p.take(root, name, d)
 }
 
 // mayInclude says whether an exception ("!pattern") could match something below the directory.
