@@ -128,7 +128,7 @@ func (r *run) round(ctx context.Context) (over bool, err error) {
 	if err := done.Err(); err != nil {
 		restored, restoreErr := r.options.restore(ctx, r.engine, p, done.Done, r.sink)
 		r.out.Restored = restored
-		if err = errors.Join(err, restoreErr); !r.setbacks.forgive(ctx, done, err) {
+		if err = errors.Join(err, updateErrors(ctx, p, done, restoreErr), restoreErr); !r.setbacks.forgive(ctx, done, err) {
 			return false, err
 		}
 	}

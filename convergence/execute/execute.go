@@ -128,6 +128,8 @@ type executor struct {
 	owners map[string]string // services of the containers that were touched, by name
 
 	foreign map[string]bool // IDs of operations that what is not the project's stands in the way of
+
+	outcomes outcomes
 }
 
 func newExecutor(e Engine, p *plan.Plan, o Options, sink Sink) *executor {
@@ -145,6 +147,7 @@ func newExecutor(e Engine, p *plan.Plan, o Options, sink Sink) *executor {
 		foreign: make(map[string]bool),
 	}
 	x.failing, x.fail = context.WithCancelCause(context.Background())
+	x.outcomes = outcomes{succeeded: make(map[string]bool, len(p.Operations)), passed: make(map[string]int)}
 	return x
 }
 
@@ -210,6 +213,8 @@ func (x *executor) visit(ctx context.Context, id string) error {
 		phase = Failed
 		err = x.explain(ctx, op, err)
 		x.fail(&dag.SkippedError{Cause: id})
+	} else {
+		x.succeed(id)
 	}
 	x.tell(Event{Operation: op, Phase: phase, At: end, Elapsed: end.Sub(start), Err: err})
 	return err

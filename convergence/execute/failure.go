@@ -124,6 +124,8 @@ func subjectOfFailure(op plan.Operation) string {
 		return op.Container
 	case *plan.WaitCompleted:
 		return op.Container
+	case *plan.MonitorContainer:
+		return op.Container
 	}
 	return ""
 }

@@ -117,6 +117,8 @@ func (x *executor) waitHealthy(ctx context.Context, op *plan.WaitHealthy) error 
 	return x.waitFor(ctx, op, op.Container, func(c container.InspectResponse) error {
 		s := c.State
 		switch {
+		case s.Running && withoutHealth(s) && op.IfAny:
+			return nil
 		case s.Running && withoutHealth(s):
 			return noHealthCheck(op.Service, x.neededBy(op))
 		case s.Running || s.Status == container.StateCreated:

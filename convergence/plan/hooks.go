@@ -115,7 +115,7 @@ func (b *builder) preStart(s *desired.Service, starting []newcomer, running bool
 // when the container that it is for could start. One that fails stays, so that it can be looked at.
 func (b *builder) preStartIn(service string, hook *desired.PreStart, i int, n newcomer, needs []string) string {
 	what := fmt.Sprintf("pre_start[%d] of service %s", i, service)
-	name := fmt.Sprintf("%s-pre_start-%d", n.name, i)
+	name := hookName(n.name, i)
 	subject := Subject{Container, name}
 	create := &CreateContainer{Header: header(service), Name: name, Config: hook.For(n.ref)}
 	id := b.add("create", create, subject, what, needs...)
@@ -126,10 +126,15 @@ func (b *builder) preStartIn(service string, hook *desired.PreStart, i int, n ne
 	start.Needs, start.After = slices.Clone(n.start.Needs), slices.Clone(n.start.After)
 	id = b.add("start", start, subject, "", id)
 	wait := &WaitCompleted{Header: header(service), Container: name, Of: what}
-	id = b.add("wait for the completion of", wait, subject, service+" starts after it", id)
+	id = b.add(hookWait, wait, subject, service+" starts after it", id)
 	b.add("remove", &RemoveContainer{Header: header(service), Container: name, Volumes: true}, subject, "it has completed", id)
 	return id
 }
+
+const hookWait = "wait for the completion of"
+
+// hookName is the name of the container of a pre_start hook that runs in front of the named one.
+func hookName(name string, i int) string { return fmt.Sprintf("%s-pre_start-%d", name, i) }
 
 // staleHooks removes containers that are left of pre_start hooks, because these failed or were interrupted.
 func (b *builder) staleHooks(service string) []string {

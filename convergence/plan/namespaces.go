@@ -3,6 +3,8 @@ package plan
 import (
 	"slices"
 
+	"github.com/docker/docker/api/types/container"
+
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/state"
 )
@@ -12,9 +14,12 @@ func inNamespacesOf(s, other *desired.Service) bool {
 	if len(s.Containers) == 0 || len(other.Containers) == 0 {
 		return false
 	}
-	h := s.Containers[0].Config.Host
-	modes := []string{string(h.NetworkMode), string(h.IpcMode), string(h.PidMode), string(h.UTSMode), string(h.CgroupnsMode)}
-	return slices.Contains(modes, "container:"+other.Containers[0].Name)
+	return slices.Contains(namespaces(s.Containers[0].Config.Host), "container:"+other.Containers[0].Name)
+}
+
+// namespaces are the container's, as far as they may be another one's.
+func namespaces(h *container.HostConfig) []string {
+	return []string{string(h.NetworkMode), string(h.IpcMode), string(h.PidMode), string(h.UTSMode), string(h.CgroupnsMode)}
 }
 
 // stranded says why the container cannot be started again, or "": an engine notes the ID of the container whose namespaces

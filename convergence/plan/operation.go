@@ -61,9 +61,17 @@ type Replaced struct {
 	Temporary string `json:"temporary,omitempty"` // what the new one is called at first; empty if it is the same one
 	Final     string `json:"final"`               // what the new one is called in the end
 
-	// Update is the service of whose update this is a part, if it has an update_config; Order is that of the update.
+	// Update is the service of whose update this is a part, if it has an update_config; Order is that of the update. End is
+	// the ID of the operation after which the new one has taken the place.
 	Update string        `json:"update,omitempty"`
 	Order  desired.Order `json:"order,omitempty"`
+	End    string        `json:"end,omitempty"`
+}
+
+// Rollout is what there is to know about the whole update of a service when it fails.
+type Rollout struct {
+	OnFailure desired.FailureAction `json:"onFailure"`
+	Rollback  desired.Update        `json:"rollback"` // how the old containers are brought back
 }
 
 // Containers are named by their name where the plan itself makes them, else by their ID, so that a plan that is carried
@@ -243,12 +251,14 @@ type (
 
 	// WaitHealthy waits until a container's health check succeeds. If operations come after it, the container has to have
 	// one. Otherwise nothing hangs on it but the user's knowledge, and OrExited has a meaning: an exit with 0 is as good, and
-	// a container without a health check is up when it has run for a moment.
+	// a container without a health check is up when it has run for a moment. With IfAny, one without a health check is as good
+	// as a healthy one: only the image tells, and it is not known yet.
 	WaitHealthy struct {
 		Header
 		Container string `json:"container"`
 		OrExited  bool   `json:"orExited,omitempty"`
 		Optional  bool   `json:"optional,omitempty"` // some of those who wait start also if it fails
+		IfAny     bool   `json:"ifAny,omitempty"`
 	}
 
 	// WaitCompleted waits until a container has exited with 0.
@@ -273,11 +283,15 @@ type (
 	}
 
 	// Gate does nothing. It stands between the many containers of a service and the many that wait for all of them, or
-	// between two batches of an update: then it fails if more of the operations in Of have failed than may.
+	// between two batches of an update: then it fails if more of the operations in Of have failed than may. A gate that is
+	// among them counts as many failures as it has let pass.
 	Gate struct {
 		Header
-		Of      []string `json:"of,omitempty"` // IDs, all of them also in After
+		Of      []string `json:"of,omitempty"` // IDs, all of them also in After or Needs
 		MayFail int      `json:"mayFail,omitempty"`
+
+		// Update is set on the last gate of an update. See Restore.
+		Update *Rollout `json:"update,omitempty"`
 	}
 )
 

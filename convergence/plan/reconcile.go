@@ -27,6 +27,7 @@ func (u *up) reconcile(s *service) {
 		}
 		u.decide(s, m)
 	}
+	u.rollOut(s)
 	for _, extra := range rest {
 		cause := fmt.Sprintf("scale is %d", len(s.Containers))
 		u.stopAndRemove(extra, u.options.Timeout, false, cause)

@@ -11,7 +11,7 @@ import (
 )
 
 // make adds the creation under a name, and the copying of files; it returns the last of them.
-func (u *up) make(s *service, m *member, name string, config engine.CreateConfig, cause string) string {
+func (u *up) make(s *service, m *member, name string, config engine.CreateConfig, cause string, behind ...string) string {
 	op := &CreateContainer{Header: header(s.Name), Name: name, Config: config, Settings: m.Settings, ImageID: s.imageID}
 	if s.imageID == "" {
 		op.ImageFrom = s.Image
@@ -19,7 +19,7 @@ func (u *up) make(s *service, m *member, name string, config engine.CreateConfig
 	needs := append(u.resources(s), s.imageOp)
 	needs = append(needs, m.cleared...)
 	needs = append(needs, s.behind()...)
-	id := u.add("create", op, Subject{Container, name}, cause, needs...)
+	id := u.add("create", op, Subject{Container, name}, cause, append(needs, behind...)...)
 	files := copied(m.Files)
 	if len(files) == 0 {
 		return id
@@ -45,20 +45,40 @@ func (op *CreateContainer) Sealed() engine.CreateConfig {
 
 // replace makes the new container beside the old one, under another name; only when that worked is the old one stopped and
 // set aside, and only when the new one has started is it removed. So a configuration that the engine refuses leaves what
-// runs running, and what cannot be started gives way to what ran before; see Restore.
+// runs running, and what cannot be started gives way to what ran before; see Restore. An update_config says otherwise, for
+// all of the service's containers together; see rollout.
 func (u *up) replace(s *service, m *member) {
 	s.made = true
 	m.begin = true
-	cause := joinCauses(m.causes)
-	config := m.Config
-	if !u.options.RenewVolumes {
-		config = inherit(config, m.now.Anonymous)
-	}
 	m.before = &Replaced{
 		Container: m.now.ID, Name: m.now.Name, Running: m.now.Status.Alive(),
 		Temporary: temporaryName(m.now.ID, m.Name), Final: m.Name,
 	}
-	last := u.make(s, m, m.before.Temporary, config, cause)
+	if u.rollsOut(s) {
+		s.rollout.members = append(s.rollout.members, m)
+		return
+	}
+	u.takePlace(s, m, u.beside(s, m))
+	if u.options.NoStart {
+		u.remove(*m.now, u.options.RenewVolumes, joinCauses(m.causes), m.ready...)
+	}
+}
+
+// beside makes the new container under its temporary name and returns the operation after which it is there.
+func (u *up) beside(s *service, m *member, behind ...string) string {
+	config := m.Config
+	if !u.options.RenewVolumes {
+		config = inherit(config, m.now.Anonymous)
+	}
+	if m.before.Order == desired.StartFirst && u.options.Handover {
+		config = takingOver(config, m.now.ID)
+	}
+	return u.make(s, m, m.before.Temporary, config, joinCauses(m.causes), behind...)
+}
+
+// takePlace stops the old container and gives its name to the new one, after the operation.
+func (u *up) takePlace(s *service, m *member, last string) {
+	cause := joinCauses(m.causes)
 	if m.before.Running {
 		m.stopped = u.stop(*m.now, u.options.Timeout, cause, last)
 		last = m.stopped
@@ -69,9 +89,6 @@ func (u *up) replace(s *service, m *member) {
 	}
 	rename := &RenameContainer{Header: header(s.Name), Container: m.before.Temporary, Name: m.Name}
 	m.ready = []string{u.add("rename", rename, Subject{Container, m.Name}, "it takes the place of the old one", last)}
-	if u.options.NoStart {
-		u.remove(*m.now, u.options.RenewVolumes, cause, m.ready...)
-	}
 }
 
 const setAside = "set aside"
@@ -81,6 +98,16 @@ func temporaryName(id, name string) string { return shortID(id) + "_" + name }
 
 // asideName is what the old container is called until the new one has started.
 func asideName(id, name string) string { return name + "_" + shortID(id) }
+
+// takingOver says in a label from which container the new one gets the ports of the host. It is none of the settings that
+// containers are compared by.
+func takingOver(config engine.CreateConfig, id string) engine.CreateConfig {
+	own := *config.Config
+	own.Labels = maps.Clone(own.Labels)
+	own.Labels[desired.LabelTakesOver] = id
+	config.Config = &own
+	return config
+}
 
 // inherit mounts the old container's anonymous volumes where the new one mounts nothing of its own.
 func inherit(config engine.CreateConfig, volumes map[string]string) engine.CreateConfig {

@@ -80,8 +80,16 @@ func (u *up) restartAfter(s, other *service, now anew, touched bool) {
 	u.stopBefore(other, s, stopped)
 }
 
-// stopBefore makes the other's old containers stop only after those of the service.
+// stopBefore makes the other's old containers stop only after those of the service. An update without a gap of the other has
+// to be over first: until then they need not notice it.
 func (u *up) stopBefore(other, s *service, stopped []string) {
+	if gate := other.updateWithoutGap(); gate != "" {
+		for _, id := range stopped {
+			h := u.headOf(id)
+			h.Needs = append(h.Needs, gate)
+		}
+		return
+	}
 	stopping := slices.DeleteFunc(slices.Clone(other.members), func(m *member) bool { return m.stopped == "" })
 	ids := u.softGate(stops, s, stopped, len(stopping))
 	for _, m := range stopping {

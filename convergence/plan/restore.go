@@ -3,8 +3,9 @@ package plan
 import "stackrun.dev/stack/convergence/state"
 
 // Restore plans what is left to do after a plan has failed: to bring back what it stopped and could not put anything in the
-// place of, and to stop what has started and whose post_start hooks did not all succeed, so that the next start runs them
-// again. done are the IDs of the plan's operations that succeeded. What never ran is not started.
+// place of, and what updates replaced that failed; and to stop what has started and whose post_start hooks did not all succeed,
+// so that the next start runs them again. done are the IDs of the plan's operations that succeeded. What never ran is not
+// started.
 func Restore(p *Plan, done map[string]bool) *Plan {
 	b := newBuilder(nil, &state.Project{Name: p.Project})
 	unhooked := unhooked(p, done)
@@ -17,6 +18,9 @@ func Restore(p *Plan, done map[string]bool) *Plan {
 				b.giveUp(&op.Header, op.Container)
 			}
 		}
+	}
+	for _, u := range failedUpdates(p, done) {
+		b.restoreUpdate(u)
 	}
 	return b.plan.sort()
 }
@@ -56,6 +60,7 @@ func unhooked(p *Plan, done map[string]bool) map[string]bool {
 func (b *builder) restoreStart(op *StartContainer, done map[string]bool, unhooked bool) {
 	started := done[op.ID]
 	switch r := op.Replaces; {
+	case r != nil && r.Update != "": // see restoreUpdate
 	case started && !unhooked:
 	case r != nil && (r.Temporary != "" || !started):
 		if started && !done[operationID(setAside, Container, r.Name)] { // else it makes place for the old one

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"sync"
 
-	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/state"
 )
 
@@ -17,20 +16,35 @@ func (u *up) start(s *service) {
 	await := sync.OnceValue(func() Header { return u.await(s, s.beginning()) })
 	for _, m := range s.members {
 		if m.begin {
-			op := &StartContainer{Header: header(s.Name), Container: m.ref(), Replaces: m.before}
-			op.Needs, op.After = slices.Clone(await().Needs), slices.Concat(await().After, u.holders(m))
-			start := u.add("start", op, Subject{Container, m.Name}, m.why, m.ready...)
-			m.start = u.postStart(s.Service, m.ref(), m.Name, start)
-			starting = append(starting, newcomer{m.ref(), m.Name, op, u.readyForHooks(s, m)})
-			if len(m.causes) > 0 {
-				u.remove(*m.now, u.options.RenewVolumes, "the new one has started", m.start)
-			}
+			starting = append(starting, u.startMember(s, m, await()))
 		}
 		if u.options.Wait && !u.settled(s, m) {
 			u.ops[u.waitHealthy(s, m, "until everything is up")].(*WaitHealthy).OrExited = true
 		}
 	}
-	u.preStart(s.Service, starting, s.runs(), func(hook *desired.PreStart) string { return s.hookImage[hook.Image] })
+	u.endRollout(s)
+	u.preStartBatches(s, starting)
+}
+
+// startMember adds the start of the member's container, with what comes after it and, if it is a new one, the removal of the
+// old one.
+func (u *up) startMember(s *service, m *member, await Header) newcomer {
+	n, ready, name := newcomer{m.ref(), m.Name, nil, u.readyForHooks(s, m)}, m.ready, m.Name
+	if m.startsFirst() {
+		n.ref, name, ready = m.before.Temporary, m.before.Temporary, []string{m.made}
+		n.ready = ready
+	}
+	n.start = &StartContainer{Header: header(s.Name), Container: n.ref, Replaces: m.before}
+	n.start.Needs, n.start.After = slices.Clone(await.Needs), slices.Concat(await.After, u.holders(m))
+	start := u.add("start", n.start, Subject{Container, name}, m.why, ready...)
+	m.start = u.postStart(s.Service, n.ref, name, start)
+	switch {
+	case m.rolls():
+		u.rollIn(s, m, n.ref, name, await)
+	case len(m.causes) > 0:
+		u.remove(*m.now, u.options.RenewVolumes, "the new one has started", m.start)
+	}
+	return n
 }
 
 // beginning counts the containers that are to be started.

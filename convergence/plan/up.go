@@ -72,6 +72,10 @@ type up struct {
 	errs     []error
 
 	finite map[string]bool // services whose completion others wait for
+
+	// What only updates by update_config ask for, and is worked out then.
+	shared map[string]bool     // names of containers in whose namespaces others live
+	wanted map[string][]string // services, by the port of the host that they want
 }
 
 // service is what is known about one service while the plan is made.
@@ -91,6 +95,7 @@ type service struct {
 	touched   bool                           // an earlier round has made or started one of them
 	reached   map[desired.Condition][]string // what up.reached has found
 	behind    func() []string                // up.afterShared, worked out once
+	rollout   *rollout                       // the update of the members that are replaced, if it goes by update_config
 }
 
 // member is one desired container and what becomes of it.
@@ -100,6 +105,7 @@ type member struct {
 	causes  []string         // why now is replaced; empty: it stays
 	cleared []string         // operations that remove others that claim to be this one
 	ready   []string         // operations after which the container is there under its name
+	made    string           // of an update: the operation after which the new one is there, under its temporary name
 	stopped string           // the operation that stops now, or ""
 	before  *Replaced        // what start replaces
 	start   string           // the operation that starts it, or ""

@@ -82,6 +82,8 @@ func planText(t *testing.T, f *fake, said, after string) string {
 			o.NoDeps = true
 		case "wait":
 			o.Wait = true
+		case "handover":
+			o.Handover = true
 		case "no-start":
 			o.NoStart = true
 		case "services":
