@@ -33,6 +33,7 @@ func openMemory(_ context.Context, _ launch.Target, busy func(running int)) (htt
 	e.AddImage("busybox", container.Config{Cmd: []string{"sh"}})
 	e.AddImage("nginx:1.29", container.Config{Cmd: []string{"sleep", "1000"}})
 	e.AddRemoteImage("registry.test/app:v1", container.Config{Cmd: []string{"sleep", "1000"}})
+	slowDown(e)
 	return dockerapi.New(e, dockerapi.Options{Version: version}), e, nil
 }
 
@@ -40,7 +41,7 @@ func openMemory(_ context.Context, _ launch.Target, busy func(running int)) (htt
 func TestScripts(t *testing.T) {
 	p := scripts.Params(scripts.Engine{Name: scripts.Memory, Setup: ownEngine, Variables: map[string]string{"IMAGES": "registry.test"}})
 	p.Dir = "testdata/script"
-	p.Cmds["git"], p.Cmds["registry"] = serveGit, registryOnce(t)
+	p.Cmds["git"], p.Cmds["registry"], p.Cmds["interrupt"] = serveGit, registryOnce(t), interrupt
 	testscript.Run(t, p)
 }
 
