@@ -34,6 +34,7 @@ func containerOf(c *container.Summary) state.Container {
 		Hash:        c.Labels[desired.LabelHash],
 		Config:      c.Labels[desired.LabelConfig],
 		ComposeHash: c.Labels[desired.LabelConfigHash],
+		Volumes:     volumes(c.Mounts),
 		Anonymous:   anonymous(c.Mounts),
 		DependsOn:   dependsOn(c.Labels[desired.LabelDependsOn]),
 		Created:     time.Unix(c.Created, 0).UTC(),
@@ -88,6 +89,17 @@ func anonymous(mounts []container.MountPoint) map[string]string {
 		}
 		out[m.Destination] = m.Name
 	}
+	return out
+}
+
+func volumes(mounts []container.MountPoint) []string {
+	var out []string
+	for _, m := range mounts {
+		if m.Type == mount.TypeVolume {
+			out = append(out, m.Name)
+		}
+	}
+	slices.Sort(out)
 	return out
 }
 

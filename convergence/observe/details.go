@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 
 	"stackrun.dev/stack/convergence/desired"
@@ -110,5 +111,27 @@ func (o *observer) users(name, id string) error {
 	n := o.out.Networks[name]
 	n.Users = users
 	o.out.Networks[name] = n
+	return nil
+}
+
+// volumeUsers finds out who has a volume that is not as it is wanted, which stands in the way of its removal.
+func (o *observer) volumeUsers(want *desired.Volume) error {
+	o.mu.Lock()
+	v := o.out.Volumes[want.Name]
+	o.mu.Unlock()
+	if !o.closely || want.External || v.Hash == want.Hash {
+		return nil
+	}
+	list, err := o.engine.ContainerList(o.ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("volume", want.Name))})
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		v.Users = append(v.Users, containerOf(&list[i]).Name)
+	}
+	slices.Sort(v.Users)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.out.Volumes[want.Name] = v
 	return nil
 }

@@ -148,6 +148,9 @@ func (o *observer) volumes(d *desired.Project) error {
 	}
 	for _, v := range d.Volumes {
 		if found[v.Name] {
+			if err := o.volumeUsers(&v); err != nil {
+				return err
+			}
 			continue
 		}
 		other, err := o.engine.VolumeInspect(o.ctx, v.Name)

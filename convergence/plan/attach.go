@@ -41,7 +41,7 @@ func (u *up) attachments(m *member, made desired.Settings) (out []attachment, re
 		if _, ok := wanted[name]; ok || name == network.NetworkNone {
 			continue
 		}
-		out = append(out, attachment{network: name, off: u.putThere(m, name, made), cause: u.ofNetwork(name, []string{"removed"})})
+		out = append(out, attachment{network: name, off: u.putThere(m, name, made), cause: u.networkWord(name) + " removed"})
 	}
 	return out, recreate
 }
@@ -49,7 +49,7 @@ func (u *up) attachments(m *member, made desired.Settings) (out []attachment, re
 // missingNetwork says why the container is not on a network that it is to be on.
 func (u *up) missingNetwork(name string, made desired.Settings) string {
 	if _, stated := made.Endpoint(name); !stated {
-		return u.ofNetwork(name, []string{"added"})
+		return u.networkWord(name) + " added"
 	}
 	return disconnected
 }
@@ -69,7 +69,11 @@ func (u *up) putThere(m *member, name string, made desired.Settings) bool {
 
 // ofNetwork names what differs about a network in the words of the file.
 func (u *up) ofNetwork(name string, what []string) string {
-	return "network " + u.index.networkKey(u.plan.Project, name) + ": " + strings.Join(what, ", ")
+	return u.networkWord(name) + ": " + strings.Join(what, ", ")
+}
+
+func (u *up) networkWord(name string) string {
+	return "network " + u.index.networkKey(u.plan.Project, name)
 }
 
 // attach carries the attachments out, as far as they matter now: those of a container that neither runs nor is started are made

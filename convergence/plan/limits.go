@@ -112,7 +112,8 @@ func (l *limits) filledIn(name string, now int64) bool {
 		if stated, _ := l.number(l.made, name); stated == now {
 			return false // the file did
 		}
-		return now <= 0 || l.wants("Memory") && now == l.defaultSwap()
+		memory, _ := l.number(l.now, "Memory")
+		return now <= 0 || l.wants("Memory") && now == l.defaultSwap() || !l.wants("Memory") && now == 2*memory
 	case "PidsLimit":
 		stated, _ := l.number(l.made, name)
 		return now == podmanPids && stated != now

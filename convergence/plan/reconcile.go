@@ -23,6 +23,9 @@ func (u *up) reconcile(s *service) {
 		m.now, leftovers = pick(c, there[c.Number])
 		for _, left := range leftovers {
 			cause := "left by an interrupted replacement of " + c.Name
+			if left.Status == state.Removing {
+				cause = "it is being removed"
+			}
 			m.cleared = append(m.cleared, u.stopAndRemove(left, u.options.Timeout, false, cause))
 		}
 		u.decide(s, m)
@@ -51,10 +54,12 @@ func claims(s *desired.Service, there []state.Container) (byNumber map[int][]sta
 }
 
 // pick finds the container that is the wanted one, and others that claim to be. The one with the right name counts; without
-// it, the newest.
+// it, the newest. One that is being removed is as good as gone.
 func pick(want desired.Container, there []state.Container) (now *state.Container, leftovers []state.Container) {
 	for _, c := range there {
 		switch {
+		case c.Status == state.Removing:
+			leftovers = append(leftovers, c)
 		case now == nil:
 			now = &c
 		case now.Name != want.Name && (c.Name == want.Name || c.Created.After(now.Created)):
@@ -70,6 +75,10 @@ func pick(want desired.Container, there []state.Container) (now *state.Container
 func (u *up) decide(s *service, m *member) {
 	if m.now == nil {
 		u.create(s, m)
+		return
+	}
+	if e, ok := u.evicted[m.now.ID]; ok {
+		u.evict(s, m, e)
 		return
 	}
 	m.causes = u.causes(s, m)

@@ -36,8 +36,9 @@ func (u *up) resources(s *service) []string {
 	return slices.DeleteFunc(out, func(id string) bool { return id == "" })
 }
 
-// spares makes sure that what no service uses is there too, if that was asked for.
+// spares makes sure that what no service uses is there too, if that was asked for, and tells of what nobody wants any more.
 func (u *up) spares() {
+	u.leftovers()
 	if !u.options.AllResources {
 		return
 	}
@@ -92,8 +93,15 @@ func (u *up) compareNetwork(r *resource, now state.Network) {
 		return
 	}
 	cause := joinCauses(changes)
+	on := u.index.on(u.state, r.Name)
+	for _, name := range now.Users {
+		if !slices.ContainsFunc(on, func(c state.Container) bool { return c.Name == name }) {
+			u.fail(engine.ErrConflict, "network %s differs (%s) and has to be made anew, but container %s is on it, which is not of this project; take it off first", r.Name, cause, name)
+			return
+		}
+	}
 	var off []string
-	for _, c := range u.index.on(u.state, r.Name) {
+	for _, c := range on {
 		op := &DisconnectNetwork{Header: header(c.Service), Network: r.Name, Container: c.ID}
 		off = append(off, u.add("disconnect", op, Subject{Network, r.Name + " from " + c.Name}, cause))
 	}
@@ -169,11 +177,22 @@ func (u *up) reconnectOthers() {
 		for _, c := range u.index.on(u.state, n.Name) {
 			removed := u.ops[operationID("remove", Container, c.Name)] != nil
 			if u.services[c.Service] == nil && !removed {
-				settings := &network.EndpointSettings{Aliases: []string{c.Name, c.Service}}
-				u.connect(c, n.Name, n.op, settings, "the network is recreated")
+				u.connect(c, n.Name, n.op, u.endpointOf(c, n.Name), "the network is recreated")
 			}
 		}
 	}
+}
+
+// endpointOf is how a container that is not part of this plan is put on a network again: as the file says, or by its names.
+func (u *up) endpointOf(c state.Container, name string) *network.EndpointSettings {
+	if s := u.index.services[c.Service]; s != nil && !c.OneOff {
+		for _, replica := range s.Containers {
+			if n := replica.Config.Networking; replica.Number == c.Number && n != nil && n.EndpointsConfig[name] != nil {
+				return n.EndpointsConfig[name]
+			}
+		}
+	}
+	return &network.EndpointSettings{Aliases: []string{c.Name, c.Service}}
 }
 
 func (u *up) connect(c state.Container, name, after string, settings *network.EndpointSettings, cause string, needs ...string) string {
@@ -195,33 +214,4 @@ func (u *up) beforeStart(name, id string) {
 	if start := u.ops["start container "+name]; start != nil {
 		start.Head().Needs = append(start.Head().Needs, id)
 	}
-}
-
-// volume makes sure that the volume is there and returns the operation that creates it, or "". A volume that differs is
-// left as it is: what is in it is the user's.
-func (u *up) volume(key string) string {
-	if id, seen := u.volumes[key]; seen {
-		return id
-	}
-	u.volumes[key] = ""
-	v := u.desired.Volume(key)
-	if v == nil {
-		return ""
-	}
-	now, there := u.state.Volumes[v.Name]
-	switch {
-	case v.External && !there:
-		u.fail(engine.ErrNotFound, "volume %s is external and is not there; create it, or remove external: true", v.Name)
-	case v.External:
-	case !there:
-		op := &CreateVolume{Options: v.Create}
-		u.volumes[key] = u.add("create", op, Subject{Volume, v.Name}, "it is not there")
-	case now.Project != u.plan.Project:
-		u.note("volume %s is there and belongs to %s; it is used as it is (write external: true)", v.Name, owner(now.Project))
-	default:
-		if changes := changed(now.Hash, v.Hash, now.Config, v.Settings); len(changes) > 0 {
-			u.note("volume %s differs (%s) and is kept as it is; to make it anew, remove it", v.Name, joinCauses(changes))
-		}
-	}
-	return u.volumes[key]
 }

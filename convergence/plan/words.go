@@ -82,7 +82,7 @@ const ipamConfig = "IPAM.Config."
 var nouns = []noun{
 	{"Env.", "environment ", nil}, {"Cmd", "command", nil}, {"Entrypoint", "entrypoint", nil},
 	{publishedPort, "port ", nil}, {exposedPort, "exposed port ", nil},
-	{"Mounts.", "mount ", nil}, {"Tmpfs.", "tmpfs ", nil}, {"Files.", "file ", nil}, {"Labels.", "label ", nil}, {"Networks.", "network ", nil},
+	{"Mounts.", "mount ", mountText.Replace}, {"Tmpfs.", "tmpfs ", nil}, {"Files.", "file ", nil}, {"Labels.", "label ", nil}, {"Networks.", "network ", nil},
 	{"Healthcheck.Interval", "healthcheck interval", nanoseconds}, {"Healthcheck.Timeout", "healthcheck timeout", nanoseconds},
 	{"Healthcheck.StartPeriod", "healthcheck start_period", nanoseconds}, {"Healthcheck.StartInterval", "healthcheck start_interval", nanoseconds},
 	{"Healthcheck.Test", "healthcheck test", nil}, {"Healthcheck.Retries", "healthcheck retries", nil}, {"Healthcheck.", "healthcheck ", nil},
@@ -113,6 +113,8 @@ func nounOf(setting string) (word string, value func(string) string) {
 			return n.word + portText(rest), asIs
 		case n.prefix == ipamConfig:
 			return n.word + strings.ToLower(strings.ReplaceAll(rest, ".", " ")), asIs
+		case strings.HasSuffix(n.prefix, ".") && n.value != nil:
+			return n.word + rest, n.value
 		case strings.HasSuffix(n.prefix, "."):
 			return n.word + rest, asIs
 		case rest == "" && n.value != nil:
@@ -123,6 +125,9 @@ func nounOf(setting string) (word string, value func(string) string) {
 	}
 	return setting, asIs
 }
+
+var mountText = strings.NewReplacer(" ReadOnly=true", " read_only", " TmpfsOptions.SizeBytes=", " size=", " TmpfsOptions.Mode=", " mode=",
+	" BindOptions.", " bind.", " VolumeOptions.", " volume.")
 
 func asIs(s string) string { return s }
 

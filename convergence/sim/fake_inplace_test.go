@@ -4,9 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 
 	"stackrun.dev/stack/convergence/desired"
@@ -62,6 +66,9 @@ func (f *fake) ContainerUpdate(ctx context.Context, ref string, u container.Upda
 			*to = value
 		}
 	}
+	if u.CpusetCpus != "" {
+		host.CpusetCpus = u.CpusetCpus
+	}
 	if u.PidsLimit != nil {
 		host.PidsLimit = u.PidsLimit
 		if *u.PidsLimit <= 0 {
@@ -85,11 +92,52 @@ func (r *record) effective() string {
 	return fmt.Sprint(fixed, desired.Reported(out.HostConfig, out.NetworkSettings.Networks))
 }
 
-// put is what somebody does by hand.
-func (f *fake) put(name, net string, e *network.EndpointSettings) {
-	r, _ := f.find(name)
-	r.networks[net] = true
-	r.endpoints[net] = e
+// has says whether the container has the volume that a filter names.
+func (r *record) has(args filters.Args) bool {
+	return !args.Contains("volume") || slices.ContainsFunc(r.mounts, func(m container.MountPoint) bool { return args.ExactMatch("volume", m.Name) })
+}
+
+// byHand does to the engine what the first line of an archive of plans says: "update:x-web-1:restart=always,memory=5".
+func (f *fake) byHand(verb, rest string) bool {
+	subject, what, _ := strings.Cut(rest, ":")
+	r, err := f.find(subject)
+	if err != nil && verb != "foreign" {
+		return false
+	}
+	switch verb {
+	case "dead", "removing", "created":
+		r.status = container.ContainerState(verb)
+	case "update":
+		host := *r.cfg.Host
+		for change := range strings.SplitSeq(what, ",") {
+			name, value, _ := strings.Cut(change, "=")
+			n, _ := strconv.ParseInt(value, 10, 64)
+			switch name {
+			case "restart":
+				host.RestartPolicy.Name = container.RestartPolicyMode(value)
+			case "memory":
+				host.Memory, host.MemorySwap = n, 2*n
+			}
+		}
+		r.cfg.Host = &host
+	case "connect": // as other tools do: without aliases
+		if f.networks[what] == nil {
+			f.networks[what] = &network.Inspect{Name: what, ID: f.id()}
+		}
+		r.networks[what], r.endpoints[what] = true, nil
+	case "rename":
+		r.name = what
+	case "gone":
+		delete(f.containers, r.id)
+	case "foreign": // a container of nobody's project, on a network or with a volume
+		foreign := &record{id: f.id(), name: subject, status: container.StateRunning, networks: map[string]bool{what: true}}
+		foreign.cfg.Config, foreign.cfg.Host = &container.Config{}, &container.HostConfig{}
+		foreign.mounts = []container.MountPoint{{Type: mount.TypeVolume, Name: what}}
+		f.containers[foreign.id] = foreign
+	default:
+		return false
+	}
+	return true
 }
 
 func (f *fake) NetworkInspect(_ context.Context, ref string, _ network.InspectOptions) (network.Inspect, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
@@ -130,6 +131,11 @@ func (f *fake) VolumeRemove(ctx context.Context, name string, _ bool) error {
 		return err
 	}
 	defer f.mu.Unlock()
+	for _, r := range f.containers {
+		if r.has(filters.NewArgs(filters.Arg("volume", name))) {
+			return engine.Errorf(engine.ErrConflict, "volume %s is used by %s", name, r.name)
+		}
+	}
 	delete(f.volumes, name)
 	return nil
 }

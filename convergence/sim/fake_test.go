@@ -288,7 +288,7 @@ func (f *fake) ContainerList(_ context.Context, o container.ListOptions) ([]cont
 	var out []container.Summary
 	for _, id := range slices.Sorted(maps.Keys(f.containers)) {
 		r := f.containers[id]
-		if !matches(o.Filters, r.cfg.Config.Labels) {
+		if !matches(o.Filters, r.cfg.Config.Labels) || !r.has(o.Filters) {
 			continue
 		}
 		s := container.Summary{ID: id, Names: []string{"/" + r.name}, Image: r.cfg.Config.Image, Labels: r.cfg.Config.Labels, State: r.status, Mounts: r.mounts}

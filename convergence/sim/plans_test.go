@@ -48,7 +48,7 @@ func checkPlan(t *testing.T, file string) {
 	f, said := newFake(), string(archive.Comment)
 	f.told = "first"
 	if section["before"] != "" {
-		up(t, f, parse(t, section["before"]), plan.UpOptions{})
+		up(t, f, want(t, section["before"]), plan.UpOptions{})
 	}
 	got := anyID.ReplaceAllString(planText(t, f, said, section["after"]), "ID")
 	if *update {
@@ -69,7 +69,12 @@ func planText(t *testing.T, f *fake, said, after string) string {
 	var o plan.UpOptions
 	for word := range strings.FieldsSeq(said) {
 		verb, rest, _ := strings.Cut(word, ":")
+		if f.byHand(verb, rest) {
+			continue
+		}
 		switch verb {
+		case "recreate-volume":
+			o.RecreateVolumes = map[string]bool{rest: true}
 		case "pull-always":
 			o.Pull = "always"
 		case "force":
@@ -115,7 +120,7 @@ func planText(t *testing.T, f *fake, said, after string) string {
 			return lifecycleText(t, f, rest, after)
 		}
 	}
-	p, err := convergence.Plan(t.Context(), f, parse(t, after), o)
+	p, err := convergence.Plan(t.Context(), f, want(t, after), o)
 	if err != nil {
 		return "error: " + err.Error() + "\n"
 	}
@@ -133,7 +138,7 @@ func timeOf(t *testing.T, text string) time.Time {
 
 func lifecycleText(t *testing.T, f *fake, verb, after string) string {
 	t.Helper()
-	d := parse(t, after)
+	d := want(t, after)
 	s, err := observe.Project(t.Context(), f, "x", d)
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +155,7 @@ func lifecycleText(t *testing.T, f *fake, verb, after string) string {
 
 func downText(t *testing.T, f *fake, after string) string {
 	t.Helper()
-	d := parse(t, after)
+	d := want(t, after)
 	s, err := observe.Project(t.Context(), f, "x", d)
 	if err != nil {
 		t.Fatal(err)

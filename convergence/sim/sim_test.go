@@ -298,7 +298,7 @@ func TestOrphansAreLeftAloneUnlessAskedFor(t *testing.T) {
 	up(t, f, want(t, web), plan.UpOptions{})
 	d := want(t, "services:\n  db:\n    image: db\n")
 	p, _ := convergence.Plan(t.Context(), f, d, plan.UpOptions{})
-	if len(p.Notes) != 1 || !strings.Contains(p.Notes[0], "x-web-1") {
+	if len(p.Notes) != 2 || !strings.Contains(p.Notes[0], "x-web-1") || !strings.Contains(p.Notes[1], "x_data") {
 		t.Errorf("notes: %q", p.Notes)
 	}
 	up(t, f, d, plan.UpOptions{})

@@ -62,6 +62,7 @@ type Container struct {
 
 	Networks  []string          // names, sorted
 	Ports     []string          // ports of the host that it holds, sorted
+	Volumes   []string          // names of the volumes that it has, sorted
 	Anonymous map[string]string // anonymous volumes: where they are mounted, and their names
 	DependsOn []string          // services, from the label, for projects without a file
 	Created   time.Time
@@ -115,6 +116,7 @@ type Volume struct {
 	Key     string // desired.LabelVolume
 	Hash    string
 	Config  string
+	Users   []string // names of the containers that have it, sorted; looked at only if it is not as wanted
 }
 
 // Image is one image.
