@@ -42,6 +42,7 @@ func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
 		u.imagesOfHooks(u.services[name])
 	}
 	u.postpone(order)
+	u.consent()
 	for _, name := range order {
 		u.reconcile(u.services[name])
 	}
@@ -52,6 +53,7 @@ func Up(d *desired.Project, s *state.Project, o UpOptions) (*Plan, error) {
 	for _, name := range order {
 		u.runProvider(u.services[name])
 		u.start(u.services[name])
+		u.restartUnhealthy(u.services[name])
 	}
 	u.reconnect()
 	u.spares()
@@ -67,10 +69,15 @@ type up struct {
 	services map[string]*service
 	networks map[string]*resource // by key
 	volumes  map[string]string    // the operation that creates it, or "", by key
+	evicted  map[string]eviction  // containers that make place for a volume, by ID
 	freed    map[string]string    // the operation that gives an address back, by "network address"
 	errs     []error
 
 	finite map[string]bool // services whose completion others wait for
+
+	// What only updates by update_config ask for, and is worked out then.
+	shared map[string]bool     // names of containers in whose namespaces others live
+	wanted map[string][]string // services, by the port of the host that they want
 }
 
 // service is what is known about one service while the plan is made.
@@ -90,6 +97,7 @@ type service struct {
 	touched   bool                           // an earlier round has made or started one of them
 	reached   map[desired.Condition][]string // what up.reached has found
 	behind    func() []string                // up.afterShared, worked out once
+	rollout   *rollout                       // the update of the members that are replaced, if it goes by update_config
 }
 
 // member is one desired container and what becomes of it.
@@ -99,6 +107,7 @@ type member struct {
 	causes  []string         // why now is replaced; empty: it stays
 	cleared []string         // operations that remove others that claim to be this one
 	ready   []string         // operations after which the container is there under its name
+	made    string           // of an update: the operation after which the new one is there, under its temporary name
 	stopped string           // the operation that stops now, or ""
 	before  *Replaced        // what start replaces
 	start   string           // the operation that starts it, or ""
@@ -253,18 +262,45 @@ func (s *service) pull(o UpOptions) desired.PullPolicy {
 }
 
 // postpone puts off services whose containers may or may not have to be replaced, which only the new image, a provider or a
-// model runner tells, and what depends on those.
+// model runner tells, and what depends on those or wants their ports. Only the ports make it look again: who depends on others
+// comes after them in the order.
 func (u *up) postpone(order []string) {
-	for _, name := range order {
-		s := u.services[name]
-		s.later = s.undecided || s.unserved || !u.provided(s) || s.imageOp != "" && len(u.state.Of(name)) > 0
-		for _, other := range u.upstream(s) {
-			s.later = s.later || other.later
+	for again := true; again; {
+		again = false
+		for _, name := range order {
+			if s := u.services[name]; !s.later && u.decidedLater(s) {
+				s.later, again = true, true
+			}
 		}
-		if s.later || s.pending {
+	}
+	for _, name := range order {
+		if s := u.services[name]; s.later || s.pending {
 			u.plan.Undecided, u.plan.Later = true, append(u.plan.Later, name)
 		}
 	}
+}
+
+func (u *up) decidedLater(s *service) bool {
+	later := func(other *service) bool { return other.later }
+	return s.undecided || s.unserved || !u.provided(s) || s.imageOp != "" && len(u.state.Of(s.Name)) > 0 ||
+		slices.ContainsFunc(u.upstream(s), later) || slices.ContainsFunc(u.holdingPorts(s), later)
+}
+
+// holdingPorts are the selected services whose containers hold host ports that containers of this one want.
+func (u *up) holdingPorts(s *service) []*service {
+	var out []*service
+	for i := range s.Containers {
+		for _, bindings := range s.Containers[i].Config.Host.PortBindings {
+			for _, b := range bindings {
+				for _, c := range u.index.holdsPort[b.HostPort] {
+					if other := u.services[c.Service]; other != nil && other != s {
+						out = append(out, other)
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 // upstream are the selected services that s depends on in any way.
