@@ -269,7 +269,10 @@ func (e *Engine) plugNetworks(c *ctr, cfg *network.NetworkingConfig) error {
 		mode = "bridge"
 	}
 	if mode.IsContainer() {
-		_, err := e.container(mode.ConnectedContainer())
+		other, err := e.container(mode.ConnectedContainer())
+		if err == nil { // it stays this one, whatever is called so later
+			c.host.NetworkMode = container.NetworkMode("container:" + other.id)
+		}
 		return err
 	}
 	wanted := map[string]*network.EndpointSettings{string(mode): nil}

@@ -212,7 +212,7 @@ func (c *situation) settled(name string, others map[string]bool) bool {
 	}
 	for i, want := range s.Containers {
 		is := there[i]
-		ends := c.before.Completes[name] && is.Status == state.Exited && is.ExitCode == 0
+		ends := c.before.made[is.ID].ends && is.Status == state.Exited && is.ExitCode == 0
 		if is.Name != want.Name || is.Status != state.Running && !ends || !c.before.asWanted(is, s) {
 			return false
 		}
@@ -235,7 +235,7 @@ func (w *World) asWanted(is state.Container, s *desired.Service) bool {
 	if is.Status == state.Exited { // what does not run need not be on networks
 		endpoints, now = nil, slices.DeleteFunc(slices.Clone(now), func(line desired.Setting) bool { return strings.HasPrefix(line.Name, "Networks.") })
 	}
-	if !slices.Equal(desired.Reported(filledIn(want.Config.Host), endpoints), now) {
+	if !slices.Equal(desired.Reported(w.filledIn(want.Config.Host), endpoints), now) {
 		return false
 	}
 	attached := want.Config.Networking != nil

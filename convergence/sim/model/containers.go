@@ -93,7 +93,7 @@ func (w *World) create(op *plan.CreateContainer) error {
 		ComposeHash: labels[desired.LabelConfigHash], DependsOn: services(labels[desired.LabelDependsOn]), Created: w.now(),
 	}
 	w.created(&c, op)
-	m := made{hook: c.Hook != ""}
+	m := made{ends: slices.Equal(op.Config.Config.Cmd, []string{"true"})}
 	if h := op.Config.Config.Healthcheck; h != nil && len(h.Test) > 0 && h.Test[0] != "NONE" {
 		m.health = true
 	}
@@ -108,10 +108,12 @@ func (w *World) create(op *plan.CreateContainer) error {
 	if err := w.attach(&c, op); err != nil {
 		return err
 	}
-	if err := w.join(&m, host); err != nil {
+	if err := w.join(&c, &m, host); err != nil {
 		return err
 	}
-	c.Joins = m.joins
+	if !c.OneOff {
+		c.Joins = m.joins
+	}
 	if err := w.mount(&c, &m, host.Mounts); err != nil {
 		return err
 	}
@@ -146,7 +148,7 @@ func (w *World) attach(c *state.Container, op *plan.CreateContainer) error {
 
 // join finds the containers whose namespaces or volumes are entered. Namespaces stay those of the same container, whatever is
 // called so later.
-func (w *World) join(m *made, host *container.HostConfig) error {
+func (w *World) join(c *state.Container, m *made, host *container.HostConfig) error {
 	for _, mode := range []string{string(host.NetworkMode), string(host.IpcMode), string(host.PidMode)} {
 		name, ok := strings.CutPrefix(mode, "container:")
 		if !ok {
@@ -160,9 +162,12 @@ func (w *World) join(m *made, host *container.HostConfig) error {
 	}
 	for _, from := range host.VolumesFrom {
 		name, _, _ := strings.Cut(from, ":")
-		if _, err := w.container(name); err != nil {
+		other, err := w.container(name)
+		if err != nil {
 			return err
 		}
+		c.Anonymous = maps.Clone(other.Anonymous)
+		m.volumes = append(m.volumes, w.made[other.ID].volumes...)
 	}
 	return nil
 }
@@ -181,13 +186,9 @@ func (w *World) mount(c *state.Container, m *made, mounts []mount.Mount) error {
 			return engine.Errorf(engine.ErrNotFound, "no such volume: %s", name)
 		}
 		m.volumes = append(m.volumes, name)
+		delete(c.Anonymous, v.Target)
 		if len(name) == 64 {
-			anonymous := maps.Clone(c.Anonymous)
-			if anonymous == nil {
-				anonymous = map[string]string{}
-			}
-			anonymous[v.Target] = name
-			c.Anonymous = anonymous
+			c.Anonymous = merged(c.Anonymous, map[string]string{v.Target: name})
 		}
 	}
 	return nil
@@ -260,8 +261,8 @@ func (w *World) holder(c *state.Container, ports []string) *state.Container {
 	return nil
 }
 
-// terminated is how a process ends that is stopped.
-const terminated = 143
+// terminated is how a process ends that is stopped and does not listen.
+const terminated = 137
 
 func (w *World) stop(ref string) error {
 	if c := w.Find(ref); c != nil && c.Status.Alive() {

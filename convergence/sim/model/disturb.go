@@ -98,7 +98,7 @@ func (w *World) oneOff(c state.Container, rnd *rand.Rand) {
 
 // disturbImages gives references another image, or none.
 func (w *World) disturbImages(rnd *rand.Rand) {
-	for _, ref := range images {
+	for _, ref := range Images {
 		switch rnd.IntN(12) {
 		case 0:
 			w.State.Images[ref] = state.Image{ID: w.IDs()}
@@ -113,7 +113,7 @@ func (w *World) disturbImages(rnd *rand.Rand) {
 
 // Furnish gives the world images, as somebody pulls them, and says that the rest can be pulled.
 func (w *World) Furnish(rnd *rand.Rand) {
-	for _, ref := range images {
+	for _, ref := range Images {
 		w.Remote[ref] = w.IDs()
 		if !one(rnd, 4) {
 			w.State.Images[ref] = state.Image{ID: w.Remote[ref]}

@@ -27,8 +27,8 @@ type World struct {
 	// Remote are the IDs of images that can be pulled and built, by reference. Others cannot.
 	Remote map[string]string
 
-	// Completes are the services whose containers end with 0 by themselves when somebody waits for it, or in Settle.
-	Completes map[string]bool
+	// Bare says that the engine adds nothing to what a container is made with, as the one in memory and unlike Docker.
+	Bare bool
 
 	// Before is told each operation before it is carried out. May be nil.
 	Before func(plan.Operation)
@@ -45,14 +45,14 @@ type made struct {
 	health  bool     // it has a health check
 	volumes []string // names of the volumes that it mounts
 	joins   []string // names of the containers whose namespaces it enters at each start
-	hook    bool     // it is for a hook, and ends by itself
+	ends    bool     // its command ends with 0 by itself: when somebody waits for it, or in Settle
 }
 
 // New makes a world without containers. ids may be nil.
 func New(name string, ids func() string) *World {
 	w := &World{
 		State: &state.Project{Name: name, Networks: map[string]state.Network{}, Volumes: map[string]state.Volume{}, Images: map[string]state.Image{}},
-		IDs:   ids, Remote: map[string]string{}, Completes: map[string]bool{}, made: map[string]made{}, adjusted: map[string]adjusted{},
+		IDs:   ids, Remote: map[string]string{}, made: map[string]made{}, adjusted: map[string]adjusted{},
 	}
 	if ids == nil {
 		w.IDs = Serial()
@@ -91,15 +91,11 @@ func (w *World) Settle() {
 		if c.Status == state.Running && c.Health == state.Starting {
 			c.Health = state.Healthy
 		}
-		if c.Status == state.Running && w.completes(c) {
+		if c.Status == state.Running && w.made[c.ID].ends {
 			w.exit(c, 0)
 		}
 	}
 	w.sort()
-}
-
-func (w *World) completes(c *state.Container) bool {
-	return w.made[c.ID].hook || !c.OneOff && w.Completes[c.Service]
 }
 
 func (w *World) exit(c *state.Container, code int) {
@@ -204,7 +200,7 @@ func (w *World) waitCompleted(op *plan.WaitCompleted) error {
 	switch {
 	case err != nil:
 		return err
-	case c.Status == state.Running && w.completes(c):
+	case c.Status == state.Running && w.made[c.ID].ends:
 		w.exit(c, 0)
 		return nil
 	case c.Status == state.Exited && c.ExitCode == 0:

@@ -20,6 +20,9 @@ type adjusted struct {
 // adjust notes what a container has become, and reports it as engines do.
 func (w *World) adjust(c *state.Container, a adjusted) {
 	w.adjusted[c.ID] = a
+	if c.OneOff {
+		return // nobody looks at it closely
+	}
 	c.Mutable = desired.Reported(a.host, a.endpoints)
 	if c.Mutable == nil {
 		c.Mutable = desired.Settings{}
@@ -27,7 +30,10 @@ func (w *World) adjust(c *state.Container, a adjusted) {
 }
 
 // filledIn is the configuration with what engines add to it: as much swap again as memory, and a name for no policy.
-func filledIn(host *container.HostConfig) *container.HostConfig {
+func (w *World) filledIn(host *container.HostConfig) *container.HostConfig {
+	if w.Bare {
+		return host
+	}
 	own := *host
 	if own.Memory != 0 && own.MemorySwap == 0 {
 		own.MemorySwap = 2 * own.Memory
@@ -40,7 +46,7 @@ func filledIn(host *container.HostConfig) *container.HostConfig {
 
 // created notes what a new container was made with.
 func (w *World) created(c *state.Container, op *plan.CreateContainer) {
-	a := adjusted{host: filledIn(op.Config.Host)}
+	a := adjusted{host: w.filledIn(op.Config.Host)}
 	if op.Config.Networking != nil {
 		a.endpoints = op.Config.Networking.EndpointsConfig
 	}

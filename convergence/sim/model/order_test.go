@@ -62,7 +62,7 @@ func (o *order) reached(want desired.Container, dep desired.Dependency) error {
 	if is == nil {
 		is = o.renamed(want, dep.Service)
 	}
-	ended := is != nil && o.world.Completes[dep.Service] && is.Status == state.Exited && is.ExitCode == 0
+	ended := is != nil && o.world.made[is.ID].ends && is.Status == state.Exited && is.ExitCode == 0
 	switch {
 	case is == nil:
 		return fmt.Errorf("%s is not there", want.Name)

@@ -87,7 +87,6 @@ func history(seed uint64) (checked int, err error) {
 	wish := NewWish(rnd)
 	for range wishesOfHistory {
 		d := wish.Desired()
-		x.Completes = wish.Completes()
 		fresh, err := freshOf(x, d)
 		if err != nil {
 			return checked, err
@@ -115,7 +114,7 @@ func stack() []byte {
 // freshOf is how the project looks after a start from nothing.
 func freshOf(x *World, d *desired.Project) (string, error) {
 	fresh := New("x", nil)
-	fresh.Remote, fresh.Completes = x.Remote, x.Completes
+	fresh.Remote = x.Remote
 	if _, err := fresh.Up(d, plan.UpOptions{}, Course{}); err != nil {
 		return "", fmt.Errorf("from nothing: %w", err)
 	}

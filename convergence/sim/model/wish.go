@@ -55,8 +55,8 @@ type Need struct {
 
 var conditions = []string{types.ServiceConditionStarted, types.ServiceConditionHealthy, types.ServiceConditionCompletedSuccessfully}
 
-// images are the references that services are made of.
-var images = []string{"i0", "i1", "i2"}
+// Images are the references that services are made of.
+var Images = []string{"i0", "i1", "i2"}
 
 // many is a scale with which two services have a gate between them.
 const many = 9
@@ -91,7 +91,7 @@ const fields = 16
 func (s *Service) vary(rnd *rand.Rand, i, field int) {
 	switch field {
 	case 0:
-		s.Image = rnd.IntN(len(images))
+		s.Image = rnd.IntN(len(Images))
 	case 1:
 		s.Env = rnd.IntN(3)
 	case 2:
@@ -165,17 +165,6 @@ func Name(i int) string { return "s" + strconv.Itoa(i) }
 
 // enabled says that the i-th service is part of the project.
 func (w *Wish) enabled(i int) bool { return w.Services[i].There && !w.Services[i].Disabled }
-
-// Completes are the services whose completion others wait for.
-func (w *Wish) Completes() map[string]bool {
-	out := make(map[string]bool)
-	for j, ends := range w.ends() {
-		if ends {
-			out[Name(j)] = true
-		}
-	}
-	return out
-}
 
 // ends says which services end by themselves: somebody waits for their completion, and nobody is in their namespaces.
 func (w *Wish) ends() (out [MaxServices]bool) {
@@ -251,23 +240,26 @@ func (w *Wish) service(i int, checked bool) types.ServiceConfig {
 	s := &w.Services[i]
 	env, scale := strconv.Itoa(s.Env), s.Scale
 	out := types.ServiceConfig{Name: Name(i), Scale: &scale}
-	out.Image, out.Command = images[s.Image], types.ShellCommand{"sleep", "100000"}
+	out.Image, out.Command = Images[s.Image], types.ShellCommand{"sleep", "100000"}
 	out.Environment = types.MappingWithEquals{"A": &env}
 	out.Labels = types.Labels{"a": strconv.Itoa(s.Label)}
 	out.MemLimit = types.UnitBytes(s.Memory) * 64 << 20
 	out.Restart = []string{"", "always", "unless-stopped"}[s.Restart]
-	if w.Completes()[out.Name] {
-		out.Command = types.ShellCommand{"true"}
-		out.Restart = ""
+	ends := w.ends()[i]
+	if ends {
+		out.Command, out.Restart = types.ShellCommand{"true"}, ""
 	}
 	if checked {
 		second := types.Duration(1e9)
-		out.HealthCheck = &types.HealthCheckConfig{Test: types.HealthCheckTest{"CMD", "true"}, Interval: &second}
+		out.HealthCheck = &types.HealthCheckConfig{Test: types.HealthCheckTest{"CMD", "health"}, Interval: &second}
 	}
 	w.volumes(s, &out)
 	w.dependencies(i, &out)
 	w.networks(i, &out)
 	hooks(s, &out)
+	if ends { // nothing can be executed in what ends at once
+		out.PostStart, out.PreStop = nil, nil
+	}
 	update(s, &out)
 	return out
 }
