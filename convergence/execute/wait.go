@@ -187,7 +187,7 @@ func (l *life) steady(c container.InspectResponse, own bool) error {
 	}
 	long, state := steadyAfter, "has just started"
 	if c.RestartCount > 0 {
-		long, state = steadyAgainAfter, fmt.Sprintf("exited (%d) and runs again, but not for long enough", c.State.ExitCode)
+		long, state = steadyAgainAfter, fmt.Sprintf("was restarted %d times and runs again, but not for long enough", c.RestartCount)
 	}
 	if left := long - now.Sub(l.seen); left > 0 {
 		return notYet{state: state, again: left}
