@@ -46,8 +46,9 @@ func (f *Fixed) Check(p *plan.Plan) error {
 }
 
 // check compares the plan of a round (from 0) with what was agreed to: the first is to be the same, later ones may decide
-// about the services that were left open. A nil Fixed allows everything.
-func (f *Fixed) check(p *plan.Plan, round int) error {
+// about the services that were left open, and do again what was planned if an answer of the engine was lost. A nil Fixed allows
+// everything.
+func (f *Fixed) check(p *plan.Plan, round int, again bool) error {
 	switch {
 	case f == nil:
 		return nil
@@ -56,6 +57,11 @@ func (f *Fixed) check(p *plan.Plan, round int) error {
 	}
 	var beyond []string
 	open := f.openOperations(p)
+	if again {
+		for _, id := range plan.CanonicalIDs(f.Plan) {
+			open[id] = true
+		}
+	}
 	for _, op := range p.Operations {
 		if h := op.Head(); !open[h.ID] {
 			beyond = append(beyond, strings.TrimSuffix("+ "+h.ID+": "+h.Cause, ": "))

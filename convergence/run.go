@@ -105,7 +105,7 @@ func (r *run) round(ctx context.Context) (over bool, err error) {
 	if err := r.setbacks.remain(p, err); err != nil {
 		return false, err
 	}
-	if err := r.options.Fixed.check(p, r.out.Rounds); err != nil {
+	if err := r.options.Fixed.check(p, r.out.Rounds, r.setbacks.count > 0); err != nil {
 		return false, err
 	}
 	r.out.Notes = p.Notes

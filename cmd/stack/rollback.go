@@ -50,6 +50,17 @@ func (a *app) projectName(ctx context.Context) (string, error) {
 }
 
 func (s *session) rollback(ctx context.Context, name string, o plan.UpOptions) error {
+	store, err := s.records(ctx, name)
+	if err != nil {
+		return err
+	}
+	if s.global.dryRun {
+		_, d, err := s.back(ctx, store, name)
+		if err == nil {
+			_, err = s.showPlan(ctx, d, o, "text")
+		}
+		return err
+	}
 	progress, err := s.progress("rollback")
 	if err != nil {
 		return err
@@ -60,21 +71,8 @@ func (s *session) rollback(ctx context.Context, name string, o plan.UpOptions) e
 		return err
 	}
 	defer unlock()
-	store, err := s.records(ctx, name)
+	w, d, err := s.back(ctx, store, name)
 	if err != nil {
-		return err
-	}
-	w, err := wayBack(store, name)
-	if err != nil {
-		return err
-	}
-	d, err := s.stateOf(ctx, w)
-	if err != nil {
-		return err
-	}
-	s.recall(w.to)
-	if s.global.dryRun {
-		_, err := s.showPlan(ctx, d, o, "text")
 		return err
 	}
 	w.announce(progress)
@@ -86,11 +84,22 @@ func (s *session) rollback(ctx context.Context, name string, o plan.UpOptions) e
 	}})
 }
 
+// back is the way of a rollback and what the project is to be in the end.
+func (s *session) back(ctx context.Context, store records.Store, name string) (*way, *desired.Project, error) {
+	w, err := wayBack(store, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := s.stateOf(ctx, w)
+	s.recall(w.to)
+	return w, d, err
+}
+
 // way is where a rollback goes.
 type way struct {
 	to     *record.Record
 	turns  bool     // to the previous state, which changes places with the current one; else to the current one
-	others []string // services that the project may have by now, those of the state excepted or not
+	others []string // services that the project may have by now
 }
 
 // wayBack finds the state before the last run.

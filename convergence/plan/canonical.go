@@ -93,6 +93,9 @@ func oneLine(s string) string {
 	return strings.NewReplacer("\\", `\\`, "\n", `\n`, "\r", `\r`).Replace(s)
 }
 
+// CanonicalIDs are the IDs of the operations of a plan in its canonical form.
+func CanonicalIDs(text string) []string { return blocksOf(text).order[1:] } // behind the project
+
 // Difference compares two plans in their canonical form: lines that begin with "- " are of the first only, those with "+ " of
 // the second only. An operation that only one of them has is one line.
 func Difference(was, is string) []string {

@@ -11,16 +11,21 @@ import (
 	"stackrun.dev/stack/internal/dag"
 )
 
-// Over is the record put over an older one of the same project, or nil. A run on all services takes its place; of a run on
-// some of them, these and what they depend on take the place of what was known of them.
+// Over is the record put over an older one of the same project, or nil. A run on all services takes its place, but for services
+// that a profile keeps out by now: they go on as they were. Of a run on some services, these and what they depend on take the
+// place of what was known of them.
 func (r *Record) Over(before *Record) *Record {
-	if len(r.Up.Services) == 0 {
-		return r
-	}
+	all := len(r.Up.Services) == 0
 	if before == nil {
 		before = &Record{Desired: &desired.Project{}}
 	}
 	covered := r.Covered()
+	stays := func(name string) bool {
+		return !slices.Contains(covered, name) && (!all || slices.Contains(r.Desired.Disabled, name))
+	}
+	if all && !slices.ContainsFunc(before.Desired.Services, func(s desired.Service) bool { return stays(s.Name) }) {
+		return r
+	}
 	out := *r
 	out.Up.Services = nil
 	out.Images = overlay(before.Images, r.Images)
@@ -35,7 +40,7 @@ func (r *Record) Over(before *Record) *Record {
 			out.Running[name] = id
 		}
 	}
-	out.Desired = mergeProjects(before.Desired, r.Desired, covered)
+	out.Desired = mergeProjects(before.Desired, r.Desired, covered, stays)
 	return &out
 }
 
@@ -72,12 +77,12 @@ func (r *Record) Covered() []string {
 	return slices.Compact(out)
 }
 
-// mergeProjects takes the covered services, and what they use, from the new project and the rest from the old one.
-func mergeProjects(old, now *desired.Project, covered []string) *desired.Project {
+// mergeProjects takes the covered services, and what they use, from the new project and those that stay from the old one.
+func mergeProjects(old, now *desired.Project, covered []string, stays func(string) bool) *desired.Project {
 	out := &desired.Project{Name: now.Name}
 	networks, volumes := make(map[string]bool), make(map[string]bool)
 	for _, s := range old.Services {
-		if !slices.Contains(covered, s.Name) {
+		if stays(s.Name) {
 			out.Services = append(out.Services, s)
 		}
 	}

@@ -109,6 +109,13 @@ func TestOver(t *testing.T) {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.name, got, c.want)
 		}
 	}
+	// What a profile keeps out by now goes on as it was.
+	before := of(t, strings.Replace(small, ", profiles: [extra]", "", 1))
+	after := of(t, strings.Replace(changed, "  added:", "  other: {image: other2, profiles: [extra]}\n  added:", 1))
+	want := "added=sha256:added, db=sha256:db2, other=sha256:other, web=sha256:web2, back, default, front internal, data tmpfs, not: "
+	if got := describe(after.Over(before)); got != want {
+		t.Errorf("switched off:\ngot  %s\nwant %s", got, want)
+	}
 }
 
 // A run on a service is also about what it depends on, unless that was left out.

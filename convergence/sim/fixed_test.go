@@ -3,9 +3,11 @@ package sim
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -138,4 +140,15 @@ func TestFixedPlanDoesNothingElse(t *testing.T) {
 	if !ok || !changed.Begun || !slices.Equal(changed.Lines, []string{"+ create container x-db-1: it is not there", "+ start container x-db-1"}) {
 		t.Errorf("error %v", err)
 	}
+}
+
+// What is lost on the way to the engine is done again, as it was planned.
+func TestFixedPlanIsDoneAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepPlan(t, "", pulling)
+		lost := &lossy{Engine: k.engine, first: 2, last: 3, err: io.ErrUnexpectedEOF, starts: map[string]int{}}
+		if _, err := convergence.Run(t.Context(), lost, k.desired, k.options, nil); err != nil || len(lost.what) != 2 {
+			t.Errorf("%v, lost %q", err, lost.what)
+		}
+	})
 }
