@@ -22,6 +22,9 @@ func newCreate(a *app) *cobra.Command {
 				return err
 			}
 			return a.with(ctx, func(s *session) error {
+				if err := s.consent(ctx, d, &options, &u); err != nil {
+					return err
+				}
 				if a.global.dryRun {
 					_, err := s.showPlan(ctx, d, options, "text")
 					return err

@@ -56,6 +56,9 @@ func runPlan(ctx context.Context, a *app, u *upFlags, services []string, format,
 	a.global.dryRun = true // a plan changes nothing, whatever it contains
 	options.Now = a.now()
 	return a.with(ctx, func(s *session) error {
+		if err := s.consent(ctx, d, &options, u); err != nil {
+			return err
+		}
 		v, err := s.preview(ctx, d, options)
 		if err != nil {
 			return err

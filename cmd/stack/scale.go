@@ -28,6 +28,9 @@ func newScale(a *app) *cobra.Command {
 				return err
 			}
 			return a.with(ctx, func(s *session) error {
+				if err := s.consent(ctx, d, &options, &u); err != nil {
+					return err
+				}
 				if a.global.dryRun {
 					_, err := s.showPlan(ctx, d, options, "text")
 					return err
@@ -36,6 +39,7 @@ func newScale(a *app) *cobra.Command {
 			})
 		},
 	}
+	u.declareVolumes(cmd)
 	cmd.Flags().BoolVar(&u.options.NoDeps, "no-deps", false, "Not what the services depend on")
 	return cmd
 }

@@ -72,6 +72,9 @@ func runUp(ctx context.Context, a *app, o *upOptions, services []string) error {
 	ctx, cancel := within(ctx, o.waitSeconds, "waiting for the services")
 	defer cancel()
 	return a.with(ctx, func(s *session) error {
+		if err := s.consent(ctx, d, &options, &o.upFlags); err != nil {
+			return err
+		}
 		switch {
 		case a.global.dryRun:
 			_, err := s.showPlan(ctx, d, options, "text")

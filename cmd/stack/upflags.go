@@ -17,6 +17,8 @@ type upFlags struct {
 	pull    string
 	yes     bool
 
+	recreateVolumes []string // keys
+
 	forceRecreate, noRecreate, alwaysRecreateDeps bool
 	quietPull, quietBuild, ignoreOrphans          bool
 	timeout                                       func() *int
@@ -30,8 +32,9 @@ func (u *upFlags) declare(a *app, cmd *cobra.Command) {
 	f.StringVar(&u.pull, "pull", "", "When to pull images: always, missing, never (default: as the file says)")
 	f.BoolVar(&u.forceRecreate, "force-recreate", false, "Replace containers also when nothing has changed")
 	f.BoolVar(&u.noRecreate, "no-recreate", false, "Leave containers that are there as they are")
-	f.BoolVar(&u.options.RemoveOrphans, "remove-orphans", a.presetBool("COMPOSE_REMOVE_ORPHANS"), "Remove containers of services that the project no longer has")
+	f.BoolVar(&u.options.RemoveOrphans, "remove-orphans", a.presetBool("COMPOSE_REMOVE_ORPHANS"), "Remove containers and networks that the project no longer has")
 	f.StringArrayVar(&u.scale, "scale", nil, "Number of a service's containers: SERVICE=NUM")
+	u.declareVolumes(cmd)
 	u.ignoreOrphans = a.presetBool("COMPOSE_IGNORE_ORPHANS")
 }
 
