@@ -93,10 +93,10 @@ func TestKeep(t *testing.T) {
 // A process that is killed while it writes leaves two states that can be read, and no way back but to the state before the last
 // run or to that in which the run found the project.
 func TestKilledAnywhere(t *testing.T) {
-	s := Of(t.TempDir(), "key")
 	if dir := os.Getenv("RECORDS_WRITER"); dir != "" {
-		writeForEver(t, Store{dir})
+		writeForEver(t, Store{dir}) // and no directory of its own: nobody would remove it
 	}
+	s := Of(t.TempDir(), "key")
 	for i := range 20 {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestKilledAnywhere$")
 		cmd.Env = append(os.Environ(), "RECORDS_WRITER="+s.Dir)
