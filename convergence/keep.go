@@ -23,6 +23,7 @@ type Wish struct {
 }
 
 // KeepOptions are the choices of Keep. Of Options.Up, what is meant for once (forcing, building, pulling anew) has no effect.
+// Options.Changing and Options.Converged are for wishes after the first one, which whoever brought the project up knows of.
 type KeepOptions struct {
 	Options
 
@@ -96,6 +97,7 @@ type keeper struct {
 	wish    *desired.Project // nil before the first one
 	given   desired.Given    // what its providers have said
 	fetched map[string]bool  // images that need not be pulled or built again
+	news    bool             // the wish is not the first one and has not come true yet
 	start   bool             // the next round is the first one of KeepOptions.Start
 
 	messages <-chan events.Message
@@ -160,6 +162,7 @@ func (k *keeper) wished(w Wish) {
 	if before == nil { // the project was brought up with it
 		before, k.given = w.Desired, k.options.Up.Given
 	} else {
+		k.news = true
 		k.given = desired.Given{} // providers know whether there is something to do
 	}
 	k.fetched = make(map[string]bool)
@@ -272,7 +275,7 @@ func (k *keeper) over(out outcome) error {
 		k.failed.again(now)
 		k.board.failed(out.err)
 	default:
-		k.start, k.failed, k.given = false, retry{}, out.given
+		k.start, k.news, k.failed, k.given = false, false, retry{}, out.given
 		k.board.converged()
 	}
 	k.examine(out, now)

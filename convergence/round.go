@@ -20,6 +20,7 @@ type round struct {
 	options KeepOptions
 	wish    *desired.Project
 	start   bool
+	news    bool
 	board   *board
 	sink    execute.Sink
 }
@@ -36,7 +37,7 @@ type outcome struct {
 
 // round prepares a round at the given time.
 func (k *keeper) round(now time.Time) *round {
-	r := &round{engine: k.engine, options: k.options, wish: k.wish, start: k.start, board: k.board}
+	r := &round{engine: k.engine, options: k.options, wish: k.wish, start: k.start, news: k.news, board: k.board}
 	r.options.Up.Given, r.options.Up.Fetched, r.options.Up.Unhealthy = k.given, maps.Clone(k.fetched), k.due(now)
 	r.options.Up.Overtaken = true
 	r.sink = k.board.watch(k.sink)
@@ -92,6 +93,9 @@ func (r *round) locked(ctx context.Context) outcome {
 	out.restarted = up.Unhealthy
 	o := r.options.Options
 	o.Up, o.Lock = up, nil // it is held
+	if !r.news || wish != r.wish {
+		o.Changing, o.Converged = nil, nil
+	}
 	result, err := Run(ctx, r.engine, wish, o, r.sink)
 	out.err = err
 	if result != nil {

@@ -77,7 +77,7 @@ func (s *session) down(ctx context.Context, sc scope, o plan.DownOptions) error 
 	var result *convergence.Result
 	for range maxDowns {
 		result, err = convergence.Down(ctx, s.Engine, sc.name, d, o, options, narrate(ctx, progress).event)
-		if !errors.Is(err, engine.ErrConflict) || ctx.Err() != nil {
+		if !errors.Is(err, engine.ErrConflict) && !errors.Is(err, engine.ErrUnavailable) || ctx.Err() != nil {
 			break
 		}
 	}
@@ -87,6 +87,11 @@ func (s *session) down(ctx context.Context, sc scope, o plan.DownOptions) error 
 	}
 	if err := s.forget(ctx, sc.name, o.Services); err != nil {
 		return err
+	}
+	if len(o.Services) == 0 {
+		if err := s.unkeep(ctx, sc.name); err != nil {
+			return err
+		}
 	}
 	if !result.Changed {
 		result.Notes = append(result.Notes, "there is nothing to remove of project "+sc.name)

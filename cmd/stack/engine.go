@@ -56,7 +56,7 @@ func newEngineRun(a *app) *cobra.Command {
 			if a.getenv("GOGC") == "" {
 				debug.SetGCPercent(50) // unlike other commands it stays, and is idle most of the time
 			}
-			o := launch.ServeOptions{Open: a.open, Version: version, APIVersion: apiVersion, Idle: grace, Detach: detached, Log: logTo}
+			o := launch.ServeOptions{Open: a.open, Version: version, APIVersion: apiVersion, Idle: grace, Detach: detached, Log: logTo, Guest: a.keeperOf}
 			if readyFD > 0 {
 				o.Ready = os.NewFile(uintptr(readyFD), "ready")
 			} else {
@@ -126,6 +126,9 @@ func showStatus(out io.Writer, s launch.Status) {
 	if s.Running {
 		fmt.Fprintf(out, "running      process %d, version %s\n", s.PID, s.Version)
 		fmt.Fprintf(out, "containers   %d running\n", s.Containers)
+		if s.Kept > 0 {
+			fmt.Fprintf(out, "projects     %d kept converged\n", s.Kept)
+		}
 	} else {
 		fmt.Fprintln(out, "not running  the next command that needs it starts it")
 	}

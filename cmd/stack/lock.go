@@ -49,11 +49,19 @@ func (p *patience) Type() string { return "duration" }
 // locker keeps two runs on one project apart and tells the user when it has to wait for the other.
 func (s *session) locker(progress view.Progress) convergence.Locker {
 	return func(ctx context.Context, name string) (func(), error) {
-		lock, err := s.lock(ctx, name, progress.Text)
+		resume, err := s.holdKeeper(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		return func() { _ = lock.Release() }, nil
+		lock, err := s.lock(ctx, name, progress.Text)
+		if err != nil {
+			resume()
+			return nil, err
+		}
+		return func() {
+			_ = lock.Release()
+			resume()
+		}, nil
 	}
 }
 

@@ -40,6 +40,7 @@ type app struct {
 	out     io.Writer
 	err     io.Writer
 	environ []string
+	workDir string      // where relative paths of the command line start; empty: the process's
 	fetched addressList // where files of the project came from
 	getenv  func(string) string
 	now     func() time.Time

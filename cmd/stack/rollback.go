@@ -76,12 +76,16 @@ func (s *session) rollback(ctx context.Context, name string, o plan.UpOptions) e
 		return err
 	}
 	w.announce(progress)
-	return s.bring(ctx, upRun{title: "rollback", desired: d, options: o, held: progress, adjust: func(o *convergence.Options) {
+	err = s.bring(ctx, upRun{title: "rollback", desired: d, options: o, held: progress, adjust: func(o *convergence.Options) {
 		o.Changing = func(*desired.Project) error {
 			return store.Begin(records.Attempt{At: s.now(), Services: w.others, Rollback: w.turns})
 		}
 		o.Converged = func(convergence.Outcome) { w.arrived(store, progress) }
 	}})
+	if err != nil {
+		return err
+	}
+	return s.letGo(ctx, name)
 }
 
 // back is the way of a rollback and what the project is to be in the end.

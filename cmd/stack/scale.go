@@ -19,6 +19,7 @@ func newScale(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			u.scale = args
 			options, err := u.resolve(a, slices.Sorted(maps.Keys(numbers)))
 			if err != nil {
 				return err

@@ -115,7 +115,7 @@ func (a *app) projectOptions() project.Options {
 	g := a.global
 	return project.Options{
 		Files: g.files, ProjectName: g.projectName, ProjectDir: g.projectDir,
-		EnvFiles: g.envFiles, Profiles: g.profiles, Env: environment(a.environ), Stdin: a.in, Remotes: a.remotes(), Strict: g.strict,
+		WorkDir: a.workDir, EnvFiles: g.envFiles, Profiles: g.profiles, Env: environment(a.environ), Stdin: a.in, Remotes: a.remotes(), Strict: g.strict,
 	}
 }
 

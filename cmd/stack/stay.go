@@ -76,6 +76,7 @@ func (s *stay) begin(ctx context.Context) error {
 	o := convergence.KeepOptions{Options: s.run.session.options(progress), Status: s.status, Look: s.look}
 	o.Up, o.OnPlan = s.run.plan, narrator.planned
 	o.Up.Given = s.run.given
+	s.run.remember(ctx, &o.Options, s.run.desired.Name, progress.Text)
 	o.Lock = s.unlessOvertaken(o.Lock)
 	o.Intent = s.run.intent(ctx, s.run.desired.Name, s.run.began)
 	go func() {

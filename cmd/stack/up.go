@@ -47,6 +47,7 @@ func newUp(a *app) *cobra.Command {
 	f := cmd.Flags()
 	f.BoolVar(&o.quietBuild, "quiet-build", false, "Do not show what builds print")
 	f.BoolVarP(&o.detach, "detach", "d", false, "Leave the containers running and return")
+	o.declareKeep(cmd)
 	f.BoolVar(&o.options.NoStart, "no-start", false, "Create containers and do not start them")
 	f.BoolVar(&o.options.Wait, "wait", false, "Return when everything runs and is healthy; implies --detach")
 	f.StringVar(&o.planFile, "plan", "", "Carry out the plan in this file, made by plan --out, or nothing if it is no longer what is to be done; implies --detach")
@@ -80,6 +81,9 @@ func runUp(ctx context.Context, a *app, o *upOptions, services []string) error {
 			_, err := s.showPlan(ctx, d, options, "text")
 			return err
 		case o.detach || options.Wait || options.NoStart:
+			if err := s.checkKeep(p, o.upFlags); err != nil {
+				return err
+			}
 			return s.up(ctx, "up", d, options, o.upFlags)
 		}
 		return s.upAttached(ctx, p, d, options, o)
@@ -93,6 +97,8 @@ func (o *upOptions) check() error {
 		return usagef("--detach and --wait cannot go together with flags about attached containers")
 	case o.abortOnExit && o.abortOnFailure:
 		return usagef("--abort-on-container-exit and --abort-on-container-failure cannot go together")
+	case o.keep && (!o.detach && !o.options.Wait || o.options.NoStart):
+		return usagef("--keep goes with --detach, and not with --no-start; in the foreground up keeps the project anyway")
 	case o.waitSeconds > 0 && !o.options.Wait:
 		return usagef("--wait-timeout has a meaning with --wait only")
 	}
@@ -126,8 +132,16 @@ func (a *app) wanted(ctx context.Context, services, scale []string) (*project.Pr
 
 // up brings the project to its state and shows how it goes on.
 func (s *session) up(ctx context.Context, title string, d *desired.Project, o plan.UpOptions, flags upFlags) error {
+	resume, err := s.holdKeeper(ctx, d.Name) // until it is told what to keep from now on
+	if err != nil {
+		return err
+	}
+	defer resume()
 	o.Now = s.now()
-	return s.bring(ctx, upRun{title: title, desired: d, options: o, flags: flags})
+	if err := s.bring(ctx, upRun{title: title, desired: d, options: o, flags: flags}); err != nil {
+		return err
+	}
+	return s.handOver(ctx, title, d.Name, o, flags)
 }
 
 // upRun says what a project is brought to.

@@ -18,6 +18,7 @@ type upFlags struct {
 	yes     bool
 
 	recreateVolumes []string // keys
+	keep            bool
 
 	forceRecreate, noRecreate, alwaysRecreateDeps bool
 	quietPull, quietBuild, ignoreOrphans          bool

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// idler decides when an engine leaves: when for the whole grace time nothing ran and nobody was connected. It is told
+// idler decides when an engine leaves: when for the whole grace time nothing ran or was kept and nobody was connected. It is told
 // what happens and sets a timer; it never looks by itself.
 type idler struct {
 	grace time.Duration // 0: never leave
@@ -14,6 +14,7 @@ type idler struct {
 
 	mu          sync.Mutex
 	running     int
+	kept        int
 	connections int
 	held        bool
 	leaving     bool
@@ -35,6 +36,14 @@ func (i *idler) setRunning(n int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.running = n
+	i.consider()
+}
+
+// setKept says how many projects are kept converged.
+func (i *idler) setKept(n int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.kept = n
 	i.consider()
 }
 
@@ -66,16 +75,16 @@ func (i *idler) hold() {
 	i.consider()
 }
 
-// counts returns how many containers run, how many connections there are, and whether the engine may leave by itself.
-func (i *idler) counts() (running, connections int, mayLeave bool) {
+// counts returns how many containers run, connections there are and projects are kept, and whether the engine may leave by itself.
+func (i *idler) counts() (running, connections, kept int, mayLeave bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.running, i.connections, i.grace > 0 && !i.held
+	return i.running, i.connections, i.kept, i.grace > 0 && !i.held && i.kept == 0
 }
 
 // consider arms the timer when the engine is idle and disarms it when it is not. i.mu is held.
 func (i *idler) consider() {
-	idle := i.grace > 0 && !i.held && !i.leaving && i.running == 0 && i.connections == 0
+	idle := i.grace > 0 && !i.held && !i.leaving && i.running == 0 && i.kept == 0 && i.connections == 0
 	switch {
 	case !idle && i.timer != nil:
 		i.timer.Stop()

@@ -40,9 +40,23 @@ type ServeOptions struct {
 
 	Listening func() // called when it listens; may be nil
 
+	// Guest opens what else lives in the engine's process. It says by kept how many projects it looks after, for which the engine
+	// stays. nil: nothing does.
+	Guest func(t Target, kept func(n int)) (Guest, error)
+
 	Detach bool // send standard output and error to the engine's log
 	Log    func(io.Writer)
 }
+
+// Guest lives in the engine's process, uses the engine through its socket, and answers requests below GuestPath.
+type Guest interface {
+	http.Handler
+	Start()                // called when the engine listens
+	Close(context.Context) // called before it no longer does
+}
+
+// GuestPath is below which a Guest answers.
+const GuestPath = "/_stack/keep"
 
 // Serve is the engine's process: it takes the state root, opens the engine, listens, and returns when the engine has
 // left, was told to end by SIGTERM or SIGINT, or the context is done. Containers go on running.
@@ -80,13 +94,31 @@ func Serve(ctx context.Context, t Target, o ServeOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	return serve(ctx, t, idle, mux(t, o, idle, handler), func() {
+	guest, err := invite(t, o, idle)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, t, idle, mux(t, o, idle, guest, handler), guest, func() {
+		guest.Start()
 		ready.tell(t, nil)
 		if o.Listening != nil {
 			o.Listening()
 		}
 	})
 }
+
+// invite opens the guest, or nobody.
+func invite(t Target, o ServeOptions, idle *idler) (Guest, error) {
+	if o.Guest == nil {
+		return nobody{http.NotFoundHandler()}, nil
+	}
+	return o.Guest(t, idle.setKept)
+}
+
+type nobody struct{ http.Handler }
+
+func (nobody) Start()                {}
+func (nobody) Close(context.Context) {}
 
 // firstCall is how long an engine waits for the one who started it.
 func firstCall(o ServeOptions) time.Duration {
@@ -131,7 +163,7 @@ func takeRoot(ctx context.Context, t Target) (*Lock, error) {
 }
 
 // serve listens until the context is done and then lets the requests in flight finish.
-func serve(ctx context.Context, t Target, idle *idler, handler http.Handler, ready func()) error {
+func serve(ctx context.Context, t Target, idle *idler, handler http.Handler, guest Guest, ready func()) error {
 	l, err := listen(t)
 	if err != nil {
 		return err
@@ -158,6 +190,9 @@ func serve(ctx context.Context, t Target, idle *idler, handler http.Handler, rea
 	case <-ctx.Done():
 	}
 	notifySystemd("STOPPING=1")
+	leave, forget := context.WithTimeout(context.Background(), farewell)
+	defer forget()
+	guest.Close(leave)
 	return shutdown(server, cancel)
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,14 +31,15 @@ type Status struct {
 	Log         string `json:"log"`
 	Containers  int    `json:"containers"`
 	Connections int    `json:"connections"`
-	MayLeave    bool   `json:"mayLeave"` // leaves by itself when nothing runs and nobody is connected
+	Kept        int    `json:"kept"`     // projects that are kept converged
+	MayLeave    bool   `json:"mayLeave"` // leaves by itself when nothing runs or is kept and nobody is connected
 }
 
-func mux(t Target, o ServeOptions, idle *idler, api http.Handler) http.Handler {
+func mux(t Target, o ServeOptions, idle *idler, guest, api http.Handler) http.Handler {
 	status := func(w http.ResponseWriter, _ *http.Request) {
 		s := t.status()
 		s.Running, s.PID, s.Version, s.APIVersion = true, os.Getpid(), o.Version, o.APIVersion
-		s.Containers, s.Connections, s.MayLeave = idle.counts()
+		s.Containers, s.Connections, s.Kept, s.MayLeave = idle.counts()
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(s)
 	}
@@ -48,6 +50,8 @@ func mux(t Target, o ServeOptions, idle *idler, api http.Handler) http.Handler {
 		case r.URL.Path == holdPath && r.Method == http.MethodPost:
 			idle.hold()
 			status(w, r)
+		case r.URL.Path == GuestPath, strings.HasPrefix(r.URL.Path, GuestPath+"/"):
+			guest.ServeHTTP(w, r)
 		default:
 			api.ServeHTTP(w, r)
 		}
