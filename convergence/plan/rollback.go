@@ -155,7 +155,7 @@ func (b *builder) bringBack(u *failedUpdate, p part, works bool, behind Header) 
 	op := &StartContainer{Header: Header{Service: u.service, After: nonEmpty(last)}, Container: p.Container}
 	last = b.add("start", op, Subject{Container, p.Name}, "it ran before")
 	if works {
-		last = b.prove(u.service, p.Container, p.Name, u.Rollback.Monitor, maybe, last)
+		last = b.prove(u.proof(p, p.Name), last)
 	}
 	return last
 }
@@ -163,9 +163,13 @@ func (b *builder) bringBack(u *failedUpdate, p part, works bool, behind Header) 
 // bringBackBeside starts the old container before the new one is stopped.
 func (b *builder) bringBackBeside(u *failedUpdate, p part, works bool, behind Header) string {
 	start := b.add("start", &StartContainer{Header: behind, Container: p.Container}, Subject{Container, p.oldName()}, "it ran before")
-	proved := b.prove(u.service, p.Container, p.oldName(), u.Rollback.Monitor, maybe, start)
+	proved := b.prove(u.proof(p, p.oldName()), start)
 	b.nameBack(u, p, b.removeNew(u, p, works, Header{Service: u.service, Needs: nonEmpty(start), After: nonEmpty(proved)}))
 	return proved
+}
+
+func (u *failedUpdate) proof(p part, name string) proof {
+	return proof{u.service, p.Container, name, maybe, u.Rollback.Monitor, "rollback"}
 }
 
 // removeNew removes the new container, behind the operations. One that works is not killed: it may end in its time.
@@ -205,6 +209,8 @@ func UnfinishedUpdates(p *Plan, done map[string]bool) []Unfinished {
 func (u *failedUpdate) outcome() string {
 	old := slices.DeleteFunc(slices.Clone(u.parts), func(p part) bool { return p.done[p.End] })
 	switch {
+	case !slices.ContainsFunc(u.parts, func(p part) bool { return p.stopped() }):
+		return "the old containers run on"
 	case u.OnFailure == desired.FailureRollback && !u.over, len(u.good) == 0:
 		return "the old containers are back"
 	case u.over:
@@ -219,8 +225,9 @@ func are(parts []part) string {
 	for _, p := range parts {
 		names = append(names, p.Final)
 	}
-	if len(names) == 1 {
+	last := len(names) - 1
+	if last == 0 {
 		return names[0] + " is"
 	}
-	return strings.Join(names, ", ") + " are"
+	return strings.Join(names[:last], ", ") + " and " + names[last] + " are"
 }

@@ -101,7 +101,7 @@ func (m *member) rolls() bool { return m.before != nil && m.before.Update != "" 
 // rollIn goes on after the start of the member's new container, which must prove itself. await is what the service waits for
 // before it starts: without that, the old container had better run on.
 func (u *up) rollIn(s *service, m *member, ref, name string, await Header) {
-	last := u.prove(s.Name, ref, name, s.Update.Monitor, healthOf(m), m.start)
+	last := u.prove(proof{s.Name, ref, name, healthOf(m), s.Update.Monitor, "update"}, m.start)
 	switch {
 	case m.startsFirst():
 		h := u.headOf(m.stopped)
@@ -134,15 +134,24 @@ func healthOf(m *member) health {
 	return always
 }
 
-// prove waits for the container's health and watches it, behind the operation, and returns the last one.
-func (b *builder) prove(service, ref, name string, forTime time.Duration, h health, last string) string {
-	if h != never {
-		op := &WaitHealthy{Header: header(service), Container: ref, IfAny: h == maybe}
-		last = b.add("check the health of", op, Subject{Container, name}, "the update goes on when it is healthy", nonEmpty(last)...)
+// proof is what a container that has started goes through before the next batch begins.
+type proof struct {
+	service, ref, name string
+	health             health
+	monitor            time.Duration
+	goesOn             string // what does so when it is healthy
+}
+
+// prove adds the wait for the container's health and the watch over it, behind the operation, and returns the last one.
+func (b *builder) prove(p proof, last string) string {
+	subject := Subject{Container, p.name}
+	if p.health != never {
+		op := &WaitHealthy{Header: header(p.service), Container: p.ref, IfAny: p.health == maybe}
+		last = b.add("check the health of", op, subject, "the "+p.goesOn+" goes on when it is healthy", nonEmpty(last)...)
 	}
-	if forTime > 0 {
-		op := &MonitorContainer{Header: header(service), Container: ref, For: forTime}
-		last = b.add("watch", op, Subject{Container, name}, "it must not fail for "+forTime.String(), nonEmpty(last)...)
+	if p.monitor > 0 {
+		op := &MonitorContainer{Header: header(p.service), Container: p.ref, For: p.monitor}
+		last = b.add("watch", op, subject, "it must not fail for "+p.monitor.String(), nonEmpty(last)...)
 	}
 	return last
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
 
+	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/engine"
 )
 
@@ -131,6 +132,11 @@ func (e *trial) ContainerInspect(ctx context.Context, ref string) (container.Ins
 		c.State.Health = &container.Health{Status: container.Unhealthy, Log: []*container.HealthcheckResult{{Output: "no"}}}
 	}
 	return c, err
+}
+
+// handsOver says that one of the containers is there to take the other's place, so that both may have the same ports.
+func handsOver(a, b *record) bool {
+	return a.cfg.Config.Labels[desired.LabelTakesOver] == b.id || b.cfg.Config.Labels[desired.LabelTakesOver] == a.id
 }
 
 // new is the container if it is one that the update has made, else nil.

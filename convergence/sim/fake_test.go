@@ -166,7 +166,7 @@ func (f *fake) ContainerStart(ctx context.Context, ref string) error {
 		return err
 	}
 	for _, other := range f.containers {
-		if other != r && slices.ContainsFunc(other.ports(), func(p container.Port) bool { return r.wants(p.PublicPort) }) {
+		if other != r && !handsOver(r, other) && slices.ContainsFunc(other.ports(), func(p container.Port) bool { return r.wants(p.PublicPort) }) {
 			return engine.Errorf(engine.ErrConflict, "a port of %s is held by %s", r.name, other.name)
 		}
 	}

@@ -79,7 +79,7 @@ func parse(t *testing.T, text string) *desired.Project {
 func randomProject(rnd *rand.Rand) string {
 	var b strings.Builder
 	b.WriteString("services:\n")
-	n := 1 + rnd.IntN(5)
+	n, shift := 1+rnd.IntN(5), rnd.IntN(2)
 	for i := range n {
 		fmt.Fprintf(&b, "  s%d:\n    image: i%d\n    environment: {A: \"%d\"}\n", i, rnd.IntN(2), rnd.IntN(2))
 		scale := rnd.IntN(4)
@@ -97,10 +97,23 @@ func randomProject(rnd *rand.Rand) string {
 		if rnd.IntN(3) == 0 {
 			fmt.Fprintf(&b, "    pre_start: [{command: a}, {command: b, per_replica: %t}]\n    post_start: [{command: c}]\n    pre_stop: [{command: d}]\n", rnd.IntN(2) > 0)
 		}
+		if i < 2 && n > 1 && scale == 1 && rnd.IntN(2) == 0 { // what has a port is never an orphan that keeps it
+			fmt.Fprintf(&b, "    ports: [\"%d:80\"]\n", 8080+(i+shift)%2)
+		}
+		randomUpdate(&b, rnd)
 		randomDependencies(&b, rnd, i)
 	}
 	fmt.Fprintf(&b, "networks:\n  n0: {internal: %t}\n  n1: {}\nvolumes:\n  v0: {}\n  v1: {}\n", rnd.IntN(2) > 0)
 	return b.String()
+}
+
+func randomUpdate(b *strings.Builder, rnd *rand.Rand) {
+	if rnd.IntN(2) > 0 {
+		return
+	}
+	orders, actions := []string{"start-first", "stop-first"}, []string{"rollback", "pause", "continue"}
+	fmt.Fprintf(b, "    deploy: {update_config: {order: %s, failure_action: %s, parallelism: %d, max_failure_ratio: %.1f}}\n",
+		orders[rnd.IntN(2)], actions[rnd.IntN(3)], rnd.IntN(3), rnd.Float64())
 }
 
 func randomDependencies(b *strings.Builder, rnd *rand.Rand, i int) {
@@ -136,7 +149,7 @@ func disturb(t *testing.T, rnd *rand.Rand, f *fake, d *desired.Project) {
 		}
 		return nil
 	}
-	options := plan.UpOptions{RenewVolumes: rnd.IntN(8) == 0}
+	options := plan.UpOptions{RenewVolumes: rnd.IntN(8) == 0, Handover: rnd.IntN(2) == 0}
 	if rnd.IntN(4) == 0 {
 		options.Recreate = plan.RecreateForce
 	}

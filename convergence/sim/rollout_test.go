@@ -240,13 +240,74 @@ func (r rolling) failing(t *testing.T, spoil func(*trial), says ...string) {
 				t.Errorf("%v does not say %q", err, part)
 			}
 		}
-		if rolledBack := r.action == desired.FailureRollback; rolledBack && update.Outcome != "the old containers are back" {
-			t.Errorf("outcome: %s", update.Outcome)
+		want := "the old containers run on"
+		if strings.Contains(e.history(), "\nstop x-web-") {
+			want = "the old containers are back"
+		}
+		if r.action == desired.FailureRollback && update.Outcome != want {
+			t.Errorf("outcome: %s, want: %s", update.Outcome, want)
 		}
 		r.check(t, e, old, false)
 		if e.least < r.fewest() {
 			t.Errorf("only %d containers ran\n%s", e.least, e.history())
 		}
 		r.recover(t, e, d, says[len(says)-1])
+	})
+}
+
+// Watching and pausing take the time that the file states, and no more; and they end with the run.
+func TestAnUpdateTakesTheTimeItStates(t *testing.T) {
+	r := rolling{order: desired.StopFirst, replicas: 3, parallelism: 1, action: desired.FailurePause}
+	r.before, r.after = parse(t, r.text(1)), parse(t, r.text(2))
+	synctest.Test(t, func(t *testing.T) {
+		e, d, _ := r.stand(t)
+		start := time.Now()
+		if err := e.run(t, d); err != nil {
+			t.Fatal(err)
+		}
+		if took, want := time.Since(start), 3*5*time.Second+2*10*time.Second; took != want {
+			t.Errorf("it took %s, want %s", took, want)
+		}
+	})
+	for _, after := range []time.Duration{2 * time.Second, 7 * time.Second} { // while it watches, and while it pauses
+		synctest.Test(t, func(t *testing.T) {
+			e, d, _ := r.stand(t)
+			enough := errors.New("the user has had enough")
+			ctx, cancel := context.WithTimeoutCause(t.Context(), after, enough)
+			defer cancel()
+			start := time.Now()
+			if _, err := convergence.Run(ctx, e, d, convergence.Options{}, nil); !errors.Is(err, enough) || time.Since(start) != after {
+				t.Errorf("after %s: %v", time.Since(start), err)
+			}
+			r.recover(t, e, d, "an interruption")
+		})
+	}
+}
+
+// The new container knows whose ports and names it gets, and this makes no difference to what it is.
+func TestHandover(t *testing.T) {
+	text := func(value int) string {
+		r := rolling{order: desired.StartFirst, replicas: 1, action: desired.FailurePause}
+		return r.text(value) + "    ports: [\"8080:80\"]\n"
+	}
+	f, d := newFake(), parse(t, text(1))
+	up(t, f, d, plan.UpOptions{Handover: true})
+	old, err := f.find("x-web-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if label, there := old.cfg.Config.Labels[desired.LabelTakesOver]; there {
+		t.Errorf("the first one takes over from %q", label)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		wanted := parse(t, text(2))
+		if _, err := convergence.Run(t.Context(), f, wanted, convergence.Options{Up: plan.UpOptions{Handover: true}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		now, err := f.find("x-web-1")
+		if err != nil || now.id == old.id || now.cfg.Config.Labels[desired.LabelTakesOver] != old.id {
+			t.Fatalf("%v: %v", err, now)
+		}
+		settled(t, f, wanted)
 	})
 }
