@@ -35,13 +35,13 @@ func (e *Engine) predecessor(r *container.Record) string {
 
 // handOver makes way for others before a container ends: the host ports that others wait for become theirs, and name
 // servers name it no longer where others have the name. It is no reason not to end a container that this failed; the
-// ports that did not move then do so with its end. It reports whether anything has moved.
-func (e *Engine) handOver(ctx context.Context, c *container.Container) (moved bool) {
+// ports that did not move then do so with its end.
+func (e *Engine) handOver(ctx context.Context, c *container.Container) network.Handover {
 	h := e.passPorts(ctx, c)
 	if h.Names {
 		e.pushNames(ctx)
 	}
-	return len(h.Ports) > 0 || h.Names
+	return h
 }
 
 // passPorts is handOver without the names.

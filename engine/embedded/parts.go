@@ -56,4 +56,5 @@ type networks interface {
 	Claim(containerID string) ([]string, error)
 	Reserved(containerID string) ([]network.Reservation, bool)
 	Ready(containerID string) bool
+	Quiet(netns string) (bool, error)
 }

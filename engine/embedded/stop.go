@@ -13,6 +13,7 @@ import (
 	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/container"
 	"stackrun.dev/stack/engine/embedded/container/lifecycle"
+	"stackrun.dev/stack/engine/embedded/network"
 )
 
 // defaultStopTimeout is how long a container has to end before it is killed, unless somebody says otherwise.
@@ -118,28 +119,47 @@ func (e *Engine) awaitEnd(ctx context.Context, c *container.Container, patience 
 	return nil
 }
 
-// end marks the container as ended by the user and sends the signal. It reports whether there was a process.
+// end marks the container as ended by the user, makes way for a container that takes its place, and sends the signal. It
+// reports whether there was a process.
 func (e *Engine) end(ctx context.Context, c *container.Container, signal syscall.Signal) (bool, error) {
-	if err := c.Lock(ctx); err != nil {
+	state, passed, err := e.endAsked(ctx, c)
+	if err != nil || !state.Active() {
 		return false, err
+	}
+	if signal != syscall.SIGKILL {
+		e.drain(ctx, c, passed)
+	}
+	if err := c.Lock(context.WithoutCancel(ctx)); err != nil { // what has passed to others is gone: it is finished now
+		return false, err
+	}
+	defer c.Unlock()
+	if now := c.State(); !now.Active() || !now.StartedAt.Equal(state.StartedAt) {
+		return true, nil // it has ended meanwhile
+	}
+	return true, e.signal(ctx, c, signal)
+}
+
+// endAsked is what happens before the signal.
+func (e *Engine) endAsked(ctx context.Context, c *container.Container) (state lifecycle.State, passed network.Handover, err error) {
+	if err := c.Lock(ctx); err != nil {
+		return state, passed, err
 	}
 	defer c.Unlock()
 	before, state, actions := c.Apply(lifecycle.StopAsked{})
 	if err := e.act(ctx, c, actions); err != nil {
-		return false, err
+		return state, passed, err
 	}
 	e.busy.note(c.ID, state)
 	// The user's will has to be known to the next engine too, if this one does not live to see the end.
 	if record := c.Record(); before.Stopped != state.Stopped && !record.Host.RestartPolicy.IsNone() {
 		if err := c.Save(); err != nil {
-			return false, err
+			return state, passed, err
 		}
 	}
-	if !state.Active() {
-		return false, nil
+	if state.Active() {
+		passed = e.handOver(context.WithoutCancel(ctx), c)
 	}
-	e.handOver(context.WithoutCancel(ctx), c)
-	return true, e.signal(ctx, c, signal)
+	return state, passed, nil
 }
 
 // signal sends the signal to the container's process; one that is paused goes on, so that it can react.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/go-connections/nat"
+
+	"stackrun.dev/stack/engine"
 )
 
 func namespacePath(pid int) string { return fmt.Sprintf("/proc/%d/ns/net", pid) }
@@ -22,7 +24,7 @@ func Summary(r *Record, now time.Time, volumePath func(string) string) container
 		NetworkSettings: &container.NetworkSettingsSummary{Networks: r.Networks()},
 	}
 	s.HostConfig.NetworkMode = string(r.Host.NetworkMode)
-	s.HostConfig.Annotations = r.Host.Annotations
+	s.HostConfig.Annotations = engine.DetailsFrom(r.Host, r.State.StartedAt, r.State.RestartCount).Annotate(r.Host.Annotations)
 	return s
 }
 

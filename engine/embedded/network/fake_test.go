@@ -95,7 +95,10 @@ func (k *fakeKernel) Routes() ([]kernel.Route, error) {
 func (k *fakeKernel) EnableForwarding() (bool, error) { return false, k.hit() }
 func (k *fakeKernel) FiltersBridged() bool            { return true }
 func (k *fakeKernel) ForgetDatagrams([]uint16) error  { return k.hit() }
-func (k *fakeKernel) Close() error                    { return nil }
+func (k *fakeKernel) Connections(string) (kernel.Connections, error) {
+	return kernel.Connections{}, k.hit()
+}
+func (k *fakeKernel) Close() error { return nil }
 
 func (k *fakeKernel) AddBridge(b kernel.Bridge) error {
 	if err := k.hit(); err != nil {

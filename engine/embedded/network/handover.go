@@ -3,8 +3,10 @@ package network
 import (
 	"cmp"
 	"errors"
+	"os"
 	"slices"
 
+	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/network/nft"
 )
 
@@ -61,8 +63,9 @@ func (t *portTable) onlyHolder(r Reservation) *container {
 
 // Handover is what changed when a container began to end.
 type Handover struct {
-	Ports []string // IDs of the containers that have other ports now, heirs first; empty if none moved
-	Names bool     // Names answers otherwise
+	Ports     []string // IDs of the containers that have other ports now, heirs first; empty if none moved
+	Names     bool     // Names answers otherwise
+	Succeeded bool     // a container is there to take this one's place
 }
 
 // HandOver is told that a container is about to end, or has. The ports that others wait for become theirs, in one step
@@ -86,6 +89,7 @@ func (m *Manager) handOver(containerID string) (Handover, error) {
 	if !c.Leaving {
 		c.Leaving = true
 		h.Names = c.hasStandIn()
+		h.Succeeded = m.successor(c)
 	}
 	heirs := m.heirs(c)
 	m.mu.Unlock()
@@ -119,6 +123,16 @@ func (m *Manager) leavingHolder(c *container) *container {
 		}
 	}
 	return nil
+}
+
+// successor tells whether a container is there to take the place of c. The caller holds the lock.
+func (m *Manager) successor(c *container) bool {
+	for _, other := range m.containers {
+		if other != c && !other.Leaving && other.replaces(c) {
+			return true
+		}
+	}
+	return false
 }
 
 // heirs are the containers that wait for ports of c, the oldest first. The caller holds the lock.
@@ -234,6 +248,16 @@ func elementsOf(containers []*container) nft.Elements {
 		all.Ports = append(all.Ports, c.elements().Ports...)
 	}
 	return all
+}
+
+// Quiet reports whether nobody is connected to a TCP server in the network namespace at the path, or about to be. Who is
+// in the namespace itself does not count. ErrNotFound: there is no such namespace any more.
+func (m *Manager) Quiet(netns string) (bool, error) {
+	c, err := m.links.Connections(netns)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, engine.Errorf(engine.ErrNotFound, "no network namespace %s", netns)
+	}
+	return c.Waiting == 0 && c.Open == 0, err
 }
 
 // Ready is told that a container is healthy. It reports whether Names answers otherwise since.

@@ -50,6 +50,7 @@ type links interface {
 	Plug(netns string, i kernel.Interface) error
 	SetGateway(netns string, gateway netip.Addr) error
 	ForgetDatagrams(ports []uint16) error
+	Connections(netns string) (kernel.Connections, error)
 	Close() error
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	ttl        = 5    // seconds that an answer about a container holds: they come and go
+	ttl        = 0    // seconds that an answer about a container may be kept: not at all, RFC 1035. They come and go
 	minUDP     = 512  // bytes that every asker takes over UDP, RFC 1035
 	maxUDP     = 4096 // the most that is sent over UDP to an asker who says that it takes more, RFC 6891
 	maxFrame   = 1<<16 - 1
