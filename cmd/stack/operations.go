@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"stackrun.dev/stack/cmd/stack/internal/view"
@@ -222,15 +223,31 @@ func (e operationError) Error() string {
 
 func (e operationError) Unwrap() error { return e.Failure }
 
-// inOperations names the operations that failed and gives them the exit codes that Compose has for them.
+// notDone are services of which something was left out, because something failed that they need.
+type notDone []string
+
+func (e notDone) Error() string { return "not done because of that: " + strings.Join(e, ", ") }
+
+// inOperations names the operations that failed, gives them the exit codes that Compose has for them, and says at the end what
+// was left out.
 func inOperations(err error) error {
 	var out []error
+	var left notDone
+	texts := make(map[string]bool)
 	for _, part := range parts(err) {
 		failure, ok := errors.AsType[*execute.Failure](part)
 		if !ok {
 			return err
 		}
-		out = append(out, withCode(failure))
+		left = append(left, failure.NotDone...)
+		if told := withCode(failure); !texts[told.Error()] { // replicas fail alike
+			texts[told.Error()] = true
+			out = append(out, told)
+		}
+	}
+	if len(left) > 0 {
+		slices.Sort(left)
+		out = append(out, slices.Compact(left))
 	}
 	return errors.Join(out...)
 }

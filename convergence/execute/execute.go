@@ -104,6 +104,7 @@ func Run(ctx context.Context, e Engine, p *plan.Plan, o Options, sink Sink) *Res
 			x.skip(op, err)
 		}
 	}
+	x.blame(errs)
 	x.forget()
 	return x.result
 }
@@ -233,6 +234,25 @@ func (x *executor) skip(op plan.Operation, err error) {
 	err = x.inWords(err)
 	x.result.Skipped = append(x.result.Skipped, Skip{op, err})
 	x.tell(Event{Operation: op, Phase: Skipped, At: time.Now(), Err: err})
+}
+
+// blame tells each failure of which services something was left out because of it.
+func (x *executor) blame(errs map[string]error) {
+	services := make(map[string][]string) // by the ID of what failed
+	for _, skip := range x.result.Skipped {
+		h := skip.Operation.Head()
+		why, ok := errors.AsType[*dag.SkippedError](errs[h.ID])
+		if ok && h.Service != "" && !isWait(skip.Operation) {
+			services[why.Cause] = append(services[why.Cause], h.Service)
+		}
+	}
+	for i := range x.result.Failures {
+		f := &x.result.Failures[i]
+		h := f.Operation.Head()
+		others := slices.DeleteFunc(services[h.ID], func(name string) bool { return name == h.Service })
+		slices.Sort(others)
+		f.NotDone = slices.Compact(others)
+	}
 }
 
 // inWords names the service or the object that failed instead of an operation's ID.

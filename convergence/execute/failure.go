@@ -21,16 +21,26 @@ type Failure struct {
 	ExitCode int      // of the container, if it exited
 	Exited   bool     // it did
 	OOM      bool     // because memory ran out
+	Reason   string   // what the engine says about that
 	Health   string   // the last output of its health check
 	Logs     []string // the last lines that it wrote
 
 	Foreign bool // what is in the way belongs to somebody else
+
+	NotDone []string // other services of which something was left out because of it, sorted
 }
 
 // Error is the failure in one or more lines.
 func (f *Failure) Error() string {
 	var b strings.Builder
-	b.WriteString(f.Err.Error())
+	text := f.Err.Error()
+	b.WriteString(text)
+	if f.Exited && !strings.Contains(text, "exit") {
+		fmt.Fprintf(&b, "\n  it exited (%d)", f.ExitCode)
+	}
+	if f.Reason != "" && !strings.Contains(text, f.Reason) {
+		b.WriteString("\n  " + f.Reason)
+	}
 	if f.OOM {
 		b.WriteString("\n  it ran out of memory")
 	}
@@ -99,7 +109,7 @@ func (x *executor) explain(ctx context.Context, op plan.Operation, err error) er
 	defer cancel()
 	f := &Failure{Operation: op, Err: err}
 	if c, inspectErr := x.engine.ContainerInspect(ctx, ref); inspectErr == nil && c.State != nil {
-		f.OOM = c.State.OOMKilled
+		f.OOM, f.Reason = c.State.OOMKilled, c.State.Error
 		f.Exited = c.State.Status == container.StateExited
 		f.ExitCode = c.State.ExitCode
 		if h := c.State.Health; h != nil && len(h.Log) > 0 {

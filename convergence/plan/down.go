@@ -61,46 +61,14 @@ func (b *down) concerns(c state.Container) bool {
 
 // stopAll stops those of the containers that have a process, dependents first, and returns the operations by container ID.
 func stopAll(b *builder, containers []state.Container, timeout *int, cause string) map[string]string {
-	of := make(map[string][]state.Container)
-	for _, c := range containers {
-		of[c.Service] = append(of[c.Service], c)
-	}
 	ids := make(map[string]string)
 	for _, c := range containers {
 		if c.Status.Alive() {
 			ids[c.ID] = b.stop(c, timeout, cause)
 		}
 	}
-	for _, c := range containers {
-		if ids[c.ID] == "" {
-			continue
-		}
-		for _, dep := range dependencies(b.desired, c) {
-			for _, other := range of[dep] {
-				if id := ids[other.ID]; id != "" && dep != c.Service {
-					h := b.headOf(id)
-					h.After = append(h.After, ids[c.ID])
-				}
-			}
-		}
-	}
+	b.follow(b.crew(containers), stops, ids, ids, true)
 	return ids
-}
-
-// dependencies are the services that the container's service depends on: by the project's file, else by its label.
-func dependencies(d *desired.Project, c state.Container) []string {
-	if d == nil {
-		return c.DependsOn
-	}
-	s := d.Service(c.Service)
-	if s == nil {
-		return nil
-	}
-	out := slices.Clone(s.Shares)
-	for _, dep := range s.DependsOn {
-		out = append(out, dep.Service)
-	}
-	return out
 }
 
 func (b *down) networks(removed []string) {

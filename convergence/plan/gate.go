@@ -17,6 +17,7 @@ const (
 	starts = "start"
 	stops  = "stop"
 	makes  = "making"
+	anews  = "restart"
 )
 
 var gathered = map[desired.Condition]string{desired.Started: starts, desired.Healthy: "health", desired.Completed: "completion"}
@@ -24,25 +25,33 @@ var gathered = map[desired.Condition]string{desired.Started: starts, desired.Hea
 // gate is what the containers of another service wait for instead of ids, the operations on those of the service: a single
 // operation, if that saves edges.
 func (u *up) gate(noun string, of *service, ids []string, dependants int) []string {
+	return u.gateOf(noun, of.Name, ids, dependants)
+}
+
+func (b *builder) gateOf(noun, service string, ids []string, dependants int) []string {
 	if len(ids) < 2 || len(ids)*dependants <= mostEdges {
 		return ids
 	}
-	return u.gather("gather the "+noun+" of", of, Header{Needs: ids})
+	return b.gather("gather the "+noun+" of", service, Header{Needs: ids})
 }
 
 // softGate is gate for what may have failed.
 func (u *up) softGate(noun string, of *service, ids []string, dependants int) []string {
+	return u.softGateOf(noun, of.Name, ids, dependants)
+}
+
+func (b *builder) softGateOf(noun, service string, ids []string, dependants int) []string {
 	if len(ids) < 2 || len(ids)*dependants <= mostEdges {
 		return ids
 	}
-	return u.gather("gather the "+noun+", also if it fails, of", of, Header{After: ids})
+	return b.gather("gather the "+noun+", also if it fails, of", service, Header{After: ids})
 }
 
-func (u *up) gather(verb string, of *service, behind Header) []string {
-	id := operationID(verb, Service, of.Name)
-	if u.ops[id] == nil {
+func (b *builder) gather(verb, service string, behind Header) []string {
+	id := operationID(verb, Service, service)
+	if b.ops[id] == nil {
 		cause := fmt.Sprintf("others wait for all %d containers", len(behind.Needs)+len(behind.After))
-		u.add(verb, &Gate{Header: Header{Service: of.Name, Needs: slices.Clone(behind.Needs), After: slices.Clone(behind.After)}}, Subject{Service, of.Name}, cause)
+		b.add(verb, &Gate{Header: Header{Service: service, Needs: slices.Clone(behind.Needs), After: slices.Clone(behind.After)}}, Subject{Service, service}, cause)
 	}
 	return []string{id}
 }

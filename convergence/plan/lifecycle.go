@@ -15,13 +15,20 @@ import (
 
 // targets are the containers of the services that were asked for.
 func targets(s *state.Project, services []string) ([]state.Container, error) {
+	asked, there := make(map[string]bool), make(map[string]bool)
 	for _, name := range services {
-		if !slices.ContainsFunc(s.Containers, func(c state.Container) bool { return c.Service == name }) {
+		asked[name] = true
+	}
+	for _, c := range s.Containers {
+		there[c.Service] = true
+	}
+	for _, name := range services {
+		if !there[name] {
 			return nil, engine.Errorf(engine.ErrNotFound, "service %s has no container", name)
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(s.Containers), func(c state.Container) bool {
-		return c.OneOff || len(services) > 0 && !slices.Contains(services, c.Service)
+		return c.OneOff || len(services) > 0 && !asked[c.Service]
 	}), nil
 }
 
@@ -41,10 +48,8 @@ func Start(d *desired.Project, s *state.Project, o LifecycleOptions) (*Plan, err
 			starts[c.ID], started[c.ID] = op, b.postStart(b.hooked(c), c.ID, c.Name, id)
 		}
 	}
+	b.startInOrder(b.crew(list), starts, started)
 	for _, c := range list {
-		if starts[c.ID] != nil {
-			b.startAfter(&starts[c.ID].Header, c, list, started)
-		}
 		if o.Wait {
 			op := &WaitHealthy{Header: header(c.Service), Container: c.ID, OrExited: true}
 			b.add("wait for the health of", op, Subject{Container, c.Name}, "", nonEmpty(started[c.ID])...)
@@ -73,41 +78,45 @@ func (b *builder) preStartAll(list []state.Container, starts map[string]*StartCo
 	}
 }
 
-// startAfter puts the start behind those of the dependencies, and behind what they have to reach.
-func (b *builder) startAfter(h *Header, c state.Container, list []state.Container, starts map[string]string) {
-	for _, dep := range conditions(b.desired, c) {
-		for _, other := range list {
-			if other.Service != dep.Service || other.Service == c.Service {
-				continue
+// startInOrder puts starts behind those of dependencies, and behind what these have to reach.
+func (b *builder) startInOrder(c *crew, starts map[string]*StartContainer, started map[string]string) {
+	for _, name := range c.services {
+		starting := make([]*Header, 0, len(c.of[name]))
+		for _, one := range c.of[name] {
+			if op := starts[one.ID]; op != nil {
+				starting = append(starting, &op.Header)
 			}
-			ids := nonEmpty(starts[other.ID])
-			switch {
-			case dep.Condition == desired.Healthy && (other.Health != state.Healthy || len(ids) > 0):
-				op := &WaitHealthy{Header: header(other.Service), Container: other.ID}
-				ids = []string{b.add("wait for the health of", op, Subject{Container, other.Name}, "", ids...)}
-			case dep.Condition == desired.Completed && len(ids) > 0:
-				op := &WaitCompleted{Header: header(other.Service), Container: other.ID}
-				ids = []string{b.add("wait for the completion of", op, Subject{Container, other.Name}, "", ids...)}
+		}
+		if len(starting) == 0 {
+			continue
+		}
+		for _, dep := range c.needs[name] {
+			ids := b.reaching(c.of[dep.Service], dep.Condition, started)
+			needs, after := b.gateOf(gathered[dep.Condition], dep.Service, ids, len(starting)), []string(nil)
+			if !dep.Required {
+				needs, after = nil, b.softGateOf(gathered[dep.Condition], dep.Service, ids, len(starting))
 			}
-			if dep.Required {
-				h.Needs = append(h.Needs, ids...)
-			} else {
-				h.After = append(h.After, ids...)
+			for _, h := range starting {
+				h.Needs, h.After = append(h.Needs, needs...), append(h.After, after...)
 			}
 		}
 	}
 }
 
-// conditions are the container's dependencies, by the project's file, else by its label.
-func conditions(d *desired.Project, c state.Container) []desired.Dependency {
-	if d != nil {
-		if s := d.Service(c.Service); s != nil {
-			return s.DependsOn
+// reaching are the operations after which the containers are as their dependents need them.
+func (b *builder) reaching(containers []state.Container, condition desired.Condition, started map[string]string) []string {
+	var out []string
+	for _, c := range containers {
+		ids := nonEmpty(started[c.ID])
+		switch {
+		case condition == desired.Healthy && (c.Health != state.Healthy || len(ids) > 0):
+			op := &WaitHealthy{Header: header(c.Service), Container: c.ID}
+			ids = []string{b.add("wait for the health of", op, Subject{Container, c.Name}, "", ids...)}
+		case condition == desired.Completed && len(ids) > 0:
+			op := &WaitCompleted{Header: header(c.Service), Container: c.ID}
+			ids = []string{b.add("wait for the completion of", op, Subject{Container, c.Name}, "", ids...)}
 		}
-	}
-	var out []desired.Dependency
-	for _, name := range c.DependsOn {
-		out = append(out, desired.Dependency{Service: name, Condition: desired.Started, Required: true})
+		out = append(out, ids...)
 	}
 	return out
 }
@@ -128,59 +137,66 @@ func Stop(d *desired.Project, s *state.Project, o LifecycleOptions) (*Plan, erro
 	return b.plan.sort(), nil
 }
 
-// Restart plans to restart containers, dependencies first, and what depends on them with restart: true.
+// Restart plans to restart containers, dependencies first, what depends on them with restart: true, and what lives in their
+// namespaces: it would stay in those of their last lives.
 func Restart(d *desired.Project, s *state.Project, o LifecycleOptions) (*Plan, error) {
 	list, err := targets(s, o.Services)
 	if err != nil {
 		return nil, err
 	}
 	b := newBuilder(d, s)
-	if !o.NoDeps {
-		list = append(list, dependents(d, s, list)...)
-	}
-	restarts := make(map[string]string)
-	last := make(map[string]string)
+	list = append(list, b.dragged(list, !o.NoDeps)...)
+	heads, ends := make(map[string]string), make(map[string]string)
 	for _, c := range list {
 		first, needs := b.preStop(c, nil)
 		op := &RestartContainer{Header: header(c.Service), Container: c.ID, Timeout: o.Timeout}
 		id := b.add("restart", op, Subject{Container, c.Name}, "", needs...)
 		b.heads[id] = first
-		restarts[c.ID], last[c.ID] = id, b.postStart(b.hooked(c), c.ID, c.Name, id)
+		heads[c.ID], ends[c.ID] = id, b.postStart(b.hooked(c), c.ID, c.Name, id)
 	}
+	b.follow(b.crew(list), anews, heads, ends, false)
+	return b.plan.sort(), nil
+}
+
+// dragged are running containers of other services that restart with one of the list, or with another one of them.
+func (b *builder) dragged(list []state.Container, dependents bool) []state.Container {
+	if b.desired == nil {
+		return nil
+	}
+	in := make(map[string]bool)
 	for _, c := range list {
-		for _, name := range dependencies(d, c) {
-			for _, other := range list {
-				if other.Service == name && name != c.Service {
-					h := b.headOf(restarts[c.ID])
-					h.After = append(h.After, last[other.ID])
+		in[c.Service] = true
+	}
+	var out []state.Container
+	for more := true; more; {
+		more = false
+		for i := range b.desired.Services {
+			s := &b.desired.Services[i]
+			if in[s.Name] || !b.restartsWith(s, in, dependents) {
+				continue
+			}
+			for _, c := range b.state.Of(s.Name) {
+				if c.Status == state.Running {
+					out = append(out, c)
+					in[s.Name], more = true, true
 				}
 			}
 		}
 	}
-	return b.plan.sort(), nil
+	return out
 }
 
-// dependents are running containers of other services that restart with one of the list.
-func dependents(d *desired.Project, s *state.Project, list []state.Container) []state.Container {
-	if d == nil {
-		return nil
-	}
-	in := func(service string) bool {
-		return slices.ContainsFunc(list, func(c state.Container) bool { return c.Service == service })
-	}
-	var out []state.Container
-	for _, service := range d.Services {
-		restart := slices.ContainsFunc(service.DependsOn, func(dep desired.Dependency) bool { return dep.Restart && in(dep.Service) })
-		if !restart || in(service.Name) {
-			continue
-		}
-		for _, c := range s.Of(service.Name) {
-			if c.Status == state.Running {
-				out = append(out, c)
-			}
+// restartsWith says that the service has to restart with one of the others.
+func (b *builder) restartsWith(s *desired.Service, others map[string]bool, dependents bool) bool {
+	for _, dep := range s.DependsOn {
+		if dependents && dep.Restart && others[dep.Service] {
+			return true
 		}
 	}
-	return out
+	return slices.ContainsFunc(s.Shares, func(name string) bool {
+		other := b.index.services[name]
+		return others[name] && other != nil && inNamespacesOf(s, other)
+	})
 }
 
 // Kill plans to send a signal to containers that run.
