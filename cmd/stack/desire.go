@@ -16,19 +16,24 @@ import (
 
 // desire computes what the project wants, with the scale given on the command line, and prints what has no effect.
 func (a *app) desire(p *project.Project, scale map[string]int) (*desired.Project, error) {
-	contents, err := p.ReadContents()
-	if err != nil {
-		return nil, err
-	}
-	in := desired.Input{Scale: scale, Contents: contents, Separator: a.separator()}
-	if err := a.apiSocket(p, &in); err != nil {
-		return nil, err
-	}
-	d, warnings, err := desired.FromProject(p, in)
+	d, warnings, err := a.desireOf(p, scale)
 	if warnErr := a.warn(warnings); warnErr != nil {
 		return nil, errors.Join(warnErr, err)
 	}
 	return d, err
+}
+
+// desireOf is desire with the warnings left to the caller.
+func (a *app) desireOf(p *project.Project, scale map[string]int) (*desired.Project, []project.Warning, error) {
+	contents, err := p.ReadContents()
+	if err != nil {
+		return nil, nil, err
+	}
+	in := desired.Input{Scale: scale, Contents: contents, Separator: a.separator()}
+	if err := a.apiSocket(p, &in); err != nil {
+		return nil, nil, err
+	}
+	return desired.FromProject(p, in)
 }
 
 // apiSocket says where the engine's socket is and what docker login stored, if a service asks for it.

@@ -65,12 +65,21 @@ func runPs(cmd *cobra.Command, a *app, o psOptions, services []string) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	sc, err := a.scope(cmd.Context())
-	if err != nil {
-		return err
-	}
-	return a.with(cmd.Context(), func(s *session) error {
-		list, err := s.members(cmd.Context(), sc, which{services: services, stopped: o.all || len(o.statuses) > 0, oneOff: o.all})
+	ctx := cmd.Context()
+	sc, broken := a.scope(ctx)
+	return a.with(ctx, func(s *session) error {
+		if broken != nil {
+			name, err := s.nameOfBroken(ctx, broken)
+			if err != nil {
+				return err
+			}
+			sc = scope{name: name}
+		}
+		told := func() string { return "" }
+		if len(services) == 0 && !o.quiet && !o.services && o.format == "table" {
+			told = s.meanwhile(func() string { return s.judge(ctx, sc, broken) })
+		}
+		list, err := s.members(ctx, sc, which{services: services, stopped: o.all || len(o.statuses) > 0, oneOff: o.all})
 		if err != nil {
 			return err
 		}
@@ -78,7 +87,13 @@ func runPs(cmd *cobra.Command, a *app, o psOptions, services []string) error {
 			return len(o.statuses) > 0 && !slices.Contains(o.statuses, string(m.State)) ||
 				!o.orphans && sc.project != nil && !sc.hasService(m.service)
 		})
-		return showPs(a, o, list)
+		if err := showPs(a, o, list); err != nil {
+			return err
+		}
+		if text := told(); text != "" {
+			fmt.Fprintln(a.err, text)
+		}
+		return nil
 	})
 }
 
