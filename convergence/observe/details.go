@@ -16,7 +16,24 @@ import (
 	"stackrun.dev/stack/engine"
 )
 
-// details looks at each container, and leaves out those that have gone meanwhile. One-off containers are nobody's to change.
+// listedDetails takes from the list what the engine has put there.
+func listedDetails(c *state.Container, s *container.Summary) {
+	if d, ok := engine.DetailsOf(s); ok {
+		c.RestartCount, c.StartedAt = d.RestartCount, d.StartedAt
+		c.Mutable = reported(d.Host(), s.NetworkSettings.Networks)
+	}
+}
+
+// reported is not nil, also if nothing is set: that is known then.
+func reported(host *container.HostConfig, endpoints map[string]*network.EndpointSettings) desired.Settings {
+	if s := desired.Reported(host, endpoints); s != nil {
+		return s
+	}
+	return desired.Settings{}
+}
+
+// details looks at each container of which the list does not tell enough, and leaves out those that have gone meanwhile. One-off
+// containers are nobody's to change.
 func (o *observer) details(list []state.Container) ([]state.Container, error) {
 	gone, errs := make([]bool, len(list)), make([]error, len(list))
 	next := make(chan int)
@@ -37,7 +54,7 @@ func (o *observer) details(list []state.Container) ([]state.Container, error) {
 		})
 	}
 	for i := range list {
-		if !list[i].OneOff {
+		if !list[i].OneOff && list[i].Mutable == nil {
 			next <- i
 		}
 	}
@@ -62,10 +79,7 @@ func detail(c *state.Container, found *container.InspectResponse) {
 	}
 	c.Joins = joins(found.HostConfig)
 	if found.HostConfig != nil && found.NetworkSettings != nil {
-		c.Mutable = desired.Reported(found.HostConfig, found.NetworkSettings.Networks)
-		if c.Mutable == nil {
-			c.Mutable = desired.Settings{} // nothing is set, which is known
-		}
+		c.Mutable = reported(found.HostConfig, found.NetworkSettings.Networks)
 	}
 }
 

@@ -97,6 +97,9 @@ func (o *observer) containers() error {
 		out[i] = containerOf(&list[i])
 	}
 	if o.closely {
+		for i := range list {
+			listedDetails(&out[i], &list[i])
+		}
 		if out, err = o.details(out); err != nil {
 			return err
 		}
