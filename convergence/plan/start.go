@@ -3,6 +3,7 @@ package plan
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"stackrun.dev/stack/convergence/state"
 )
@@ -84,9 +85,18 @@ func (u *up) settled(s *service, m *member) bool {
 	if m.start != "" {
 		return u.finite[s.Name]
 	}
-	// What restarts shows no health: it will have one again when it runs. What has crashed before may be between two crashes.
+	// What restarts shows no health: it will have one again when it runs.
 	return u.options.Awaited[m.Name] || m.now != nil && m.now.Status != state.Restarting &&
-		(m.now.Health == state.Healthy || m.now.Health == state.NoHealth && m.now.RestartCount == 0 || m.now.Status == state.Exited)
+		(m.now.Health == state.Healthy || m.now.Health == state.NoHealth && u.steady(m.now) || m.now.Status == state.Exited)
+}
+
+// young is a container that has run for less: it may be about to crash.
+const young = time.Second
+
+// steady says that a container without a health check has run for a while. One that has crashed before may be between two
+// crashes.
+func (u *up) steady(c *state.Container) bool {
+	return c.RestartCount == 0 && (u.options.Now.IsZero() || u.options.Now.Sub(c.StartedAt) >= young)
 }
 
 func (u *up) waitHealthy(s *service, m *member, cause string) string {
