@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence"
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/execute/buildcontext"
@@ -184,17 +185,24 @@ func runUpPlan(ctx context.Context, a *app, o *upOptions) error {
 		if s.global.dryRun {
 			return s.showKept(ctx, r)
 		}
-		return s.bring(ctx, upRun{title: "up", desired: r.Desired, options: r.Up, flags: o.upFlags, adjust: func(o *convergence.Options) {
-			o.Fixed = &r.Plan.Fixed
-			changing := o.Changing
-			o.Changing = func(d *desired.Project) error {
-				if err := checkContexts(r); err != nil || changing == nil {
-					return err
-				}
-				return changing(d)
-			}
-		}})
+		return s.alone(ctx, "up", r.Desired.Name, func(progress view.Progress) error {
+			return s.bring(ctx, upRun{title: "up", desired: r.Desired, options: r.Up, flags: o.upFlags, held: progress, adjust: func(o *convergence.Options) {
+				holdTo(r, o)
+			}})
+		})
 	})
+}
+
+// holdTo has a run carry out the kept plan and nothing else.
+func holdTo(r *record.Record, o *convergence.Options) {
+	o.Fixed = &r.Plan.Fixed
+	changing := o.Changing
+	o.Changing = func(d *desired.Project) error {
+		if err := checkContexts(r); err != nil || changing == nil {
+			return err
+		}
+		return changing(d)
+	}
 }
 
 // showKept prints a kept plan if it is still what is to be done.

@@ -61,7 +61,25 @@ func (s *session) rollback(ctx context.Context, name string, o plan.UpOptions) e
 		}
 		return err
 	}
-	progress, err := s.progress("rollback")
+	return s.alone(ctx, "rollback", name, func(progress view.Progress) error {
+		w, d, err := s.back(ctx, store, name)
+		if err != nil {
+			return err
+		}
+		w.announce(progress)
+		return s.bring(ctx, upRun{title: "rollback", desired: d, options: o, held: progress, adjust: func(o *convergence.Options) {
+			o.Changing = func(*desired.Project) error {
+				return store.Begin(records.Attempt{At: s.now(), Services: w.others, Rollback: w.turns})
+			}
+			o.Converged = func(convergence.Outcome) { w.arrived(store, progress) }
+		}})
+	})
+}
+
+// alone brings a project to a state that may be another one than that of its files, with the project's lock. Nobody keeps it as
+// its files say then.
+func (s *session) alone(ctx context.Context, title, name string, bring func(view.Progress) error) error {
+	progress, err := s.progress(title)
 	if err != nil {
 		return err
 	}
@@ -71,18 +89,7 @@ func (s *session) rollback(ctx context.Context, name string, o plan.UpOptions) e
 		return err
 	}
 	defer unlock()
-	w, d, err := s.back(ctx, store, name)
-	if err != nil {
-		return err
-	}
-	w.announce(progress)
-	err = s.bring(ctx, upRun{title: "rollback", desired: d, options: o, held: progress, adjust: func(o *convergence.Options) {
-		o.Changing = func(*desired.Project) error {
-			return store.Begin(records.Attempt{At: s.now(), Services: w.others, Rollback: w.turns})
-		}
-		o.Converged = func(convergence.Outcome) { w.arrived(store, progress) }
-	}})
-	if err != nil {
+	if err := bring(progress); err != nil {
 		return err
 	}
 	return s.letGo(ctx, name)
