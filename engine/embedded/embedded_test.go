@@ -11,7 +11,9 @@ import (
 
 // TestMain is also the engine that is killed by crash tests. It insists on the shim, without which nothing can run.
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashDir); dir != "" {
+	if dir, step := os.Getenv(crashDir), os.Getenv(crashStep); step != "" {
+		runDoomed(dir, step)
+	} else if dir != "" {
 		runVictim(dir)
 	}
 	const binary = "runtime/binary/stack-shim"
