@@ -38,8 +38,8 @@ type UpOptions struct {
 	// Unhealthy are the names of containers that are to be restarted because they are unhealthy.
 	Unhealthy map[string]bool
 
-	// Overtaken says that containers are restarted which depend with restart: true on one that was started after them: by the
-	// engine, or by hand.
+	// Overtaken says that containers are restarted also if earlier rounds have started them, when one that they depend on with
+	// restart: true was started after them. It is for who watches: to the moment, and again and again.
 	Overtaken bool
 
 	// Handover says that the engine lets a container publish the ports of the one that it takes over from (see

@@ -71,13 +71,18 @@ func (u *up) restartAfter(s, other *service, now anew, touched bool) {
 		if m.now == nil || len(m.causes) > 0 || m.begin || !m.now.Status.Alive() || settled {
 			continue
 		}
-		m.begin, m.why = true, cause
-		m.stopped = u.stop(*m.now, u.options.Timeout, cause, m.ready...)
-		m.before = &Replaced{Container: m.now.ID, Name: m.now.Name, Running: true, Final: m.now.Name}
-		m.ready = append(m.ready, m.stopped)
+		u.restartMember(m, cause)
 		stopped = append(stopped, m.stopped)
 	}
 	u.stopBefore(other, s, stopped)
+}
+
+// restartMember marks a container that runs for a stop and a start.
+func (u *up) restartMember(m *member, cause string) {
+	m.begin, m.why = true, cause
+	m.stopped = u.stop(*m.now, u.options.Timeout, cause, m.ready...)
+	m.before = &Replaced{Container: m.now.ID, Name: m.now.Name, Running: true, Final: m.now.Name}
+	m.ready = append(m.ready, m.stopped)
 }
 
 // stopBefore makes the other's old containers stop only after those of the service. An update without a gap of the other has

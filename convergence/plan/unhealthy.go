@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"slices"
 	"time"
 
 	"stackrun.dev/stack/convergence/desired"
@@ -22,20 +21,36 @@ func (u *up) restartUnhealthy(s *service) {
 	}
 }
 
-// overtaken restarts the service's containers if what they depend on with restart: true was started after them.
+// overtaken restarts the service's containers if what they depend on with restart: true, or whose namespaces they are in, was
+// started after them: by the engine, or by hand. Who is started here is started after what it depends on.
 func (u *up) overtaken(s *service) {
-	if !u.options.Overtaken {
-		return
-	}
 	for _, dep := range s.DependsOn {
-		other := u.services[dep.Service]
-		if other == nil || !dep.Restart || dep.Condition == desired.Completed {
-			continue
-		}
-		if last := lastStart(other.members); slices.ContainsFunc(s.members, func(m *member) bool { return m.stays() && m.now.StartedAt.Before(last) }) {
-			u.restartAfter(s, other, started, false)
+		if other := u.services[dep.Service]; other != nil && dep.Restart && dep.Condition != desired.Completed {
+			u.restartOlder(s, other.Name, lastStart(other.members))
 		}
 	}
+	for _, name := range s.Shares {
+		if other := u.services[name]; other != nil && len(other.members) > 0 && inNamespacesOf(s.Service, other.Service) {
+			u.restartOlder(s, name, lastStart(other.members[:1]))
+		}
+	}
+}
+
+func (u *up) restartOlder(s *service, other string, last time.Time) {
+	for _, m := range s.members {
+		if m.stays() && u.isOlder(m, last) {
+			u.restartMember(m, other+" was started after it")
+		}
+	}
+}
+
+// isOlder says that the container was started before that. One that this run has started is not looked at again, and what
+// happened within a second is in no order: not all clocks and engines tell more.
+func (u *up) isOlder(m *member, last time.Time) bool {
+	if u.options.Overtaken {
+		return m.now.StartedAt.Before(last)
+	}
+	return !u.options.Touched[m.Name] && m.now.StartedAt.Truncate(time.Second).Before(last.Truncate(time.Second))
 }
 
 // stays says that the container runs, since a time that is known, and nothing is to happen to it.

@@ -125,6 +125,8 @@ func (f *fake) byHand(verb, rest string) bool {
 			f.networks[what] = &network.Inspect{Name: what, ID: f.id()}
 		}
 		r.networks[what], r.endpoints[what] = true, nil
+	case "started":
+		r.started, _ = time.Parse(time.RFC3339, what)
 	case "rename":
 		r.name = what
 	case "gone":
