@@ -91,7 +91,7 @@ func (u *up) settled(s *service, m *member) bool {
 }
 
 // young is a container that has run for less: it may be about to crash.
-const young = time.Second
+const young = 500 * time.Millisecond
 
 // steady says that a container without a health check has run for a while. One that has crashed before may be between two
 // crashes.
