@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 	p := scripts.Params(scripts.Engine{Name: scripts.Memory, Setup: ownEngine, Variables: map[string]string{"IMAGES": "registry.test"}})
 	p.Dir = "testdata/script"
 	p.Cmds["git"], p.Cmds["registry"], p.Cmds["interrupt"] = serveGit, registryOnce(t), interrupt
+	scripts.Everywhere(t, p.Dir)
 	testscript.Run(t, p)
 }
 

@@ -14,9 +14,6 @@ import (
 	"stackrun.dev/stack/test/scripts"
 )
 
-// everywhere are the scripts that hold on every engine. Those of cmd/stack run them on the engine in memory.
-var everywhere = []string{"up-*.txtar", "attached-*.txtar"}
-
 // sideBySide is how many scripts run at the same time: they wait more than they compute.
 const sideBySide = "6"
 
@@ -59,15 +56,6 @@ func (h *host) scripts(name, images string, variables ...string) {
 	if out, err := seed.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	var files []string
-	for _, pattern := range everywhere {
-		found, err := filepath.Glob(filepath.Join("../../cmd/stack/testdata/script", pattern))
-		if err != nil || len(found) == 0 {
-			t.Fatalf("there are no scripts %s: %v", pattern, err)
-		}
-		files = append(files, found...)
-	}
-	scripts.Unique(t, files)
 	p := scripts.Params(scripts.Engine{Name: name, Setup: func(env *testscript.Env) error {
 		env.Vars = append(env.Vars, slices.Concat(variables, []string{
 			"STACK_ROOT=" + filepath.Join(h.dir, "root"), "STACK_RUN=" + filepath.Join(h.dir, "run"),
@@ -75,7 +63,7 @@ func (h *host) scripts(name, images string, variables ...string) {
 		})...)
 		return nil
 	}})
-	p.Files = files
+	p.Files = scripts.Everywhere(t, "../../cmd/stack/testdata/script")
 	// The scripts run side by side and end before the engine does, which needs a test of its own around them.
 	t.Run("scripts", func(t *testing.T) { testscript.Run(t, p) })
 }

@@ -5,7 +5,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -99,27 +101,8 @@ func awaitState(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	flags, want := splitStates(args)
 	began := time.Now()
-	args = append(slices.Clone(flags), "events", "--json", "--since", began.UTC().Format(time.RFC3339Nano))
-	watch := command(variables(ts), ts.MkAbs("."), args...)
-	out, err := watch.StdoutPipe()
-	ts.Check(err)
-	ts.Check(watch.Start())
-	events := make(chan struct{}, 1)
-	go func() {
-		defer close(events)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			select {
-			case events <- struct{}{}:
-			default:
-			}
-		}
-	}()
-	defer func() {
-		_ = watch.Process.Kill()
-		for range events {
-		}
-		_ = watch.Wait()
-	}()
+	events, end := follow(ts, append(flags, "events", "--json", "--since", began.UTC().Format(time.RFC3339Nano)))
+	defer end()
 	late := time.After(patience)
 	for {
 		got := states(ts, flags)
@@ -134,6 +117,69 @@ func awaitState(ts *testscript.TestScript, neg bool, args []string) {
 		case <-late:
 			ts.Fatalf("after %v containers are %q, want %q", patience, got, want)
 		}
+	}
+}
+
+// awaitLog waits until a service has written so many lines that match, and fails if there are more of them:
+//
+//	logged [flags] SERVICE COUNT PATTERN
+func awaitLog(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: logged [flags] SERVICE COUNT PATTERN")
+	}
+	flags, rest := args[:len(args)-3], args[len(args)-3:]
+	count, err := strconv.Atoi(rest[1])
+	ts.Check(err)
+	pattern, err := regexp.Compile(rest[2])
+	ts.Check(err)
+	logs := append(slices.Clone(flags), "logs", "--no-log-prefix")
+	lines, end := follow(ts, append(logs, "--follow", rest[0]))
+	defer end()
+	late := time.After(patience)
+	for left := count; left > 0; {
+		select {
+		case line, ok := <-lines:
+			if !ok {
+				ts.Fatalf("service %s has written %d lines less than %d that match %q", rest[0], left, count, rest[2])
+			}
+			if pattern.MatchString(line) {
+				left--
+			}
+		case <-late:
+			ts.Fatalf("after %v service %s has written %d lines less than %d that match %q", patience, rest[0], left, count, rest[2])
+		}
+	}
+	out, err := command(variables(ts), ts.MkAbs("."), append(logs, rest[0])...).Output()
+	ts.Check(err)
+	got := 0
+	for line := range strings.Lines(string(out)) {
+		if pattern.MatchString(strings.TrimRight(line, "\n")) {
+			got++
+		}
+	}
+	if got != count {
+		ts.Fatalf("service %s has written %d lines that match %q, want %d", rest[0], got, rest[2], count)
+	}
+}
+
+// follow runs the program and delivers the lines that it writes, until end is called.
+func follow(ts *testscript.TestScript, args []string) (lines <-chan string, end func()) {
+	cmd := command(variables(ts), ts.MkAbs("."), args...)
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	all := make(chan string)
+	go func() {
+		defer close(all)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			all <- lines.Text()
+		}
+	}()
+	return all, func() {
+		_ = cmd.Process.Kill()
+		for range all {
+		}
+		_ = cmd.Wait()
 	}
 }
 

@@ -53,6 +53,7 @@ func Params(e Engine) testscript.Params {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"state":    checkState,
 			"await":    awaitState,
+			"logged":   awaitLog,
 			"replaced": checkReplaced,
 		},
 	}
@@ -101,32 +102,51 @@ func projects(dir string) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// removeProjects leaves nothing of a script on an engine that others go on using.
+// removeProjects leaves nothing of a script to the others. What cannot be removed ends with the engine.
 func removeProjects(env *testscript.Env, names []string) {
 	for _, name := range names {
 		out, err := command(env.Vars, os.TempDir(), "-p", name, "down", "--volumes", "--timeout", "0").CombinedOutput()
 		if err != nil {
-			env.T().Fatal(fmt.Sprintf("cannot remove project %s: %v\n%s", name, err, out))
+			env.T().Log(fmt.Sprintf("cannot remove project %s: %v\n%s", name, err, out))
 		}
 	}
 }
 
-// Unique fails the test if two scripts use one project: they would see each other's containers.
-func Unique(t testing.TB, files []string) {
+// everywhere are the names of scripts that hold on every engine.
+var everywhere = []string{"up-*.txtar", "attached-*.txtar"}
+
+// Everywhere are the scripts in a folder that hold on every engine. It fails the test if two of them use one project: they
+// would see each other's containers.
+func Everywhere(t testing.TB, dir string) []string {
 	t.Helper()
+	var files []string
 	owners := map[string]string{}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
+	for _, pattern := range everywhere {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("there are no scripts %s in %s: %v", pattern, dir, err)
 		}
-		for _, m := range projectName.FindAllSubmatch(text, -1) {
-			name := string(m[1])
-			if other, ok := owners[name]; ok && other != file {
-				t.Fatalf("%s and %s both have a project %s", filepath.Base(other), filepath.Base(file), name)
-			}
-			owners[name] = file
+		for _, file := range found {
+			claim(t, owners, file)
 		}
+		files = append(files, found...)
+	}
+	return files
+}
+
+// claim writes down whose the projects of a script are.
+func claim(t testing.TB, owners map[string]string, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range projectName.FindAllSubmatch(text, -1) {
+		name := string(m[1])
+		if other, ok := owners[name]; ok && other != file {
+			t.Fatalf("%s and %s both have a project %s", filepath.Base(other), filepath.Base(file), name)
+		}
+		owners[name] = file
 	}
 }
 
