@@ -200,6 +200,11 @@ func look(ctx context.Context, e observe.Engine, d *desired.Project, o plan.UpOp
 	if err != nil {
 		return nil, nil, err
 	}
+	if hands, err := handsOver(ctx, e, d); err != nil {
+		return nil, nil, err
+	} else if hands {
+		o.Handover = true
+	}
 	p, err := plan.Up(d, s, o)
 	return s, p, err
 }
