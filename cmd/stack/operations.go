@@ -116,10 +116,12 @@ func (n *narrator) planned(p *plan.Plan) {
 // describe is the thing that an operation is about, and what to call what happens to it.
 func (n *narrator) describe(op plan.Operation) (id string, w words) {
 	subject, w := op.Head().Subject, wordsOf(op)
+	if final, ok := n.replacing[subject.Name]; ok { // it is not called so for long
+		subject.Name = final
+	}
 	switch op := op.(type) {
 	case *plan.CreateContainer:
-		if final, ok := n.replacing[op.Name]; ok {
-			subject.Name = final
+		if _, ok := n.replacing[op.Name]; ok {
 			return subject.String(), words{doing: "Recreate"}
 		}
 	case *plan.RenameContainer:

@@ -88,7 +88,7 @@ func (u *up) restartMember(m *member, cause string) {
 // stopBefore makes the other's old containers stop only after those of the service. An update without a gap of the other has
 // to be over first: until then they need not notice it.
 func (u *up) stopBefore(other, s *service, stopped []string) {
-	if gate := other.updateWithoutGap(); gate != "" {
+	if gate := other.updateWithoutGap(); gate != "" && !u.restartsEarly(s) {
 		for _, id := range stopped {
 			h := u.headOf(id)
 			h.Needs = append(h.Needs, gate)

@@ -221,6 +221,16 @@ func (s *service) updateWithoutGap() string {
 	return operationID(gateVerb("", n-1, n), Service, s.Name)
 }
 
+// restartsEarly says that the service has to stop before something else does that it depends on, so that it cannot wait for
+// the end of an update: that may wait for the other thing.
+func (u *up) restartsEarly(s *service) bool {
+	return slices.ContainsFunc(s.DependsOn, func(dep desired.Dependency) bool {
+		other := u.services[dep.Service]
+		return dep.Restart && other != nil && other.updateWithoutGap() == "" &&
+			slices.ContainsFunc(other.members, func(m *member) bool { return m.stopped != "" })
+	})
+}
+
 // preStartBatches puts the service's pre_start hooks in front of what starts. Of an update, those that are for the service run
 // in front of the first batch, and no other one begins without them.
 func (u *up) preStartBatches(s *service, starting []newcomer) {
