@@ -29,7 +29,11 @@ func (s *session) intend(ctx context.Context, name string, change func(*launch.I
 	if err == nil && now.Down == was.Down && slices.Equal(now.Stopped, was.Stopped) && !now.Down {
 		return nil
 	}
-	if err := launch.WriteIntent(run, key, now); err != nil {
+	err = launch.WriteIntent(run, key, now)
+	if unusable(err) && !s.target.Embedded {
+		return nil // who cannot write there cannot have a loop there either
+	}
+	if err != nil {
 		return s.warn([]project.Warning{{Text: err.Error()}})
 	}
 	return nil
