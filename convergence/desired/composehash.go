@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -21,7 +22,20 @@ func composeHash(s types.ServiceConfig) string {
 		deploy.Replicas = nil
 		s.Deploy = &deploy
 	}
-	text, err := json.Marshal(s)
+	return hashOfJSON(s)
+}
+
+// composeNetworkHash is the config hash of a network, by which Docker Compose knows that it has to make it anew.
+func composeNetworkHash(n types.NetworkConfig) string { return hashOfJSON(n) }
+
+// composeVolumeHash is that of a volume. Docker Compose fills in the driver before it counts.
+func composeVolumeHash(v types.VolumeConfig) string {
+	v.Driver = cmp.Or(v.Driver, "local")
+	return hashOfJSON(v)
+}
+
+func hashOfJSON(v any) string {
+	text, err := json.Marshal(v)
 	if err != nil {
 		return ""
 	}

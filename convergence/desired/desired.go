@@ -76,6 +76,9 @@ type Network struct {
 	Create   network.CreateOptions
 	Hash     string // of Create without labels of our own
 	Settings Settings
+
+	// ComposeHash is the config hash as Docker Compose computes it, by which its networks are taken over.
+	ComposeHash string `json:",omitempty"`
 }
 
 // Volume is one named volume of the project, or one outside that it uses.
@@ -86,6 +89,8 @@ type Volume struct {
 	Create   volume.CreateOptions
 	Hash     string
 	Settings Settings
+
+	ComposeHash string `json:",omitempty"` // as for networks
 }
 
 // Service is a set of equal containers.

@@ -22,6 +22,8 @@ func (b *builder) networks() {
 			}
 			b.checkLabels(n.Labels, "networks", key, "labels")
 			out.Create.Labels = b.resourceLabels(n.Labels, n.CustomLabels, LabelNetwork, key)
+			out.ComposeHash = composeNetworkHash(n)
+			out.Create.Labels[LabelConfigHash] = out.ComposeHash
 			out.Settings = networkSettings(out.Create)
 			out.Hash = out.Settings.Hash()
 			seal(out.Create.Labels, out.Hash, out.Settings)
@@ -51,6 +53,8 @@ func (b *builder) volumes() {
 			out.Create = volume.CreateOptions{Name: v.Name, Driver: v.Driver, DriverOpts: v.DriverOpts}
 			b.checkLabels(v.Labels, "volumes", key, "labels")
 			out.Create.Labels = b.resourceLabels(v.Labels, v.CustomLabels, LabelVolume, key)
+			out.ComposeHash = composeVolumeHash(v)
+			out.Create.Labels[LabelConfigHash] = out.ComposeHash
 			out.Settings = volumeSettings(out.Create)
 			out.Hash = out.Settings.Hash()
 			seal(out.Create.Labels, out.Hash, out.Settings)

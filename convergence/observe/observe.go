@@ -131,7 +131,7 @@ func (o *observer) networks(d *desired.Project) error {
 		if want != nil || n.Labels[desired.LabelProject] == o.out.Name {
 			o.out.Networks[n.Name] = state.Network{
 				ID: n.ID, Name: n.Name, Project: n.Labels[desired.LabelProject], Key: n.Labels[desired.LabelNetwork],
-				Hash: n.Labels[desired.LabelHash], Config: n.Labels[desired.LabelConfig],
+				Hash: n.Labels[desired.LabelHash], Config: n.Labels[desired.LabelConfig], ComposeHash: n.Labels[desired.LabelConfigHash],
 			}
 		}
 	}
@@ -173,7 +173,7 @@ func (o *observer) volume(v volume.Volume) {
 	defer o.mu.Unlock()
 	o.out.Volumes[v.Name] = state.Volume{
 		Name: v.Name, Project: v.Labels[desired.LabelProject], Key: v.Labels[desired.LabelVolume],
-		Hash: v.Labels[desired.LabelHash], Config: v.Labels[desired.LabelConfig],
+		Hash: v.Labels[desired.LabelHash], Config: v.Labels[desired.LabelConfig], ComposeHash: v.Labels[desired.LabelConfigHash],
 	}
 }
 

@@ -88,7 +88,7 @@ func (u *up) createNetwork(n desired.Network, cause string, needs ...string) str
 
 // compareNetwork recreates a network that differs: everybody off, remove, create; reconnect puts those back who stay.
 func (u *up) compareNetwork(r *resource, now state.Network) {
-	changes := changed(now.Hash, r.Hash, now.Config, r.Settings)
+	changes := changed(identity{now.Hash, now.ComposeHash, now.Config}, identity{hash: r.Hash, composeHash: r.ComposeHash}, r.Settings)
 	if len(changes) == 0 || u.options.Recreate == RecreateNever {
 		return
 	}
@@ -110,17 +110,23 @@ func (u *up) compareNetwork(r *resource, now state.Network) {
 	r.recreated = true
 }
 
-// changed says what differs between what is there and what is wanted. What carries no hash of ours was made by Docker
-// Compose, and is trusted.
-func changed(wasHash, isHash, packed string, is desired.Settings) []string {
-	if wasHash == "" || wasHash == isHash {
+// identity is by what a network or a volume is compared: Docker Compose's hash where ours is not.
+type identity struct{ hash, composeHash, config string }
+
+// changed says what differs between what is there and what is wanted. What carries no hash at all is trusted, as Docker Compose
+// does.
+func changed(was, is identity, settings desired.Settings) []string {
+	switch {
+	case was.hash == "" && was.composeHash != "" && is.composeHash != "" && was.composeHash != is.composeHash:
+		return []string{"it was made by Docker Compose, and its configuration has changed since"}
+	case was.hash == "" || was.hash == is.hash:
 		return nil
 	}
-	was, ok := desired.Unpack(packed)
+	made, ok := desired.Unpack(was.config)
 	if !ok {
 		return []string{"configuration changed"}
 	}
-	return inWords(desired.Changes(was, is))
+	return inWords(desired.Changes(made, settings))
 }
 
 // reconnect puts containers that stay on the networks that they should be on, and takes them off others.

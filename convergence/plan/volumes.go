@@ -33,7 +33,7 @@ func ChangedVolumes(d *desired.Project, s *state.Project) []VolumeChange {
 }
 
 func volumeChanges(now state.Volume, v *desired.Volume) []string {
-	return changed(now.Hash, v.Hash, now.Config, v.Settings)
+	return changed(identity{now.Hash, now.ComposeHash, now.Config}, identity{hash: v.Hash, composeHash: v.ComposeHash}, v.Settings)
 }
 
 // volume makes sure that the volume is there and returns the operation that creates it, or "". A volume that differs is

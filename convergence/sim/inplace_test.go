@@ -149,3 +149,30 @@ func (f *fake) scratch(name string) string {
 	}
 	return ""
 }
+
+// Networks and volumes of Docker Compose are taken over as they are, until their definition changes.
+func TestNetworksAndVolumesOfDockerCompose(t *testing.T) {
+	const text = "services: {web: {image: web, networks: [n], volumes: [\"v:/v\"]}}\nnetworks: {n: {DEFINITION}}\nvolumes: {v: {DEFINITION}}\n"
+	f := newFake()
+	d := want(t, strings.Replace(text, "DEFINITION", "", 2))
+	up(t, f, d, plan.UpOptions{})
+	for _, labels := range []map[string]string{f.networks["x_n"].Labels, f.volumes["x_v"].Labels} {
+		if labels[desired.LabelConfigHash] == "" {
+			t.Error("Docker Compose finds no hash of its own")
+		}
+		delete(labels, desired.LabelHash)
+		delete(labels, desired.LabelConfig)
+	}
+	settled(t, f, d)
+	p, err := convergence.Plan(t.Context(), f, want(t, strings.Replace(text, "DEFINITION", "labels: {a: b}", 2)), plan.UpOptions{})
+	const cause = "it was made by Docker Compose, and its configuration has changed since"
+	if err != nil || !strings.Contains(p.Text(), "remove network x_n: "+cause) || !strings.Contains(p.Text(), "volume x_v differs ("+cause+")") {
+		t.Errorf("%v\n%s", err, p.Text())
+	}
+	delete(f.networks["x_n"].Labels, desired.LabelConfigHash)
+	delete(f.volumes["x_v"].Labels, desired.LabelConfigHash)
+	p, err = convergence.Plan(t.Context(), f, want(t, strings.Replace(text, "DEFINITION", "labels: {a: b}", 2)), plan.UpOptions{})
+	if err != nil || !p.Empty() {
+		t.Errorf("an older Docker Compose writes no hash, and is trusted: %v\n%s", err, p.Text())
+	}
+}

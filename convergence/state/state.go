@@ -106,17 +106,22 @@ type Network struct {
 	Key      string // desired.LabelNetwork
 	Hash     string
 	Config   string
-	Users    []string // names of the containers that are on it, sorted; looked at only if it is not as wanted
+	// ComposeHash is desired.LabelConfigHash, if there is one.
+	ComposeHash string
+
+	Users []string // names of the containers that are on it, sorted; looked at only if it is not as wanted
 }
 
 // Volume is one volume.
 type Volume struct {
-	Name    string
-	Project string
-	Key     string // desired.LabelVolume
-	Hash    string
-	Config  string
-	Users   []string // names of the containers that have it, sorted; looked at only if it is not as wanted
+	Name        string
+	Project     string
+	Key         string // desired.LabelVolume
+	Hash        string
+	Config      string
+	ComposeHash string // as for networks
+
+	Users []string // names of the containers that have it, sorted; looked at only if it is not as wanted
 }
 
 // Image is one image.
