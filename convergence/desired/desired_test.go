@@ -67,12 +67,14 @@ func TestEverything(t *testing.T) {
 	}
 	d.Services = kept
 	for i := range d.Networks {
-		d.Networks[i].Settings, d.Networks[i].Hash = nil, ""
+		d.Networks[i].Settings, d.Networks[i].Hash, d.Networks[i].ComposeHash = nil, "", ""
+		delete(d.Networks[i].Create.Labels, LabelConfigHash)
 		delete(d.Networks[i].Create.Labels, LabelConfig)
 		delete(d.Networks[i].Create.Labels, LabelHash)
 	}
 	for i := range d.Volumes {
-		d.Volumes[i].Settings, d.Volumes[i].Hash = nil, ""
+		d.Volumes[i].Settings, d.Volumes[i].Hash, d.Volumes[i].ComposeHash = nil, "", ""
+		delete(d.Volumes[i].Create.Labels, LabelConfigHash)
 		delete(d.Volumes[i].Create.Labels, LabelConfig)
 		delete(d.Volumes[i].Create.Labels, LabelHash)
 	}
