@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -105,7 +106,7 @@ func imagesOf(ctx context.Context, s *session, list []member) ([]imagesRow, erro
 		}
 		row := *base
 		row.ContainerName = m.name
-		if repository, tag := splitTag(m.Image); tag != "" {
+		if repository, tag := splitTag(m.Image); tag != "" && !strings.HasPrefix(m.Image, "sha256:") {
 			row.Repository, row.Tag = repository, tag
 		}
 		rows = append(rows, row)
