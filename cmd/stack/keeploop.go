@@ -71,7 +71,7 @@ func (l *keepLoop) run(ctx context.Context, rebooted bool, report func(convergen
 		return err
 	}
 	defer func() { _ = files.Close() }()
-	w := &wisher{files: files, load: l.load, told: l.told, cannot: func(err error) { l.log.Warn(err.Error()) }}
+	w := &wisher{files: files, load: l.load(l.app), told: l.told, cannot: func(err error) { l.log.Warn(err.Error()) }}
 	if err := files.Files(l.startFiles(), time.Now()); err != nil {
 		l.log.Warn(err.Error())
 	}
@@ -81,6 +81,7 @@ func (l *keepLoop) run(ctx context.Context, rebooted bool, report func(convergen
 	defer cancel()
 	wishes := make(chan convergence.Wish, 1)
 	wishes <- w.wish(ctx)
+	w.load = l.load(l.another())
 	reading.Go(func() { w.run(ctx, wishes) })
 	progress, err := l.progress("up")
 	if err != nil {
@@ -104,12 +105,14 @@ func (l *keepLoop) ownLock(ctx context.Context, name string) (func(), error) {
 }
 
 // load reads the project as the command did that had it kept.
-func (l *keepLoop) load(ctx context.Context) (*project.Project, *desired.Project, error) {
-	p, d, err := l.wanted(ctx, l.up.Services, l.up.Scale)
-	if err == nil && d.Name != l.entry.Project {
-		err = fmt.Errorf("the project of these files is called %s now; stack -p %s down ends the keeping of the old one", d.Name, l.entry.Project)
+func (l *keepLoop) load(by *app) func(context.Context) (*project.Project, *desired.Project, error) {
+	return func(ctx context.Context) (*project.Project, *desired.Project, error) {
+		p, d, err := by.wanted(ctx, l.up.Services, l.up.Scale)
+		if err == nil && d.Name != l.entry.Project {
+			err = fmt.Errorf("the project of these files is called %s now; stack -p %s down ends the keeping of the old one", d.Name, l.entry.Project)
+		}
+		return p, d, err
 	}
-	return p, d, err
 }
 
 func (l *keepLoop) told(_ *project.Project, _ *desired.Project, err error) {

@@ -54,6 +54,14 @@ type app struct {
 	sharedLocks launch.Locks // of engines that others use too; none: only the user's own
 }
 
+// another is an app like this one that has loaded nothing yet, for whoever loads beside it.
+func (a *app) another() *app {
+	return &app{
+		in: a.in, out: a.out, err: a.err, environ: a.environ, workDir: a.workDir, getenv: a.getenv, now: a.now,
+		global: a.global, commandLine: a.commandLine, sharedLocks: a.sharedLocks,
+	}
+}
+
 // process is the app of this process.
 func process(open launch.Opener) *app {
 	return &app{

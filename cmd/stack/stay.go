@@ -49,8 +49,9 @@ func (r *attachedRun) prepareStay() *stay {
 		s.cannot(err)
 		return s
 	}
+	reader := r.another()
 	s.wisher = &wisher{files: files, told: s.told, cannot: s.cannot, load: func(ctx context.Context) (*project.Project, *desired.Project, error) {
-		return r.wanted(ctx, r.plan.Services, r.options.scale)
+		return reader.wanted(ctx, r.plan.Services, r.options.scale)
 	}}
 	s.wisher.follow(r.project, r.began.Add(-loading))
 	return s
@@ -68,10 +69,6 @@ func (s *stay) begin(ctx context.Context) error {
 	ctx, s.cancel = context.WithCancelCause(ctx)
 	wishes := make(chan convergence.Wish, 1)
 	wishes <- convergence.Wish{Desired: s.wish}
-	var reading sync.WaitGroup
-	if s.wisher != nil {
-		reading.Go(func() { s.wisher.run(ctx, wishes) })
-	}
 	narrator := narrate(ctx, progress)
 	o := convergence.KeepOptions{Options: s.run.session.options(progress), Status: s.status, Look: s.look}
 	o.Up, o.OnPlan = s.run.plan, narrator.planned
@@ -79,6 +76,10 @@ func (s *stay) begin(ctx context.Context) error {
 	s.run.remember(ctx, &o.Options, s.run.desired.Name, progress.Text)
 	o.Lock = s.unlessOvertaken(o.Lock)
 	o.Intent = s.run.intent(ctx, s.run.desired.Name, s.run.began)
+	var reading sync.WaitGroup
+	if w := s.wisher; w != nil {
+		reading.Go(func() { w.run(ctx, wishes) })
+	}
 	go func() {
 		defer close(s.ended)
 		err := convergence.Keep(ctx, s.run.Engine, wishes, o, quieten(narrator.event, s.run.options.upFlags))
