@@ -41,6 +41,16 @@ func (s *setbacks) forgive(ctx context.Context, done *execute.Result, err error)
 		}
 	}
 	s.err, s.blocked = err, blocked
+	return s.pause(ctx)
+}
+
+// unseen says whether the run goes on after it could not look, because the answer was lost.
+func (s *setbacks) unseen(ctx context.Context, err error) bool {
+	return err != nil && s.count < maxSetbacks && execute.Lost(err) && s.pause(ctx)
+}
+
+// pause counts the setback and waits for a moment; false: the run is over.
+func (s *setbacks) pause(ctx context.Context) bool {
 	timer := time.NewTimer(setbackPause << s.count)
 	defer timer.Stop()
 	s.count++

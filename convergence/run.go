@@ -102,6 +102,9 @@ type run struct {
 // round observes, plans, and carries the plan out. It is over when there is nothing to do.
 func (r *run) round(ctx context.Context) (over bool, err error) {
 	s, p, err := look(ctx, r.engine, r.desired, r.up)
+	if r.setbacks.unseen(ctx, err) {
+		return false, nil
+	}
 	if err := r.setbacks.remain(p, err); err != nil {
 		return false, err
 	}

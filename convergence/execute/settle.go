@@ -16,8 +16,11 @@ import (
 	"stackrun.dev/stack/engine"
 )
 
-// lost says that the engine's answer was lost, so that nobody knows whether the call was carried out.
-func lost(op plan.Operation, err error) bool {
+// Lost says that the engine's answer was lost, so that nobody knows whether the call was carried out.
+func Lost(err error) bool { return broken(err) || errors.Is(err, engine.ErrUnavailable) }
+
+// broken says that a connection ended in the middle of a call.
+func broken(err error) bool {
 	var broken *net.OpError
 	if errors.As(err, &broken) {
 		return true
@@ -27,11 +30,16 @@ func lost(op plan.Operation, err error) bool {
 			return true
 		}
 	}
+	return false
+}
+
+// lost is Lost for the call of an operation.
+func lost(op plan.Operation, err error) bool {
 	switch op.(type) {
 	case *plan.PullImage, *plan.BuildImage, *plan.RunProvider, *plan.ServeModel:
-		return false // it may be a registry that does not answer, or anything else
+		return broken(err) // else it may be a registry that does not answer, or anything else
 	}
-	return errors.Is(err, engine.ErrUnavailable)
+	return Lost(err)
 }
 
 // settled looks, after a call that failed in a way that leaves this open, whether things are as the operation wanted them: the

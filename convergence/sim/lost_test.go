@@ -25,7 +25,7 @@ import (
 	"stackrun.dev/stack/engine/memory"
 )
 
-// lossy is an engine of which some calls that change something are lost: the call itself, or only its answer.
+// lossy is an engine of which some calls are lost: the call itself, or only its answer.
 type lossy struct {
 	engine.Engine
 	first, last int  // which calls
@@ -92,6 +92,16 @@ func (l *lossy) VolumeRemove(ctx context.Context, name string, force bool) error
 func (l *lossy) ContainerCreate(ctx context.Context, name string, c engine.CreateConfig) (r container.CreateResponse, err error) {
 	err = l.call("create "+name, func() (err error) { r, err = l.Engine.ContainerCreate(ctx, name, c); return err })
 	return r, err
+}
+
+func (l *lossy) ContainerList(ctx context.Context, o container.ListOptions) (list []container.Summary, err error) {
+	err = l.call("list", func() (err error) { list, err = l.Engine.ContainerList(ctx, o); return err })
+	return list, err
+}
+
+func (l *lossy) ContainerInspect(ctx context.Context, ref string) (c container.InspectResponse, err error) {
+	err = l.call("inspect "+ref, func() (err error) { c, err = l.Engine.ContainerInspect(ctx, ref); return err })
+	return c, err
 }
 
 func (l *lossy) CopyTo(ctx context.Context, ref, path string, content io.Reader, o container.CopyToContainerOptions) error {
@@ -234,9 +244,9 @@ volumes: {data: {}}
 					mustRun(t, e, text)
 					l := &lossy{Engine: e, first: n, last: n, carriedOut: true, err: engine.ErrUnavailable, starts: map[string]int{}}
 					if c.before != nil {
-						applyTo(t, e, d, c.before)
+						applyTo(t, e, e, d, c.before)
 					}
-					applyTo(t, l, d, c.make)
+					applyTo(t, e, l, d, c.make)
 					reached = len(l.what) > 0
 				})
 			}
@@ -244,9 +254,10 @@ volumes: {data: {}}
 	}
 }
 
-func applyTo(t *testing.T, e engine.Engine, d *desired.Project, make func(*state.Project) (*plan.Plan, error)) {
+// applyTo makes a plan for what one engine has and carries it out on the other.
+func applyTo(t *testing.T, seen, e engine.Engine, d *desired.Project, make func(*state.Project) (*plan.Plan, error)) {
 	t.Helper()
-	now, err := observe.Project(t.Context(), e, d.Name, d)
+	now, err := observe.Project(t.Context(), seen, d.Name, d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +327,7 @@ func TestAnEngineThatDoesNotComeBackIsReported(t *testing.T) {
 		e.AddImage("web", container.Config{Cmd: []string{"sleep", "1000"}})
 		l := &lossy{Engine: e, first: 2, last: 1000, err: engine.ErrUnavailable, starts: map[string]int{}}
 		_, err := convergence.Run(t.Context(), l, want(t, "services: {a: {image: web}}"), convergence.Options{}, nil)
-		if !errors.Is(err, engine.ErrUnavailable) || !strings.Contains(fmt.Sprint(err), "create x-a-1") {
+		if !errors.Is(err, engine.ErrUnavailable) || !strings.Contains(fmt.Sprint(err), "create network x_default") {
 			t.Errorf("error %v", err)
 		}
 		if len(l.what) != 4 {
