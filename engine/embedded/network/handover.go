@@ -257,7 +257,7 @@ func (m *Manager) Quiet(netns string) (bool, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return false, engine.Errorf(engine.ErrNotFound, "no network namespace %s", netns)
 	}
-	return c.Waiting == 0 && c.Open == 0, err
+	return err == nil && c.Waiting == 0 && c.Open == 0, err
 }
 
 // Ready is told that a container is healthy. It reports whether Names answers otherwise since.
