@@ -170,14 +170,19 @@ func (c *situation) minimal(p *plan.Plan) error {
 }
 
 // hookLeft: what an interrupted run has left of a hook, or a container of run that is over, is cleared away from services that
-// are as wanted otherwise.
+// are as wanted otherwise. Those that go on are put on a network again that is made anew.
 func (c *situation) hookLeft(op plan.Operation) bool {
-	remove, ok := op.(*plan.RemoveContainer)
-	if !ok {
-		return false
+	ref, network := "", ""
+	switch op := op.(type) {
+	case *plan.RemoveContainer:
+		ref = op.Container
+	case *plan.DisconnectNetwork:
+		ref, network = op.Container, op.Network
+	case *plan.ConnectNetwork:
+		ref, network = op.Container, op.Network
 	}
-	now := c.before.Find(remove.Container)
-	return now != nil && now.OneOff && !(now.Hook == "" && now.Status.Alive())
+	now := c.before.Find(ref)
+	return now != nil && now.OneOff && (network != "" || now.Hook != "" || !now.Status.Alive())
 }
 
 func harmless(op plan.Operation) bool {
@@ -192,12 +197,12 @@ func harmless(op plan.Operation) bool {
 func (c *situation) settled(name string, others map[string]bool) bool {
 	s := c.desired.Service(name)
 	for _, dep := range s.DependsOn {
-		if dep.Restart && !others[dep.Service] {
+		if dep.Restart && (!others[dep.Service] || c.overtaken(name, dep.Service)) {
 			return false
 		}
 	}
 	for _, shared := range s.Shares {
-		if !others[shared] {
+		if !others[shared] || c.overtaken(name, shared) {
 			return false
 		}
 	}
@@ -218,6 +223,18 @@ func (c *situation) settled(name string, others map[string]bool) bool {
 		}
 	}
 	return true
+}
+
+// overtaken says that a container of the other service was started after one of the service.
+func (c *situation) overtaken(name, other string) bool {
+	for _, one := range c.before.State.Of(name) {
+		for _, two := range c.before.State.Of(other) {
+			if two.StartedAt.After(one.StartedAt) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // asWanted says whether the container is what the service wants of it, by what it was made with and has become.

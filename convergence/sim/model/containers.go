@@ -93,7 +93,7 @@ func (w *World) create(op *plan.CreateContainer) error {
 		ComposeHash: labels[desired.LabelConfigHash], DependsOn: services(labels[desired.LabelDependsOn]), Created: w.now(),
 	}
 	w.created(&c, op)
-	m := made{ends: slices.Equal(op.Config.Config.Cmd, []string{"true"})}
+	m := made{takes: labels[desired.LabelTakesOver], ends: slices.Equal(op.Config.Config.Cmd, []string{"true"})}
 	if h := op.Config.Config.Healthcheck; h != nil && len(h.Test) > 0 && h.Test[0] != "NONE" {
 		m.health = true
 	}
@@ -214,7 +214,7 @@ func (w *World) rename(op *plan.RenameContainer) error {
 	return nil
 }
 
-// errOthers is why a container cannot start: another one has its port, or does not run whose namespaces it enters.
+// errOthers is why a container cannot start: it is frozen, another one has its port, or does not run whose namespaces it enters.
 var errOthers = errors.New("others are in the way")
 
 func (w *World) start(ref string) error {
@@ -225,7 +225,7 @@ func (w *World) start(ref string) error {
 	case c.Status == state.Running || c.Status == state.Restarting:
 		return nil
 	case c.Status != state.Created && c.Status != state.Exited:
-		return engine.Errorf(engine.ErrConflict, "container %s is %s", c.Name, c.Status)
+		return fmt.Errorf("%w: container %s is %s", errOthers, c.Name, c.Status)
 	}
 	m := w.made[c.ID]
 	for _, name := range c.Networks {
@@ -241,7 +241,10 @@ func (w *World) start(ref string) error {
 	if holder := w.holder(c, m.ports); holder != nil {
 		return fmt.Errorf("%w: %s holds a port of %s", errOthers, holder.Name, c.Name)
 	}
-	c.Status, c.ExitCode, c.Ports, c.StartedAt = state.Running, 0, m.ports, w.now()
+	c.Status, c.ExitCode, c.StartedAt = state.Running, 0, w.now()
+	if giver := w.Find(m.takes); giver == nil || !giver.Status.Alive() {
+		c.Ports = m.ports // else they pass to it when that one stops
+	}
 	if m.health {
 		c.Health = state.Starting
 	}
@@ -253,7 +256,8 @@ func (w *World) holder(c *state.Container, ports []string) *state.Container {
 	for i := range w.State.Containers {
 		other := &w.State.Containers[i]
 		for _, port := range ports {
-			if other.ID != c.ID && slices.Contains(other.Ports, port) {
+			mine := other.ID == c.ID || other.ID == w.made[c.ID].takes
+			if !mine && slices.Contains(other.Ports, port) {
 				return other
 			}
 		}
@@ -267,8 +271,18 @@ const terminated = 137
 func (w *World) stop(ref string) error {
 	if c := w.Find(ref); c != nil && c.Status.Alive() {
 		w.exit(c, terminated)
+		w.passOn(c.ID)
 	}
 	return nil
+}
+
+// passOn gives the ports of a container that has stopped to the one that takes its place, if that runs.
+func (w *World) passOn(from string) {
+	for i := range w.State.Containers {
+		if c := &w.State.Containers[i]; w.made[c.ID].takes == from && c.Status.Alive() {
+			c.Ports = w.made[c.ID].ports
+		}
+	}
 }
 
 func (w *World) turn(ref string, from, to state.Status) error {

@@ -24,6 +24,7 @@ type Rounds struct {
 func (w *World) Up(d *desired.Project, o plan.UpOptions, course Course) (*Rounds, error) {
 	out := &Rounds{}
 	o.Fetched, o.Unpulled, o.Touched = maps.Clone(o.Fetched), maps.Clone(o.Unpulled), maps.Clone(o.Touched)
+	o.Updated, o.Awaited = maps.Clone(o.Updated), maps.Clone(o.Awaited)
 	for range MaxRounds {
 		p, err := plan.Up(d, w.State, o)
 		if err != nil || p.Empty() {
@@ -47,6 +48,7 @@ func (w *World) Up(d *desired.Project, o plan.UpOptions, course Course) (*Rounds
 			return out, err
 		}
 		o.Fetched, o.Unpulled = merged(o.Fetched, done.Fetched), merged(o.Unpulled, done.Unpulled)
+		o.Updated, o.Awaited = merged(o.Updated, done.Updated), merged(o.Awaited, done.Awaited)
 		o.Touched, o.Given = merged(o.Touched, done.Touched), o.Given.Merge(done.Given)
 		course = Course{Order: course.Order, OnPlan: course.OnPlan}
 		w.Settle()

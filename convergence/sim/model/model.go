@@ -44,6 +44,7 @@ type made struct {
 	ports   []string // of the host, that it publishes when it runs
 	health  bool     // it has a health check
 	volumes []string // names of the volumes that it mounts
+	takes   string   // ID of the container from which it takes ports over
 	joins   []string // names of the containers whose namespaces it enters at each start
 	ends    bool     // its command ends with 0 by itself: when somebody waits for it, or in Settle
 }
@@ -189,7 +190,7 @@ func (w *World) waitHealthy(op *plan.WaitHealthy) error {
 	case w.made[c.ID].health:
 		c.Health = state.Healthy
 		return nil
-	case op.OrExited:
+	case op.OrExited || op.IfAny:
 		return nil
 	}
 	return engine.Errorf(engine.ErrInvalid, "container %s has no health check", c.Name)

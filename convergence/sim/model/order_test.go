@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/plan"
@@ -79,7 +80,7 @@ func (o *order) reached(want desired.Container, dep desired.Dependency) error {
 // renamed is the container if it only has another name for the time being.
 func (o *order) renamed(want desired.Container, service string) *state.Container {
 	for _, c := range o.world.State.Of(service) {
-		if was := o.before.Find(c.ID); was != nil && was.Name != want.Name && c.Number == want.Number && c.Hash == want.Hash {
+		if was := o.before.Find(c.ID); was != nil && was.Name != want.Name && c.Number == want.Number && o.replaced(c.ID) == nil {
 			return o.world.Find(c.ID)
 		}
 	}
@@ -88,12 +89,12 @@ func (o *order) renamed(want desired.Container, service string) *state.Container
 
 // dependentsAreDown looks at who depends on the container with restart: true, and is restarted for that.
 func (o *order) dependentsAreDown(op *plan.StopContainer) error {
-	if o.replaced(op.Container) == nil {
+	if replaced := o.replaced(op.Container); replaced == nil || o.withoutGap(replaced.Update) {
 		return nil
 	}
 	for _, s := range o.desired.Services {
 		for _, dep := range s.DependsOn {
-			if dep.Service != op.Service || !dep.Restart {
+			if dep.Service != op.Service || !dep.Restart || o.awaitsUpdate(s) {
 				continue
 			}
 			for _, later := range o.plan.Operations {
@@ -105,6 +106,22 @@ func (o *order) dependentsAreDown(op *plan.StopContainer) error {
 		}
 	}
 	return nil
+}
+
+// withoutGap says that a container of the update starts before the one in whose place it comes is stopped: then those who
+// depend on them are restarted when the update is over.
+func (o *order) withoutGap(update string) bool {
+	for _, op := range o.plan.Operations {
+		if start, ok := op.(*plan.StartContainer); ok && update != "" && start.Replaces != nil && start.Replaces.Update == update && start.Replaces.Order == desired.StartFirst {
+			return true
+		}
+	}
+	return false
+}
+
+// awaitsUpdate says that a service on which this one depends is updated without a gap.
+func (o *order) awaitsUpdate(s desired.Service) bool {
+	return slices.ContainsFunc(s.DependsOn, func(dep desired.Dependency) bool { return dep.Restart && o.withoutGap(dep.Service) })
 }
 
 // restarted says that the plan stops the container only to start it again.

@@ -146,7 +146,7 @@ func has(list []string, text string) bool {
 // someOptions are what a user may ask for.
 func someOptions(rnd *rand.Rand, wish *Wish, x *World) plan.UpOptions {
 	o := plan.UpOptions{
-		RemoveOrphans: one(rnd, 3), RenewVolumes: one(rnd, 10), NoStart: one(rnd, 20), AllResources: one(rnd, 10), Wait: one(rnd, 5),
+		RemoveOrphans: one(rnd, 3), RenewVolumes: one(rnd, 10), NoStart: one(rnd, 20), AllResources: one(rnd, 10), Wait: one(rnd, 5), Handover: one(rnd, 2),
 	}
 	o.Recreate = []plan.Recreate{plan.RecreateForce, plan.RecreateNever, "", "", "", "", ""}[rnd.IntN(7)]
 	o.RecreateDeps = []plan.Recreate{plan.RecreateForce, plan.RecreateNever, "", "", "", "", ""}[rnd.IntN(7)]
@@ -167,12 +167,13 @@ func someOptions(rnd *rand.Rand, wish *Wish, x *World) plan.UpOptions {
 	return o
 }
 
-// lacksChecks says that a container has no health check that is to have one.
+// lacksChecks says that a container has no health check that is to have one, or goes on that is to end.
 func lacksChecks(wish *Wish, x *World) bool {
-	checked := wish.checked()
+	checked, ends := wish.checked(), wish.ends()
 	for _, c := range x.State.Containers {
 		for i := range checked {
-			if checked[i] && c.Service == Name(i) && !x.made[c.ID].health {
+			m := x.made[c.ID]
+			if c.Service == Name(i) && (checked[i] && !m.health || ends[i] && !m.ends) {
 				return true
 			}
 		}

@@ -32,6 +32,8 @@ type Outcome struct {
 	Fetched   map[string]bool
 	Unpulled  map[string]string
 	Touched   map[string]bool
+	Updated   map[string]bool
+	Awaited   map[string]bool
 	Given     desired.Given
 	Err       error // of the first operation that failed although none had been told to
 	Failed    bool  // an operation failed, for whatever reason
@@ -49,13 +51,15 @@ type walk struct {
 	next    [][]int // who waits for it
 	lost    []bool  // something that it needs has failed
 	ready   []int
-	told    bool // an operation was told to fail; others may for that reason
+	passed  map[string]int // how many failures a gate has let pass
+	told    bool           // an operation was told to fail; others may for that reason
 }
 
 // Run carries out the plan as the executor does: dependencies first, and what fails takes only those along that need it.
 func (w *World) Run(p *plan.Plan, course Course) *Outcome {
-	out := &Outcome{Done: map[string]bool{}, Fetched: map[string]bool{}, Unpulled: map[string]string{}, Touched: map[string]bool{}}
-	r := &walk{World: w, Course: course, plan: p, out: out, index: make(map[string]int, len(p.Operations))}
+	out := &Outcome{Done: map[string]bool{}, Fetched: map[string]bool{}, Unpulled: map[string]string{}, Touched: map[string]bool{},
+		Updated: map[string]bool{}, Awaited: map[string]bool{}}
+	r := &walk{World: w, Course: course, plan: p, out: out, index: make(map[string]int, len(p.Operations)), passed: map[string]int{}}
 	r.prepare()
 	for n := 0; len(r.ready) > 0; n++ {
 		if course.Cancel > 0 && n == course.Cancel {
@@ -146,10 +150,13 @@ func (r *walk) shut(op plan.Operation) bool {
 	}
 	failed := 0
 	for _, id := range gate.Of {
-		if !r.out.Done[id] {
+		if n, isGate := r.passed[id]; isGate {
+			failed += n
+		} else if !r.out.Done[id] {
 			failed++
 		}
 	}
+	r.passed[gate.ID] = failed
 	return failed > gate.MayFail
 }
 
@@ -172,6 +179,10 @@ func (r *walk) remember(op plan.Operation) {
 		r.out.Touched[op.Subject.Name] = true
 	case *plan.RestartContainer:
 		r.out.Touched[op.Subject.Name] = true
+	case *plan.UpdateContainer:
+		r.out.Updated[op.Subject.Name] = true
+	case *plan.WaitHealthy:
+		r.out.Awaited[op.Subject.Name] = true
 	case *plan.RunProvider, *plan.ServeModel:
 		r.out.Given = r.out.Given.Merge(given(op))
 	}
