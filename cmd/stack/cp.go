@@ -37,7 +37,7 @@ func newCp(a *app) *cobra.Command {
 	f.BoolVarP(&o.ownership, "archive", "a", false, "Keep owners and groups")
 	f.BoolVarP(&o.followLink, "follow-link", "L", false, "Copy what SRC_PATH links to")
 	f.IntVar(&o.index, "index", 0, "The container of this number, if the service has several")
-	return cmd
+	return a.notDry(cmd)
 }
 
 func runCp(ctx context.Context, a *app, o cpOptions, source, target string) error {

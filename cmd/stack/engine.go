@@ -23,7 +23,19 @@ func newEngine(a *app) *cobra.Command {
 		Use:   "engine COMMAND",
 		Short: "Run, ask and stop the embedded engine",
 	}
-	cmd.AddCommand(newEngineRun(a), newEngineStatus(a), newEngineEnv(a), newEngineStop(a), newEngineEnable(a))
+	cmd.AddCommand(a.notDry(newEngineRun(a)), newEngineStatus(a), a.notDry(newEngineEnv(a)), a.notDry(newEngineStop(a)), a.notDry(newEngineEnable(a)))
+	return cmd
+}
+
+// notDry makes the command refuse --dry-run: it does one thing, and cannot show it without doing it.
+func (a *app) notDry(cmd *cobra.Command) *cobra.Command {
+	do := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if a.global.dryRun {
+			return errors.New(cmd.CommandPath() + " does not go with --dry-run: nothing was done")
+		}
+		return do(cmd, args)
+	}
 	return cmd
 }
 

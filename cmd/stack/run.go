@@ -63,7 +63,7 @@ func newRun(a *app) *cobra.Command {
 	f.StringVarP(&o.user, "user", "u", "", "User to run it as")
 	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "Mount a volume or a directory")
 	f.StringVarP(&o.workdir, "workdir", "w", "", "Directory to run it in")
-	return cmd
+	return a.notDry(cmd)
 }
 
 // oneOff is a container that run makes of a service.
