@@ -77,6 +77,7 @@ func runPs(cmd *cobra.Command, a *app, o psOptions, services []string) error {
 		}
 		told := func() string { return "" }
 		if len(services) == 0 && !o.quiet && !o.services && o.format == "table" {
+			s.Engine = &listOnce{Engine: s.Engine}
 			told = s.meanwhile(func() string { return s.judge(ctx, sc, broken) })
 		}
 		list, err := s.members(ctx, sc, which{services: services, stopped: o.all || len(o.statuses) > 0, oneOff: o.all})
