@@ -10,13 +10,19 @@ import (
 
 func newKill(a *app) *cobra.Command {
 	var o plan.LifecycleOptions
+	var removeOrphans bool
 	cmd := &cobra.Command{
 		Use:   "kill [OPTIONS] [SERVICE...]",
 		Short: "Send a signal to containers",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.lifecycle(cmd.Context(), "kill", args, o, unordered(plan.Kill))
+			make := unordered(plan.Kill)
+			if removeOrphans {
+				make = plan.KillAndClear
+			}
+			return a.lifecycle(cmd.Context(), "kill", args, o, make)
 		},
 	}
+	cmd.Flags().BoolVar(&removeOrphans, "remove-orphans", a.presetBool("COMPOSE_REMOVE_ORPHANS"), "Also remove containers of services that the project no longer has")
 	cmd.Flags().StringVarP(&o.Signal, "signal", "s", "SIGKILL", "The signal's name or number")
 	return cmd
 }
