@@ -67,7 +67,8 @@ type attachedRun struct {
 	began   time.Time
 	follow  *follower
 	aborts  chan int // the exit code of the container that ends the run by its end
-	stay    *stay    // keeps the project as its files say; nil if an exit is to end the run
+	menu    menu
+	stay    *stay // keeps the project as its files say; nil if an exit is to end the run
 }
 
 func (s *session) upAttached(ctx context.Context, p *project.Project, d *desired.Project, up plan.UpOptions, o *upOptions) error {
@@ -122,6 +123,12 @@ func (r *attachedRun) run(ctx context.Context) error {
 		}
 		return err
 	}
+	var err error
+	if r.menu, err = r.openMenu(ctx, r.options.menuFlags); err != nil {
+		return err
+	}
+	defer r.menu.close()
+	r.follow.sink.Out = r.out
 	if r.stay != nil {
 		if err := r.stay.begin(alive); err != nil {
 			return err
@@ -139,6 +146,10 @@ func (r *attachedRun) run(ctx context.Context) error {
 		}
 	case code := <-r.aborts:
 		return r.lastWords(over, cancel, r.aborted(alive, code))
+	case <-r.menu.detached:
+		cancel()
+		<-over
+		return nil
 	case <-ctx.Done():
 		return r.lastWords(over, cancel, r.wind(alive, true))
 	}
@@ -204,6 +215,7 @@ func (r *attachedRun) wind(ctx context.Context, interrupted bool) error {
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(interrupts)
+	r.menu.close()
 	if interrupted {
 		fmt.Fprintln(r.err, "Gracefully stopping... press Ctrl+C again to force")
 	}

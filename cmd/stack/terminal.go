@@ -39,6 +39,31 @@ func (t *terminal) raw() (restore func(), err error) {
 	return func() { once.Do(func() { _ = term.Restore(int(t.in.Fd()), state) }) }, nil
 }
 
+// unbuffered delivers every key at once and does not show it, until restore is called. Ctrl-C and the like are signals as
+// ever, and what is written looks as ever.
+func (t *terminal) unbuffered() (restore func(), err error) {
+	fd := int(t.in.Fd())
+	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return nil, fmt.Errorf("cannot prepare the terminal: %w", err)
+	}
+	changed := *before
+	changed.Lflag &^= unix.ICANON | unix.ECHO
+	changed.Cc[unix.VMIN], changed.Cc[unix.VTIME] = 1, 0
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &changed); err != nil {
+		return nil, fmt.Errorf("cannot prepare the terminal: %w", err)
+	}
+	var once sync.Once
+	return func() { once.Do(func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }) }, nil
+}
+
+// foreground says that the terminal, if it is the one that controls this process, listens to it: a background job that
+// touched it would be stopped.
+func (t *terminal) foreground() bool {
+	group, err := unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCGPGRP)
+	return err != nil || group == unix.Getpgrp()
+}
+
 // size is the terminal's, in characters; zero if it does not tell.
 func (t *terminal) size() container.ResizeOptions {
 	width, height, err := term.GetSize(int(t.out.Fd()))

@@ -18,6 +18,7 @@ import (
 type upOptions struct {
 	upFlags
 	attachFlags
+	menuFlags
 
 	detach      bool
 	waitSeconds int
@@ -44,6 +45,7 @@ func newUp(a *app) *cobra.Command {
 	o.declareQuiet(cmd)
 	o.declareYes(cmd)
 	o.declareAttach(cmd)
+	o.declareMenu(a, cmd)
 	f := cmd.Flags()
 	f.BoolVar(&o.quietBuild, "quiet-build", false, "Do not show what builds print")
 	f.BoolVarP(&o.detach, "detach", "d", false, "Leave the containers running and return")

@@ -45,13 +45,13 @@ func (s Style) paint(sgr, text string) string {
 
 // IsTerminal reports whether w is a terminal.
 func IsTerminal(w any) bool {
-	f, ok := w.(*os.File)
+	f, ok := behind(w).(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // size returns the terminal's width and height in characters, 80 by 24 if it does not tell.
 func size(w io.Writer) (width, height int) {
-	if f, ok := w.(*os.File); ok {
+	if f, ok := behind(w).(*os.File); ok {
 		if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && height > 0 {
 			return width, height
 		}
