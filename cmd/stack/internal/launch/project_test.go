@@ -11,7 +11,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -112,9 +114,8 @@ func TestUsersExcludeEachOther(t *testing.T) {
 // A file that its holder removes is locked by nobody else who thinks that it is the lock.
 func TestReleaseLeavesNothingAndExcludes(t *testing.T) {
 	at, key := OwnLocks(t.TempDir()), "k"
-	running := 0
+	var running atomic.Int32
 	done := make(chan error)
-	guard := make(chan struct{}, 1)
 	for range 8 {
 		go func() {
 			var err error
@@ -123,13 +124,11 @@ func TestReleaseLeavesNothingAndExcludes(t *testing.T) {
 				if lock, err = LockProject(context.Background(), at, key, Holder{}, nil); err != nil {
 					break
 				}
-				guard <- struct{}{}
-				running++
-				if running != 1 {
+				if running.Add(1) != 1 {
 					err = errors.New("two have the lock")
 				}
-				running--
-				<-guard
+				runtime.Gosched() // others get the lock now, if they can
+				running.Add(-1)
 				if err = errors.Join(err, lock.Release()); err != nil {
 					break
 				}
