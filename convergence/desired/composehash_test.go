@@ -19,6 +19,7 @@ func TestHashesAreThoseOfDockerCompose(t *testing.T) {
 services:
   web: {image: web, networks: [front, plain], volumes: ["data:/data", "named:/named"], scale: 2, depends_on: [db], pull_policy: always}
   db: {image: db}
+  side: {image: side, network_mode: "service:db", pid: "service:web", volumes_from: ["db:ro", "container:far:rw"]}
 networks:
   plain: {}
   front: {driver: bridge, internal: true, enable_ipv6: true, labels: {a: "1"}, ipam: {config: [{subnet: 10.9.0.0/24}]}, driver_opts: {mtu: 9000}}
@@ -55,6 +56,14 @@ volumes:
 		if v == nil || v.ComposeHash != sha(want) || v.Create.Labels[LabelConfigHash] != v.ComposeHash {
 			t.Errorf("volume %s: %+v", key, v)
 		}
+	}
+	side := d.Service("side").References
+	const resolved = `{"command":null,"entrypoint":null,"image":"side","network_mode":"container:ID of db","pid":"container:ID of web","volumes_from":["ID of db","far"]}`
+	if got := side.Hash(func(name string) string { return "ID of " + name }); got != sha(resolved) {
+		t.Errorf("the hash of %s is %s, and not that of %s", side.Text, got, resolved)
+	}
+	if got := side.Hash(func(string) string { return "" }); got != "" {
+		t.Errorf("the hash with unknown IDs is %s", got)
 	}
 	const db = `{"command":null,"entrypoint":null,"image":"db","networks":{"default":null}}`
 	if s := d.Service("db"); s.ComposeHash != sha(db) {

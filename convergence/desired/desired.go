@@ -124,7 +124,9 @@ type Service struct {
 	RestartUnhealthy bool `json:",omitempty"`
 
 	// ComposeHash is the config hash as Docker Compose computes it, by which its containers are taken over.
+	// With References, it is what they make of it.
 	ComposeHash string
+	References  *References `json:",omitempty"`
 }
 
 // OneOff says that the service is a container of "run", which ends when its command does.

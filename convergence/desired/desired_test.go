@@ -60,7 +60,7 @@ func TestEverything(t *testing.T) {
 	}
 	kept := slices.DeleteFunc(d.Services, func(s Service) bool { return s.Name > "f" })
 	for i := range kept {
-		kept[i].ComposeHash = ""
+		kept[i].ComposeHash, kept[i].References = "", nil
 		for j := range kept[i].Containers {
 			kept[i].Containers[j].Hash = ""
 		}

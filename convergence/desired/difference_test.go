@@ -36,7 +36,7 @@ func linesOf(v any) []string {
 }
 
 var derived = map[string]bool{
-	"Hash": true, "Settings": true, "ComposeHash": true,
+	"Hash": true, "Settings": true, "ComposeHash": true, "References": true,
 	"Labels." + LabelHash: true, "Labels." + LabelConfig: true, "Labels." + LabelConfigHash: true,
 }
 

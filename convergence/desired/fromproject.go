@@ -99,7 +99,7 @@ func (b *builder) service(model types.ServiceConfig) {
 	s.out.Shares = s.shares()
 	s.out.Networks = sortedKeys(model.Networks)
 	s.out.Volumes = s.namedVolumes()
-	s.out.ComposeHash = composeHash(model)
+	s.out.ComposeHash, s.out.References = composeHash(model)
 	s.out.PreStart, s.out.PostStart, s.out.PreStop = s.preStart(), s.hooks("post_start", model.PostStart), s.hooks("pre_stop", model.PreStop)
 	s.containers()
 }

@@ -338,9 +338,13 @@ func (x *executor) idOf(ref string) string {
 
 // withImage is the configuration with the image's ID in its label.
 func withImage(c engine.CreateConfig, id string) engine.CreateConfig {
+	return withLabel(c, desired.LabelImage, id)
+}
+
+func withLabel(c engine.CreateConfig, name, value string) engine.CreateConfig {
 	config := *c.Config
 	config.Labels = maps.Clone(config.Labels)
-	config.Labels[desired.LabelImage] = id
+	config.Labels[name] = value
 	c.Config = &config
 	return c
 }

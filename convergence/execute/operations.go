@@ -174,6 +174,9 @@ func (x *executor) configOf(op *plan.CreateContainer) engine.CreateConfig {
 	if op.ImageFrom != "" {
 		config = withImage(config, x.imageID(op.ImageFrom))
 	}
+	if op.References != nil {
+		config = withLabel(config, desired.LabelConfigHash, op.References.Hash(func(service string) string { return x.idOf(op.Referred[service]) }))
+	}
 	return config
 }
 

@@ -47,7 +47,7 @@ func (u *up) causes(s *service, m *member) []string {
 // difference says why the container must be made anew, and leaves what can be changed in place in m. What cannot change while
 // a container stays is compared with its labels, the rest with what the engine has.
 func (u *up) difference(s *service, m *member) []string {
-	made, causes := madeWith(s, m)
+	made, causes := u.madeWith(s, m)
 	if len(causes) > 0 {
 		return causes
 	}
@@ -66,13 +66,13 @@ func (u *up) difference(s *service, m *member) []string {
 
 // madeWith are the settings with which the container was made, if that can be told; else the cause to make it anew. A container
 // that Docker Compose made is compared by Compose's hash.
-func madeWith(s *service, m *member) (desired.Settings, []string) {
+func (u *up) madeWith(s *service, m *member) (desired.Settings, []string) {
 	now := m.now
 	switch {
 	case now.Hash == m.Hash:
 		return m.Settings, nil
 	case now.Hash == "":
-		if now.ComposeHash != "" && now.ComposeHash == s.ComposeHash {
+		if now.ComposeHash != "" && now.ComposeHash == u.composeHash(s) {
 			return m.Settings, nil
 		}
 		return nil, []string{"it was made by another program, or its configuration changed"}
@@ -81,6 +81,50 @@ func madeWith(s *service, m *member) (desired.Settings, []string) {
 		return was, nil
 	}
 	return nil, []string{"configuration changed"}
+}
+
+// composeHash is the service's config hash with the IDs of the containers that are there now.
+func (u *up) composeHash(s *service) string {
+	if s.References == nil {
+		return s.ComposeHash
+	}
+	return s.References.Hash(func(name string) string {
+		for _, c := range u.state.Of(name) { // Docker Compose takes the first by name, which is the first by number
+			return c.ID
+		}
+		return ""
+	})
+}
+
+// referred are the containers that stand for the services in references, as operations name them.
+func (u *up) referred(r *desired.References) map[string]string {
+	if r == nil {
+		return nil
+	}
+	out := make(map[string]string, len(r.Services))
+	for _, name := range r.Services {
+		other := u.services[name]
+		switch {
+		case other != nil && len(other.members) > 0:
+			out[name] = other.members[0].madeAs()
+		default:
+			for _, c := range u.state.Of(name)[:min(1, len(u.state.Of(name)))] {
+				out[name] = c.ID
+			}
+		}
+	}
+	return out
+}
+
+// madeAs is how operations name the container from its creation on: by its ID if it is there and stays, else by its first name.
+func (m *member) madeAs() string {
+	switch {
+	case m.now != nil && len(m.causes) == 0:
+		return m.now.ID
+	case m.before != nil && m.before.Temporary != "":
+		return m.before.Temporary
+	}
+	return m.Name
 }
 
 func changesOf(made desired.Settings, m *member) []desired.Change {

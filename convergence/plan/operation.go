@@ -151,6 +151,11 @@ type (
 		// ImageFrom is the reference of the image that the plan itself pulls or builds, so that its ID is not known
 		// yet. The label desired.LabelImage is filled in when it is.
 		ImageFrom string `json:"imageFrom,omitempty"`
+
+		// References are what the label desired.LabelConfigHash is made of if it has the IDs of other containers in it. Referred
+		// has those containers by their services, as operations name them. May be nil.
+		References *desired.References `json:"-"`
+		Referred   map[string]string   `json:"-"`
 	}
 
 	// CopyFiles puts configs and secrets into a container that has not started.

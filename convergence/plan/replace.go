@@ -16,6 +16,7 @@ func (u *up) make(s *service, m *member, name string, config engine.CreateConfig
 	if s.imageID == "" {
 		op.ImageFrom = s.Image
 	}
+	op.References, op.Referred = s.References, u.referred(s.References)
 	needs := append(u.resources(s), s.imageOp)
 	needs = append(needs, m.cleared...)
 	needs = append(needs, s.behind()...)

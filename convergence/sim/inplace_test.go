@@ -176,3 +176,23 @@ func TestNetworksAndVolumesOfDockerCompose(t *testing.T) {
 		t.Errorf("an older Docker Compose writes no hash, and is trusted: %v\n%s", err, p.Text())
 	}
 }
+
+// A container in another's namespaces carries the hash that Docker Compose computes with that one's ID, and is taken over by it:
+// also when both are made anew.
+func TestHashesWithIDsOfOthers(t *testing.T) {
+	const text = "services:\n  db: {image: db, environment: {A: \"1\"}}\n  side: {image: side, network_mode: \"service:db\"}\n"
+	f := newFake()
+	for _, value := range []string{"1", "2"} {
+		d := want(t, strings.Replace(text, "1", value, 1))
+		up(t, f, d, plan.UpOptions{})
+		db, _ := f.find("x-db-1")
+		side, _ := f.find("x-side-1")
+		labels := side.cfg.Config.Labels
+		if hash := d.Service("side").References.Hash(func(string) string { return db.id }); labels[desired.LabelConfigHash] != hash {
+			t.Errorf("the label is %s, and with the ID of db it is %s", labels[desired.LabelConfigHash], hash)
+		}
+		delete(labels, desired.LabelHash)
+		delete(labels, desired.LabelConfig)
+		settled(t, f, d)
+	}
+}
