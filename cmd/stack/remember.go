@@ -48,7 +48,8 @@ func (s *session) remember(ctx context.Context, o *convergence.Options, project 
 	}
 	up := o.Up
 	o.Changing = func(d *desired.Project) error {
-		complain(store.Begin(records.Attempt{At: s.now(), Services: record.Of(convergence.Outcome{Desired: d, Up: up}).Covered()}))
+		about := record.Of(convergence.Outcome{Desired: d, Up: up})
+		complain(store.Begin(records.Attempt{At: s.now(), Services: about.Covered(), Wishes: []record.Wish{about.Wish()}}))
 		return nil
 	}
 	o.Converged = func(out convergence.Outcome) {

@@ -97,7 +97,7 @@ func (s *session) alone(ctx context.Context, title, name string, bring func(view
 
 // back is the way of a rollback and what the project is to be in the end.
 func (s *session) back(ctx context.Context, store records.Store, name string) (*way, *desired.Project, error) {
-	w, err := wayBack(store, name)
+	w, err := s.wayBack(ctx, store, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -113,8 +113,9 @@ type way struct {
 	others []string // services that the project may have by now
 }
 
-// wayBack finds the state before the last run.
-func wayBack(store records.Store, name string) (*way, error) {
+// wayBack finds the state before the last run: the current one if that run did not come to its end, unless it has only tried to
+// have that one again.
+func (s *session) wayBack(ctx context.Context, store records.Store, name string) (*way, error) {
 	attempt, err := store.Attempt()
 	if err != nil {
 		return nil, err
@@ -123,28 +124,38 @@ func wayBack(store records.Store, name string) (*way, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &way{}
-	if attempt != nil {
-		w.others = attempt.Services
+	previous, err := store.Previous()
+	if err != nil {
+		return nil, err
 	}
 	if current == nil {
 		return nil, engine.Errorf(engine.ErrNotFound, "cannot roll back project %s: no state of it is known here, because no up has succeeded since it was made", name)
 	}
-	if attempt != nil && !attempt.Rollback {
-		w.to = current
+	w := &way{to: current}
+	if attempt != nil {
+		w.others = attempt.Services
+	}
+	if attempt != nil && !attempt.Rollback && (previous == nil || !attempt.Repairs(current) || s.moved(ctx, current)) {
 		return w, nil
+	}
+	if previous == nil {
+		return nil, engine.Errorf(engine.ErrNotFound, "cannot roll back project %s: it is in the first state that is known here", name)
 	}
 	for _, s := range current.Desired.Services {
 		w.others = append(w.others, s.Name)
 	}
-	if w.to, err = store.Previous(); err != nil {
-		return nil, err
-	}
-	if w.to == nil {
-		return nil, engine.Errorf(engine.ErrNotFound, "cannot roll back project %s: it is in the first state that is known here", name)
-	}
-	w.turns = true
+	w.to, w.turns = previous, true
 	return w, nil
+}
+
+// moved says that an image of the state has another ID by now, so that whoever wants it again gets another one.
+func (s *session) moved(ctx context.Context, state *record.Record) bool {
+	for _, image := range state.Uses() {
+		if found, err := s.ImageInspect(ctx, image.Ref); err != nil || found.ID != image.ID {
+			return true
+		}
+	}
+	return false
 }
 
 // announce says which state it is.

@@ -1,9 +1,7 @@
 package record
 
 import (
-	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -130,34 +128,6 @@ func mergeByKey[T any](old, now []T, used map[string]bool, key func(T) string) [
 	var out []T
 	for _, k := range slices.Sorted(maps.Keys(byKey)) {
 		out = append(out, byKey[k])
-	}
-	return out
-}
-
-// Same says that two records are of one state: the same containers of the same images, networks and volumes. A run that only
-// repairs what has changed by itself comes to the state of before.
-func Same(a, b *Record) bool {
-	return reflect.DeepEqual(a.essence(), b.essence())
-}
-
-// essence is what makes a state different from others.
-func (r *Record) essence() map[string]string {
-	out := make(map[string]string)
-	for i := range r.Desired.Services {
-		s := &r.Desired.Services[i]
-		out["service "+s.Name] = fmt.Sprint(s.Models)
-		if s.Provider != nil {
-			out["service "+s.Name] = fmt.Sprint(*s.Provider)
-		}
-		for _, c := range s.Containers {
-			out["container "+c.Name] = s.Name + " " + c.Hash + " " + r.imageOf(s)
-		}
-	}
-	for _, n := range r.Desired.Networks {
-		out["network "+n.Key] = n.Name + " " + n.Hash
-	}
-	for _, v := range r.Desired.Volumes {
-		out["volume "+v.Key] = v.Name + " " + v.Hash
 	}
 	return out
 }

@@ -152,3 +152,26 @@ func TestSame(t *testing.T) {
 		t.Error("another image is taken for the same state")
 	}
 }
+
+// A wish is granted by the states in which what it covers is as it wants it, of whatever images.
+func TestWish(t *testing.T) {
+	state := of(t, small)
+	state.Running["web"] = "sha256:moved"
+	for name, c := range map[string]struct {
+		wish *Record
+		want bool
+	}{
+		"again":       {of(t, small), true},
+		"a part":      {of(t, small, "db"), true},
+		"another":     {of(t, changed), false},
+		"one fewer":   {of(t, "name: x\nservices:\n  db: {image: db, volumes: [data:/data], pre_start: [{image: tool, command: [migrate]}]}\nvolumes: {data: {}}\n"), false},
+		"more":        {of(t, strings.Replace(small, ", profiles: [extra]", "", 1)), false},
+		"environment": {of(t, strings.Replace(small, `A: "1"`, `A: "2"`, 1)), false},
+		"elsewhere":   {of(t, strings.Replace(small, `A: "1"`, `A: "2"`, 1), "db"), true},
+		"volume":      {of(t, strings.Replace(small, "data: {}", "data: {driver_opts: {type: tmpfs}}", 1), "db"), false},
+	} {
+		if state.Grants(c.wish.Wish()) != c.want {
+			t.Errorf("%s: granted %v, want %v", name, !c.want, c.want)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,6 +57,14 @@ type Attempt struct {
 	At       time.Time `json:"at"`
 	Services []string  `json:"services"`           // that it was about, and those of attempts before it, sorted
 	Rollback bool      `json:"rollback,omitempty"` // it was on the way to the previous state
+
+	// Wishes are what it was for, and attempts before it.
+	Wishes []record.Wish `json:"wishes,omitempty"`
+}
+
+// Repairs says that the attempt has only tried to have the state again.
+func (a *Attempt) Repairs(state *record.Record) bool {
+	return len(a.Wishes) > 0 && !slices.ContainsFunc(a.Wishes, func(w record.Wish) bool { return !state.Grants(w) })
 }
 
 // Attempt is the one that is not over; nil: the project is, or was, as the current state says.
@@ -78,6 +87,11 @@ func (s Store) Attempt() (*Attempt, error) {
 func (s Store) Begin(a Attempt) error {
 	if before, err := s.Attempt(); err == nil && before != nil {
 		a.Services = append(slices.Clone(a.Services), before.Services...)
+		for _, w := range before.Wishes {
+			if !slices.ContainsFunc(a.Wishes, func(other record.Wish) bool { return maps.Equal(w, other) }) {
+				a.Wishes = append(slices.Clip(a.Wishes), w)
+			}
+		}
 	}
 	slices.Sort(a.Services)
 	a.Services = slices.Compact(a.Services)
