@@ -234,7 +234,7 @@ func Down(ctx context.Context, e engine.Engine, name string, d *desired.Project,
 		return nil, err
 	}
 	defer unlock()
-	s, err := observe.Project(ctx, e, name, d)
+	s, err := observe.Listed(ctx, e, name, d)
 	if err != nil {
 		return nil, err
 	}

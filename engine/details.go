@@ -19,6 +19,11 @@ type Details struct {
 	StartedAt    time.Time                   `json:"startedAt,omitzero"`
 	RestartCount int                         `json:"restartCount,omitempty"`
 
+	// The namespaces of other containers that it enters, as in container.HostConfig; others are left out.
+	Network container.NetworkMode `json:"network,omitempty"`
+	IPC     container.IpcMode     `json:"ipc,omitempty"`
+	PID     container.PidMode     `json:"pid,omitempty"`
+
 	// The limits that a container's update can change, as in container.Resources.
 	Memory            int64  `json:"memory,omitempty"`
 	MemorySwap        int64  `json:"memorySwap,omitempty"`
@@ -35,17 +40,28 @@ type Details struct {
 
 // DetailsFrom takes the details out of a container's configuration and state.
 func DetailsFrom(h *container.HostConfig, startedAt time.Time, restarts int) Details {
-	return Details{
+	d := Details{
 		Restart: h.RestartPolicy.Name, Retries: h.RestartPolicy.MaximumRetryCount, StartedAt: startedAt, RestartCount: restarts,
 		Memory: h.Memory, MemorySwap: h.MemorySwap, MemoryReservation: h.MemoryReservation, NanoCPUs: h.NanoCPUs, CPUShares: h.CPUShares,
 		CPUPeriod: h.CPUPeriod, CPUQuota: h.CPUQuota, CpusetCpus: h.CpusetCpus, CpusetMems: h.CpusetMems, PidsLimit: h.PidsLimit, BlkioWeight: h.BlkioWeight,
 	}
+	if h.NetworkMode.IsContainer() {
+		d.Network = h.NetworkMode
+	}
+	if h.IpcMode.IsContainer() {
+		d.IPC = h.IpcMode
+	}
+	if h.PidMode.IsContainer() {
+		d.PID = h.PidMode
+	}
+	return d
 }
 
 // Host is the configuration as far as the details tell of it.
 func (d *Details) Host() *container.HostConfig {
 	return &container.HostConfig{
 		RestartPolicy: container.RestartPolicy{Name: d.Restart, MaximumRetryCount: d.Retries},
+		NetworkMode:   d.Network, IpcMode: d.IPC, PidMode: d.PID,
 		Resources: container.Resources{
 			Memory: d.Memory, MemorySwap: d.MemorySwap, MemoryReservation: d.MemoryReservation, NanoCPUs: d.NanoCPUs, CPUShares: d.CPUShares,
 			CPUPeriod: d.CPUPeriod, CPUQuota: d.CPUQuota, CpusetCpus: d.CpusetCpus, CpusetMems: d.CpusetMems, PidsLimit: d.PidsLimit, BlkioWeight: d.BlkioWeight,

@@ -11,7 +11,7 @@ import (
 // What is put into a list comes out of it, and a list without it says so.
 func TestDetailsOfAList(t *testing.T) {
 	pids := int64(7)
-	host := &container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "on-failure", MaximumRetryCount: 2}, Resources: container.Resources{
+	host := &container.HostConfig{NetworkMode: "container:a", IpcMode: "container:b", PidMode: "container:c", RestartPolicy: container.RestartPolicy{Name: "on-failure", MaximumRetryCount: 2}, Resources: container.Resources{
 		Memory: 1, MemorySwap: -1, MemoryReservation: 2, NanoCPUs: 3, CPUShares: 4, CPUPeriod: 5, CPUQuota: 6, CpusetCpus: "0", CpusetMems: "1", PidsLimit: &pids, BlkioWeight: 8,
 	}}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)

@@ -236,7 +236,7 @@ func (r *attachedRun) wind(ctx context.Context, interrupted bool) error {
 
 // end carries out one plan on the containers of the run. It takes no lock: killing must not wait for stopping.
 func (r *attachedRun) end(ctx context.Context, title string, make planner) error {
-	now, err := observe.Project(ctx, r.Engine, r.desired.Name, r.desired)
+	now, err := observe.Listed(ctx, r.Engine, r.desired.Name, r.desired)
 	if err != nil {
 		return err
 	}

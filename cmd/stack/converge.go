@@ -64,7 +64,7 @@ func (s *session) apply(ctx context.Context, title string, sc scope, o plan.Life
 // planned observes the project and makes the plan.
 func (s *session) planned(ctx context.Context, sc scope, o plan.LifecycleOptions, make planner) (*plan.Plan, error) {
 	d := sc.desired()
-	now, err := observe.Project(ctx, s.Engine, sc.name, d)
+	now, err := observe.Listed(ctx, s.Engine, sc.name, d)
 	if err != nil {
 		return nil, err
 	}

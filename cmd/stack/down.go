@@ -52,7 +52,7 @@ const maxDowns = 3
 func (s *session) down(ctx context.Context, sc scope, o plan.DownOptions) error {
 	d := sc.desired()
 	if s.global.dryRun {
-		now, err := observe.Project(ctx, s.Engine, sc.name, d)
+		now, err := observe.Listed(ctx, s.Engine, sc.name, d)
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,8 @@ import (
 func listedDetails(c *state.Container, s *container.Summary) {
 	if d, ok := engine.DetailsOf(s); ok {
 		c.RestartCount, c.StartedAt = d.RestartCount, d.StartedAt
-		c.Mutable = reported(d.Host(), s.NetworkSettings.Networks)
+		host := d.Host()
+		c.Joins, c.Mutable = joins(host), reported(host, s.NetworkSettings.Networks)
 	}
 }
 
