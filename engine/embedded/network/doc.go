@@ -21,6 +21,13 @@
 // by then. And where iptables drops what is forwarded, as Docker and ufw set it, two rules per bridge at the end of its
 // chain FORWARD keep our containers out of that; they go with the bridge.
 //
+// # Handing over
+//
+// A container that takes another one's place may ask for host ports that only the other one has. Such a port waits: it is
+// in the record, and neither in the firewall nor held. HandOver passes it when the other container begins to end. Who has a
+// port is decided by the record of the container that gets it: after a crash, later containers' records are believed
+// rather than earlier ones', and what nobody has goes to who waits.
+//
 // # Cost
 //
 // A sandbox with one network takes about 1.5 ms of processor time, most of it the kernel's: the namespace (0.35 ms), the

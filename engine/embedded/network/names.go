@@ -124,3 +124,46 @@ func (c *container) reachesOutside() bool {
 	}
 	return false
 }
+
+// standing is how well a container answers for a name. Of several that have it only the best ones are told.
+type standing int
+
+const (
+	serving standing = iota
+	unready          // takes another one's place and has not been healthy yet
+	leaving          // is about to end
+)
+
+func (c *container) standing() standing {
+	switch {
+	case c.Leaving:
+		return leaving
+	case c.Unready:
+		return unready
+	}
+	return serving
+}
+
+// hasStandIn tells whether a container that is not about to end has a name that this one has, too. The caller holds the
+// lock.
+func (c *container) hasStandIn() bool {
+	for _, e := range c.Endpoints {
+		if !e.network.resolves() {
+			continue
+		}
+		for _, other := range e.network.endpoints {
+			if other != e && !other.container.Leaving && e.sharesName(other) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sharesName compares the names that several containers may have.
+func (e *endpoint) sharesName(other *endpoint) bool {
+	has := func(name string) bool {
+		return slices.Contains(other.Settings.Aliases, name) || slices.Contains(other.container.Aliases, name)
+	}
+	return slices.ContainsFunc(e.Settings.Aliases, has) || slices.ContainsFunc(e.container.Aliases, has)
+}

@@ -280,3 +280,13 @@ func FuzzParseQuestion(f *testing.F) {
 		}
 	})
 }
+
+// An answer about a container must not be kept: the next one may be another.
+func TestAnswersAreNotKept(t *testing.T) {
+	var q dns.Msg
+	q.SetQuestion("web.", dns.TypeA)
+	answer, err := dns.Exchange(&q, startServer(t))
+	if err != nil || len(answer.Answer) != 1 || answer.Answer[0].Header().Ttl != 0 {
+		t.Errorf("%v, %v", answer, err)
+	}
+}
