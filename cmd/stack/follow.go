@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -179,18 +180,14 @@ func (f *follower) await(ctx context.Context, e *followed, _ container.LogsOptio
 
 // over decides what the end of a log means: the container has exited for good, comes back, or runs again already.
 func (f *follower) over(ctx context.Context, e *followed) error {
-	if errors.Is(e.err, engine.ErrNotFound) {
-		return nil
-	}
-	if e.err != nil {
-		return e.err
-	}
 	state, err := f.session.ContainerInspect(ctx, e.member.ID)
 	switch {
-	case errors.Is(err, engine.ErrNotFound):
+	case errors.Is(e.err, engine.ErrNotFound), errors.Is(err, engine.ErrNotFound):
 		return nil
-	case err != nil:
-		return err
+	case errors.Is(e.err, engine.ErrConflict):
+		return nil // Docker gives no log of what is about to be removed
+	case e.err != nil || err != nil:
+		return cmp.Or(e.err, err)
 	case state.State.Running && !state.State.Restarting || e.again:
 		f.follow(ctx, e.member, f.since(e.member.ID))
 		return nil

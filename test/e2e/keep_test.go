@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/http"
@@ -120,4 +121,50 @@ func TestKeepRestartsUnhealthy(t *testing.T) {
 		return strings.TrimSpace(out) == "healthy"
 	})
 	h.stack(dir, "down", "-t", "0")
+}
+
+// TestUpStaysConvergedOnDocker: in the foreground no engine of ours is needed for it. Health checks of Docker's tell of each run,
+// which must not keep stack busy.
+func TestUpStaysConvergedOnDocker(t *testing.T) {
+	o := newOnDocker(t)
+	text := strings.NewReplacer("e2e/busybox:1", testImage, "    init: true\n", "    stop_grace_period: 0s\n").Replace(keptFile)
+	o.dir = o.write("stays", map[string]string{"compose.yaml": text})
+	t.Cleanup(func() { o.told("down", "-v", "-t", "0") })
+	up := o.command(o.dir, "--host", o.daemon.Host, "--progress", "plain", "up")
+	var out bytes.Buffer
+	up.Stdout, up.Stderr = &out, &out
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if up.ProcessState == nil {
+			_ = up.Process.Kill()
+			_ = up.Wait()
+		}
+		if t.Failed() {
+			t.Logf("up said:\n%s", out.String())
+		}
+	})
+	running := func(name string) bool {
+		return strings.TrimSpace(o.docker.do("ps", "-q", "-f", "name="+name)) != ""
+	}
+	until(t, "it comes up", func() bool { return running("stays-web-1") })
+	for _, name := range []string{"stays-web-1", "stays-db-1"} {
+		before := o.ids()[name]
+		o.docker.do("rm", "-f", name)
+		until(t, name+" is made again", func() bool { now := o.ids()[name]; return now != "" && now != before && running(name) })
+	}
+	o.docker.do("stop", "-t", "0", "stays-web-1")
+	o.write("stays", map[string]string{"compose.yaml": text + "    environment: {A: b}\n"})
+	until(t, "a changed file is carried out", func() bool { return strings.Contains(o.docker.do("inspect", "stays-db-1"), `"A=b"`) })
+	if running("stays-web-1") {
+		t.Error("docker stop was undone")
+	}
+	if err := up.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = up.Wait()
+	if code := up.ProcessState.ExitCode(); code != 130 || running("stays-db-1") {
+		t.Errorf("after Ctrl-C: code %d\n%s", code, out.String())
+	}
 }
