@@ -77,8 +77,8 @@ The proof is a file of cases: for each type that the attribute may have, a Compo
 error. ` + "`go test ./convergence/desired -run TestAttributes`" + ` runs them; a row without a case fails. Where more tests are named, they show what becomes of it later.
 That the embedded engine refuses what the remarks say is shown by TestEmbeddedEngineHasNot in test/e2e.
 
-What the specification has no words for stands below `+"`x-stack`"+`, on a service, or on the project for all services that do not say otherwise: with
-`+"`restart_unhealthy: true`"+`, whoever keeps the project as it is wished restarts containers that become unhealthy. Unknown keys are refused.
+What the specification has no words for stands below ` + "`x-stack`" + `, on a service, or on the project for all services that do not say otherwise: with
+` + "`restart_unhealthy: true`" + `, whoever keeps the project as it is wished restarts containers that become unhealthy. Unknown keys are refused.
 
 `
 

@@ -1,10 +1,6 @@
 package plan
 
-import (
-	"slices"
-
-	"stackrun.dev/stack/convergence/desired"
-)
+import "slices"
 
 // restartAfterDependencies marks running containers for a restart when something is made anew or started again that they
 // depend on with restart: true, or whose namespaces are theirs: they would stay in the old ones. Restarts spread: who depends
@@ -99,21 +95,10 @@ func (u *up) stopBefore(other, s *service, stopped []string) {
 		}
 		return
 	}
-	if u.awaitsUpdate(s) {
-		return // the other may have to be started for that update
-	}
 	stopping := slices.DeleteFunc(slices.Clone(other.members), func(m *member) bool { return m.stopped == "" })
 	ids := u.softGate(stops, s, stopped, len(stopping))
 	for _, m := range stopping {
 		h := u.headOf(m.stopped)
 		h.After = append(h.After, ids...)
 	}
-}
-
-// awaitsUpdate says that the service is restarted when an update without a gap of another one is over.
-func (u *up) awaitsUpdate(s *service) bool {
-	return slices.ContainsFunc(s.DependsOn, func(dep desired.Dependency) bool {
-		other := u.services[dep.Service]
-		return other != nil && dep.Restart && other.updateWithoutGap() != ""
-	})
 }

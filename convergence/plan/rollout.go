@@ -19,6 +19,7 @@ import (
 // about the new ones, when it is known what their starts wait for; endRollout the gates.
 type rollout struct {
 	members []*member
+	shared  bool // see batches
 }
 
 // rollsOut says that the members of the service that are replaced are so by its update_config. A service whose end others
@@ -33,10 +34,11 @@ func (u *up) rollsOut(s *service) bool {
 	return true
 }
 
-// batches are the members that are replaced at the same time, in order.
+// batches are the members that are replaced at the same time, in order. Those of a service whose namespaces or volumes others use
+// are all: what the others do would have to wait for batches, which may wait for what the others do.
 func (s *service) batches() [][]*member {
 	size := s.Update.Parallelism
-	if size <= 0 {
+	if size <= 0 || s.rollout.shared {
 		size = len(s.rollout.members)
 	}
 	return slices.Collect(slices.Chunk(s.rollout.members, size))
@@ -56,6 +58,10 @@ func (u *up) rollOut(s *service) {
 		return
 	}
 	batches, noted := s.batches(), false
+	if s.rollout.shared = u.isShared(s); s.rollout.shared && len(batches) > 1 {
+		u.note("service %s is updated all at once: others use the namespaces or volumes of its containers", s.Name)
+		batches = s.batches()
+	}
 	for i, batch := range batches {
 		for _, m := range batch {
 			order, why := u.order(s, m)
@@ -107,7 +113,7 @@ func (u *up) rollIn(s *service, m *member, ref, name string, await Header) {
 		h := u.headOf(m.stopped)
 		h.Needs = append(h.Needs, last)
 		last = m.ready[0]
-	case m.stopped != "":
+	case m.stopped != "" && !s.rollout.shared:
 		h := u.headOf(m.stopped)
 		h.Needs, h.After = append(h.Needs, await.Needs...), append(h.After, await.After...)
 	}
@@ -221,13 +227,14 @@ func (s *service) updateWithoutGap() string {
 	return operationID(gateVerb("", n-1, n), Service, s.Name)
 }
 
-// restartsEarly says that the service has to stop before something else does that it depends on, so that it cannot wait for
-// the end of an update: that may wait for the other thing.
+// restartsEarly says that the service has to stop before something else does that it depends on, or that it makes place for a
+// volume or gives up a port, so that it cannot wait for the end of an update: that may wait for the other thing.
 func (u *up) restartsEarly(s *service) bool {
-	return slices.ContainsFunc(s.DependsOn, func(dep desired.Dependency) bool {
+	stops := func(m *member) bool { return m.stopped != "" }
+	evicted := func(m *member) bool { return stops(m) && m.now == nil }
+	return slices.ContainsFunc(s.members, evicted) || u.portForOthers(s) != "" || slices.ContainsFunc(s.DependsOn, func(dep desired.Dependency) bool {
 		other := u.services[dep.Service]
-		return dep.Restart && other != nil && other.updateWithoutGap() == "" &&
-			slices.ContainsFunc(other.members, func(m *member) bool { return m.stopped != "" })
+		return dep.Restart && other != nil && other.updateWithoutGap() == "" && slices.ContainsFunc(other.members, stops)
 	})
 }
 

@@ -24,7 +24,7 @@ func (u *up) order(s *service, m *member) (order desired.Order, why string) {
 	case mode.IsContainer():
 		why = "its containers use the network of others"
 	case u.isShared(s):
-		why = "others live in the namespaces of its containers"
+		why = "others use the namespaces or volumes of its containers"
 	case fixedAddress(m):
 		why = "its containers have a fixed address"
 	case u.options.Handover:
@@ -39,21 +39,17 @@ func (u *up) order(s *service, m *member) (order desired.Order, why string) {
 	return desired.StartFirst, ""
 }
 
-// isShared says that containers of other services live in namespaces of this one's.
+// isShared says that containers of other services use namespaces or volumes of this one's.
 func (u *up) isShared(s *service) bool {
 	if u.shared == nil {
 		u.shared = make(map[string]bool)
 		for i := range u.desired.Services {
-			if other := &u.desired.Services[i]; len(other.Containers) > 0 {
-				for _, mode := range namespaces(other.Containers[0].Config.Host) {
-					if name, ok := strings.CutPrefix(mode, "container:"); ok {
-						u.shared[name] = true
-					}
-				}
+			for _, name := range u.desired.Services[i].Shares {
+				u.shared[name] = true
 			}
 		}
 	}
-	return slices.ContainsFunc(s.Containers, func(c desired.Container) bool { return u.shared[c.Name] })
+	return u.shared[s.Name]
 }
 
 // fixedAddress says that the container has an address on a network that no other one can have.
@@ -121,6 +117,11 @@ func (u *up) movingPort(s *service) string {
 			}
 		}
 	}
+	return u.portForOthers(s)
+}
+
+// portForOthers is a port of the host that a container of the service holds and another service wants, or "".
+func (u *up) portForOthers(s *service) string {
 	for _, c := range u.state.Of(s.Name) {
 		for _, port := range c.Ports {
 			if slices.ContainsFunc(u.wanting(port), func(name string) bool { return name != s.Name }) {

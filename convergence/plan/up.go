@@ -76,7 +76,7 @@ type up struct {
 	finite map[string]bool // services whose completion others wait for
 
 	// What only updates by update_config ask for, and is worked out then.
-	shared map[string]bool     // names of containers in whose namespaces others live
+	shared map[string]bool     // services whose namespaces or volumes others use
 	wanted map[string][]string // services, by the port of the host that they want
 }
 
