@@ -70,8 +70,9 @@ func (e *Engine) finish(ctx context.Context, c *container.Container, status runt
 	if !running.Host.RestartPolicy.IsNone() {
 		e.migration.announce()
 	}
-	e.passPorts(ctx, c)
+	passed := e.passPorts(ctx, c)
 	err := errors.Join(e.giveBack(ctx, c.ID), e.releaseVolumes(&running))
+	e.settlePorts(ctx, passed.Ports) // what could not pass before has done so now
 	if hasUserNetwork(&running) {
 		e.pushNames(ctx)
 	}

@@ -63,7 +63,7 @@ func (t *portTable) onlyHolder(r Reservation) *container {
 
 // Handover is what changed when a container began to end.
 type Handover struct {
-	Ports     []string // IDs of the containers that have other ports now, heirs first; empty if none moved
+	Ports     []string // IDs of the containers that have other ports now, or with an error perhaps, heirs first
 	Names     bool     // Names answers otherwise
 	Succeeded bool     // a container is there to take this one's place
 }
@@ -154,6 +154,10 @@ func (m *Manager) give(c *container, heirs []*container) ([]string, error) {
 		return nil, nil
 	}
 	all := append(slices.Clone(heirs), c)
+	var ids []string
+	for _, one := range all {
+		ids = append(ids, one.ID)
+	}
 	m.mu.Lock()
 	before, datagrams := elementsOf(all), []uint16(nil)
 	var undo []func()
@@ -168,12 +172,10 @@ func (m *Manager) give(c *container, heirs []*container) ([]string, error) {
 		for _, u := range undo {
 			u()
 		}
-		return nil, err
+		return ids, err
 	}
 	err := m.links.ForgetDatagrams(datagrams)
-	var ids []string
 	for _, one := range all {
-		ids = append(ids, one.ID)
 		err = errors.Join(err, m.saveContainer(one))
 	}
 	return ids, err
@@ -240,6 +242,19 @@ func (m *Manager) inherit() (changed []*container) {
 		}
 	}
 	return changed
+}
+
+// succeed gives those who wait what nobody has any more because it could not be handed over.
+func (m *Manager) succeed() error {
+	m.mu.Lock()
+	heirs := m.inherit()
+	elements := elementsOf(heirs)
+	m.mu.Unlock()
+	err := m.swap(nft.Elements{}, elements)
+	for _, c := range heirs {
+		err = errors.Join(err, m.saveContainer(c))
+	}
+	return err
 }
 
 func elementsOf(containers []*container) nft.Elements {

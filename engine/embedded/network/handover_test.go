@@ -115,7 +115,12 @@ func TestAHandOverThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	have(t, h, map[string][]uint16{"old": {1, 2}, "next": nil})
-	if err := h.Release("old"); err != nil {
+	h.faults.rate = 1
+	if err := h.Release("old"); err == nil {
+		t.Error("the error is not told")
+	}
+	h.faults.rate = 0
+	if err := h.Repair(); err != nil {
 		t.Fatal(err)
 	}
 	have(t, h, map[string][]uint16{"next": {1}})

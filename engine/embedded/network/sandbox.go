@@ -289,10 +289,14 @@ func (m *Manager) withdraw(c *container) error {
 	m.mu.Lock()
 	ports := c.elements()
 	m.mu.Unlock()
+	failed := err != nil
 	err = errors.Join(err, m.swap(ports, nft.Elements{}))
 	m.mu.Lock()
 	m.forget(c)
 	m.mu.Unlock()
+	if failed {
+		err = errors.Join(err, m.succeed())
+	}
 	return err
 }
 
