@@ -94,8 +94,12 @@ func (u *up) compareNetwork(r *resource, now state.Network) {
 	}
 	cause := joinCauses(changes)
 	on := u.index.on(u.state, r.Name)
+	ours := make(map[string]bool, len(on))
+	for i := range on {
+		ours[on[i].Name] = true
+	}
 	for _, name := range now.Users {
-		if !slices.ContainsFunc(on, func(c state.Container) bool { return c.Name == name }) {
+		if !ours[name] {
 			u.fail(engine.ErrConflict, "network %s differs (%s) and has to be made anew, but container %s is on it, which is not of this project; take it off first", r.Name, cause, name)
 			return
 		}
