@@ -52,6 +52,7 @@ func play(t *testing.T, seed uint64) {
 		d := parse(t, text)
 		before := snapshot(f)
 		disturb(t, rnd, f, d)
+		before.orphans = orphans(f, d)
 		finish(t, f, d, text)
 		checkAgainstFresh(t, f, d, text)
 		checkConsent(t, before, f)
@@ -225,26 +226,42 @@ func describe(f *fake, d *desired.Project) string {
 	return strings.Join(lines, "\n")
 }
 
-type things struct{ orphans, volumes map[string]string }
+// things are what nobody may lose.
+type things struct {
+	orphans map[string]string // names, by ID
+	volumes map[string]bool
+}
 
-// snapshot remembers containers by name and service, and volumes.
 func snapshot(f *fake) things {
-	out := things{map[string]string{}, map[string]string{}}
-	for id, r := range f.containers {
-		out.orphans[id] = r.service()
-	}
+	out := things{volumes: map[string]bool{}}
 	for name := range f.volumes {
-		out.volumes[name] = name
+		out.volumes[name] = true
 	}
 	return out
 }
 
-// checkConsent: nobody asked for the removal of volumes, so all are there.
+// orphans are the containers of services that the project does not have.
+func orphans(f *fake, d *desired.Project) map[string]string {
+	out := map[string]string{}
+	for id, r := range f.containers {
+		if d.Service(r.service()) == nil {
+			out[id] = r.name
+		}
+	}
+	return out
+}
+
+// checkConsent: nobody asked for the removal of volumes or of orphans, so all are there.
 func checkConsent(t *testing.T, before things, f *fake) {
 	t.Helper()
 	for name := range before.volumes {
 		if f.volumes[name] == nil {
 			t.Errorf("volume %s was removed", name)
+		}
+	}
+	for id, name := range before.orphans {
+		if f.containers[id] == nil {
+			t.Errorf("the orphan %s was removed", name)
 		}
 	}
 	for _, call := range f.calls {

@@ -16,6 +16,7 @@ import (
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/observe"
 	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/convergence/state"
 	"stackrun.dev/stack/project"
 )
 
@@ -26,6 +27,7 @@ var scales = []struct {
 	nothing bool // none of it is there yet
 	options plan.UpOptions
 	change  func(f *fake) // what happened since it was brought up
+	plan    planner       // nil: plan.Up
 }{
 	{name: "from-nothing", nothing: true},
 	{name: "nothing-to-do"},
@@ -44,7 +46,29 @@ var scales = []struct {
 	{name: "scaled-from-nothing", pair: true, nothing: true},
 	{name: "scaled-nothing-to-do", pair: true},
 	{name: "scaled-images-changed", pair: true, change: moveImage},
+	{name: "down", plan: planDown},
+	{name: "stop", plan: planStop},
+	{name: "scaled-down", pair: true, plan: planDown},
 	{name: "scaled-one-exited", pair: true, change: func(f *fake) { f.containers[f.firstID()].status = container.StateExited }},
+}
+
+// planner makes another plan than one that brings the project up.
+type planner func(d *desired.Project, s *state.Project) (*plan.Plan, error)
+
+func planDown(d *desired.Project, s *state.Project) (*plan.Plan, error) {
+	return plan.Down(d, s, plan.DownOptions{}), nil
+}
+
+func planStop(d *desired.Project, s *state.Project) (*plan.Plan, error) {
+	return plan.Stop(d, s, plan.LifecycleOptions{})
+}
+
+// planOf makes the plan of the situation.
+func planOf(i int, d *desired.Project, s *state.Project) (*plan.Plan, error) {
+	if scales[i].plan != nil {
+		return scales[i].plan(d, s)
+	}
+	return plan.Up(d, s, scales[i].options)
 }
 
 func moveImage(f *fake) { f.images["busybox"] = "sha256:" + strings.Repeat("f", 64) }
@@ -146,17 +170,23 @@ func observeAndPlan(tb testing.TB, f *fake, d *desired.Project, o plan.UpOptions
 	return p
 }
 
-// BenchmarkPlan is one look at the engine and one plan. The processor's time is what counts: others may use the machine.
+// BenchmarkPlan is one plan of what was seen. The processor's time is what counts: others may use the machine.
 func BenchmarkPlan(b *testing.B) {
 	for i, scale := range scales {
 		for _, n := range []int{1000, 10_000} {
 			b.Run(fmt.Sprintf("%s/%d", scale.name, n), func(b *testing.B) {
 				f, d := situation(b, i, n)
+				s, err := observe.Project(b.Context(), f, "x", d)
+				if err != nil {
+					b.Fatal(err)
+				}
 				runtime.GC()
 				b.ReportAllocs()
 				before := cpuTime(b, unix.CLOCK_PROCESS_CPUTIME_ID)
 				for b.Loop() {
-					observeAndPlan(b, f, d, scale.options)
+					if _, err := planOf(i, d, s); err != nil {
+						b.Fatal(err)
+					}
 				}
 				used := cpuTime(b, unix.CLOCK_PROCESS_CPUTIME_ID) - before
 				b.ReportMetric(float64(used.Microseconds())/float64(b.N)/1000, "cpu-ms/op")
@@ -198,7 +228,7 @@ func costOf(t *testing.T, i, n, total int) cost {
 	start := cpuTime(t, unix.CLOCK_THREAD_CPUTIME_ID)
 	var sum cost
 	for range total / n {
-		p, err := plan.Up(d, s, scales[i].options)
+		p, err := planOf(i, d, s)
 		if err != nil {
 			t.Fatal(err)
 		}
