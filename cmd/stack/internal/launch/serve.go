@@ -98,7 +98,8 @@ func Serve(ctx context.Context, t Target, o ServeOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, t, idle, mux(t, o, idle, guest, handler), guest, func() {
+	h := house{handler: mux(t, o, idle, guest, handler), idle: idle, guest: guest}
+	return h.serve(ctx, t, func() {
 		guest.Start()
 		ready.tell(t, nil)
 		if o.Listening != nil {
@@ -162,8 +163,15 @@ func takeRoot(ctx context.Context, t Target) (*Lock, error) {
 	return lock, err
 }
 
+// house is what the engine's process serves, and who lives in it.
+type house struct {
+	handler http.Handler
+	idle    *idler
+	guest   Guest
+}
+
 // serve listens until the context is done and then lets the requests in flight finish.
-func serve(ctx context.Context, t Target, idle *idler, handler http.Handler, guest Guest, ready func()) error {
+func (h *house) serve(ctx context.Context, t Target, ready func()) error {
 	l, err := listen(t)
 	if err != nil {
 		return err
@@ -176,12 +184,12 @@ func serve(ctx context.Context, t Target, idle *idler, handler http.Handler, gue
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           h.handler,
 		ReadHeaderTimeout: time.Minute,
 		BaseContext:       func(net.Listener) context.Context { return requests },
 	}
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(countingListener{l, idle}) }()
+	go func() { done <- server.Serve(countingListener{l, h.idle}) }()
 	ready()
 	notifySystemd("READY=1")
 	select {
@@ -192,7 +200,7 @@ func serve(ctx context.Context, t Target, idle *idler, handler http.Handler, gue
 	notifySystemd("STOPPING=1")
 	leave, forget := context.WithTimeout(context.Background(), farewell)
 	defer forget()
-	guest.Close(leave)
+	h.guest.Close(leave)
 	return shutdown(server, cancel)
 }
 
