@@ -53,6 +53,11 @@ func runPlan(ctx context.Context, a *app, u *upFlags, services []string, format,
 	if err != nil {
 		return err
 	}
+	if out != "" {
+		if err := checkOutside(out, d); err != nil {
+			return err
+		}
+	}
 	a.global.dryRun = true // a plan changes nothing, whatever it contains
 	options.Now = a.now()
 	return a.with(ctx, func(s *session) error {

@@ -35,6 +35,27 @@ func checkPlanFile(path string) error {
 	return nil
 }
 
+// checkOutside refuses a file that would become part of an image of the project.
+func checkOutside(path string, d *desired.Project) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	for i := range d.Services {
+		b := d.Services[i].Build
+		if b == nil {
+			continue
+		}
+		switch sends, err := buildcontext.Sends(b, path); {
+		case err != nil:
+			return err
+		case sends:
+			return usagef("a plan holds secrets, and %s is in what %s is built from (%s): name a file elsewhere with --out, or one that .dockerignore leaves out", path, d.Services[i].Name, b.Context)
+		}
+	}
+	return nil
+}
+
 // keepPlan writes the plan to a file that only its owner may read, with everything that carrying it out takes.
 func (s *session) keepPlan(ctx context.Context, path string, d *desired.Project, o plan.UpOptions, p *plan.Plan) error {
 	id, err := s.engineID(ctx)

@@ -40,7 +40,7 @@ func digest(h hash.Hash, b *desired.Build) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Kit.Contexts)) {
 		if folder := b.Kit.Contexts[name]; filepath.IsAbs(folder) {
-			if err := digestFolder(h, &desired.Build{Service: b.Service, Context: folder, Inline: "FROM scratch"}); err != nil {
+			if err := digestFolder(h, folderAlone(b, folder)); err != nil {
 				return err
 			}
 		}
@@ -70,6 +70,57 @@ func digestFolder(h hash.Hash, b *desired.Build) error {
 		return err
 	}
 	return p.walk()
+}
+
+// Sends says whether the build would send the file to the engine, if it were there. path is absolute. Further contexts, and builds
+// that come before it, count.
+func Sends(b *desired.Build, path string) (bool, error) {
+	folders := []*desired.Build{b}
+	for _, folder := range b.Kit.Contexts {
+		if filepath.IsAbs(folder) {
+			folders = append(folders, folderAlone(b, folder))
+		}
+	}
+	for _, folder := range folders {
+		if sends, err := sendsFrom(folder, path); sends || err != nil {
+			return sends, err
+		}
+	}
+	for _, first := range b.After {
+		if sends, err := Sends(first, path); sends || err != nil {
+			return sends, err
+		}
+	}
+	return false, nil
+}
+
+func sendsFrom(b *desired.Build, path string) (bool, error) {
+	if Remote(b) {
+		return false, nil
+	}
+	rel, err := filepath.Rel(withoutLinks(b.Context), filepath.Join(withoutLinks(filepath.Dir(path)), filepath.Base(path)))
+	if err != nil || !filepath.IsLocal(rel) {
+		return false, nil
+	}
+	p := &packer{root: b.Context, dockerfile: DockerfileName(b)}
+	if err := p.prepare(b); err != nil {
+		return false, err
+	}
+	ignored, err := p.ignore.MatchesOrParentMatches(rel)
+	return !ignored, err
+}
+
+// withoutLinks is where the folder really is; one that is not there is where its name says.
+func withoutLinks(folder string) string {
+	if real, err := filepath.EvalSymlinks(folder); err == nil {
+		return real
+	}
+	return folder
+}
+
+// folderAlone is a further context of a build, as a build of its own.
+func folderAlone(b *desired.Build, folder string) *desired.Build {
+	return &desired.Build{Service: b.Service, Context: folder, Inline: "FROM scratch"}
 }
 
 // writeInfo leaves out the times and sizes of directories, which change with what is ignored in them, too.

@@ -66,3 +66,41 @@ func TestDigest(t *testing.T) {
 		t.Error("no Dockerfile is no error")
 	}
 }
+
+// What a build would send is what is below its contexts, by whatever way, and not ignored.
+func TestSends(t *testing.T) {
+	dir, other, elsewhere := t.TempDir(), t.TempDir(), t.TempDir()
+	link := filepath.Join(elsewhere, "link")
+	for path, content := range map[string]string{filepath.Join(dir, "Dockerfile"): "FROM scratch", filepath.Join(dir, ".dockerignore"): "*.plan\n!kept.plan"} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	local := &desired.Build{Service: "web", Context: dir}
+	remote := &desired.Build{Service: "web", Context: "https://example.test/repo.git"}
+	further := &desired.Build{Service: "web", Context: remote.Context, Kit: desired.BuildKit{Contexts: map[string]string{"other": other}}}
+	for _, c := range []struct {
+		build *desired.Build
+		path  string
+		want  bool
+	}{
+		{local, filepath.Join(dir, "plan"), true},
+		{local, filepath.Join(dir, "sub", "plan"), true},
+		{local, filepath.Join(link, "plan"), true},
+		{local, filepath.Join(dir, "x.plan"), false},
+		{local, filepath.Join(dir, "kept.plan"), true},
+		{local, filepath.Join(elsewhere, "plan"), false},
+		{local, dir + "-plan", false},
+		{remote, filepath.Join(dir, "plan"), false},
+		{further, filepath.Join(other, "plan"), true},
+		{&desired.Build{Service: "web", Context: remote.Context, After: []*desired.Build{local}}, filepath.Join(dir, "plan"), true},
+	} {
+		got, err := Sends(c.build, c.path)
+		if err != nil || got != c.want {
+			t.Errorf("%s from %s: %v, %v, want %v", c.path, c.build.Context, got, err, c.want)
+		}
+	}
+}
