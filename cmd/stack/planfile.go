@@ -204,30 +204,25 @@ func runUpPlan(ctx context.Context, a *app, o *upOptions) error {
 			return fmt.Errorf("cannot carry out the plan %s: it is for the engine %s, and %s is the engine %s", o.planFile, r.Engine, s.target.Host, id)
 		}
 		if s.global.dryRun {
-			return s.showKept(ctx, r)
+			p, err := s.stillDue(ctx, r)
+			if err == nil {
+				_, err = fmt.Fprint(s.out, p.Text())
+			}
+			return err
 		}
 		return s.alone(ctx, "up", r.Desired.Name, func(progress view.Progress) error {
+			if _, err := s.stillDue(ctx, r); err != nil {
+				return err // before anybody is told that the project is brought up
+			}
 			return s.bring(ctx, upRun{title: "up", desired: r.Desired, options: r.Up, flags: o.upFlags, held: progress, adjust: func(o *convergence.Options) {
-				holdTo(r, o)
+				o.Fixed = &r.Plan.Fixed
 			}})
 		})
 	})
 }
 
-// holdTo has a run carry out the kept plan and nothing else.
-func holdTo(r *record.Record, o *convergence.Options) {
-	o.Fixed = &r.Plan.Fixed
-	changing := o.Changing
-	o.Changing = func(d *desired.Project) error {
-		if err := checkContexts(r); err != nil || changing == nil {
-			return err
-		}
-		return changing(d)
-	}
-}
-
-// showKept prints a kept plan if it is still what is to be done.
-func (s *session) showKept(ctx context.Context, r *record.Record) error {
+// stillDue plans anew. If that is not the kept plan, or images would be built from other files, the error says how they differ.
+func (s *session) stillDue(ctx context.Context, r *record.Record) (*plan.Plan, error) {
 	p, err := convergence.Plan(ctx, s.Engine, r.Desired, r.Up)
 	if err == nil {
 		err = r.Plan.Check(p)
@@ -235,9 +230,5 @@ func (s *session) showKept(ctx context.Context, r *record.Record) error {
 	if err == nil {
 		err = checkContexts(r)
 	}
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprint(s.out, p.Text())
-	return err
+	return p, err
 }
