@@ -122,6 +122,7 @@ var errAsked = errors.New("it was to fail")
 
 // step brings the project up on both, and lets the same operation fail.
 func (p *duet) step(ctx context.Context, d *desired.Project, o plan.UpOptions) error {
+	o.Handover = true // the engine says so
 	first, err := p.compare(ctx, d, o)
 	if err != nil {
 		return err
