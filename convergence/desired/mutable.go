@@ -93,6 +93,43 @@ func (s Settings) Get(name string) (value string, ok bool) {
 	return s[i].Value, true
 }
 
+// SameEndpoint says that an engine reports a container's settings on a network just as they are wanted. The MAC address is the
+// engine's choice if none is wanted, and older engines add an alias of their own, which is the last.
+func (s Settings) SameEndpoint(want Settings, network, ownAlias string) bool {
+	now, is := s.under(network), want.under(network)
+	for {
+		reported, more := now()
+		wanted, left := is()
+		if more && reported.Name != wanted.Name && strings.HasSuffix(reported.Name, ".MacAddress") {
+			reported, more = now()
+		}
+		if !more && !left {
+			return true
+		}
+		if strings.HasSuffix(reported.Name, ".Aliases") {
+			reported.Value = strings.TrimSuffix(reported.Value, " "+ownAlias)
+		}
+		if more != left || reported != wanted {
+			return false
+		}
+	}
+}
+
+// under returns a function that returns one setting of a container on a network after the other.
+func (s Settings) under(network string) func() (Setting, bool) {
+	prefix := networkSetting + network
+	i := s.from(prefix)
+	return func() (Setting, bool) {
+		for ; i < len(s) && strings.HasPrefix(s[i].Name, prefix); i++ {
+			if rest := s[i].Name[len(prefix):]; rest == "" || rest[0] == '.' {
+				i++
+				return s[i-1], true
+			}
+		}
+		return Setting{}, false
+	}
+}
+
 // Endpoint returns the settings of a container on a network, without the network's name in theirs, and whether there are any.
 func (s Settings) Endpoint(network string) (of Settings, ok bool) {
 	prefix := networkSetting + network

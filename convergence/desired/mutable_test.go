@@ -66,3 +66,28 @@ func TestEndpointOf(t *testing.T) {
 		t.Error("found what is not there")
 	}
 }
+
+func TestSameEndpoint(t *testing.T) {
+	want := Settings{{"Networks.a.Aliases", "1"}, {"Networks.a.GwPriority", "2"}, {"Networks.ab.Aliases", "4"}}
+	for name, c := range map[string]struct {
+		now  Settings
+		same bool
+	}{
+		"as wanted":         {want, true},
+		"with an address":   {Settings{{"Networks.a.Aliases", "1"}, {"Networks.a.GwPriority", "2"}, {"Networks.a.MacAddress", "m"}}, true},
+		"another alias":     {Settings{{"Networks.a.Aliases", "2"}, {"Networks.a.GwPriority", "2"}}, false},
+		"less":              {Settings{{"Networks.a.Aliases", "1"}, {"Networks.ab.GwPriority", "2"}}, false},
+		"more":              {Settings{{"Networks.a.Aliases", "1"}, {"Networks.a.GwPriority", "2"}, {"Networks.a.IPAMConfig.IPv4Address", "i"}}, false},
+		"more, and address": {Settings{{"Networks.a.Aliases", "1"}, {"Networks.a.GwPriority", "2"}, {"Networks.a.MacAddress", "m"}, {"Networks.a.Z", ""}}, false},
+		"an alias of its":   {Settings{{"Networks.a.Aliases", "1 id"}, {"Networks.a.GwPriority", "2"}}, true},
+		"nothing":           {nil, false},
+	} {
+		if got := c.now.SameEndpoint(want, "a", "id"); got != c.same {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	mac := Settings{{"Networks.a.MacAddress", "m"}}
+	if (Settings{{"Networks.a.MacAddress", "n"}}).SameEndpoint(mac, "a", "id") || !mac.SameEndpoint(mac, "a", "id") {
+		t.Error("a MAC address that is wanted counts")
+	}
+}

@@ -36,6 +36,9 @@ func reported(host *container.HostConfig, endpoints map[string]*network.Endpoint
 // details looks at each container of which the list does not tell enough, and leaves out those that have gone meanwhile. One-off
 // containers are nobody's to change.
 func (o *observer) details(list []state.Container) ([]state.Container, error) {
+	if !slices.ContainsFunc(list, unseen) {
+		return list, nil
+	}
 	gone, errs := make([]bool, len(list)), make([]error, len(list))
 	next := make(chan int)
 	var workers sync.WaitGroup
@@ -55,20 +58,18 @@ func (o *observer) details(list []state.Container) ([]state.Container, error) {
 		})
 	}
 	for i := range list {
-		if !list[i].OneOff && list[i].Mutable == nil {
+		if unseen(list[i]) {
 			next <- i
 		}
 	}
 	close(next)
 	workers.Wait()
-	var out []state.Container
-	for i, c := range list {
-		if !gone[i] {
-			out = append(out, c)
-		}
-	}
-	return out, errors.Join(errs...)
+	i := -1
+	list = slices.DeleteFunc(list, func(state.Container) bool { i++; return gone[i] })
+	return list, errors.Join(errs...)
 }
+
+func unseen(c state.Container) bool { return !c.OneOff && c.Mutable == nil }
 
 func detail(c *state.Container, found *container.InspectResponse) {
 	if found.ContainerJSONBase == nil {

@@ -176,6 +176,9 @@ type endpoint struct {
 
 // compareEndpoint says why the container has to be put on the network again, or made anew.
 func (u *up) compareEndpoint(m *member, name string, made desired.Settings) (again, anew []string) {
+	if m.now.Hash == m.Hash && m.now.Mutable.SameEndpoint(m.Settings, name, shortID(m.now.ID)) {
+		return nil, nil // most are, and there may be thousands
+	}
 	var e endpoint
 	e.made, e.stated = made.Endpoint(name)
 	e.now, _ = m.now.Mutable.Endpoint(name)

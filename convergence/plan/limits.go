@@ -70,8 +70,8 @@ func policyOf(s desired.Settings) container.RestartPolicy {
 	case name == "":
 		out.Name = container.RestartPolicyDisabled
 	case out.IsOnFailure():
-		tries, _ := s.Get("RestartPolicy.MaximumRetryCount")
-		out.MaximumRetryCount, _ = strconv.Atoi(tries) // 0 if it is not stated
+		tries, _ := number(s, "RestartPolicy.MaximumRetryCount")
+		out.MaximumRetryCount = int(tries)
 	}
 	return out
 }
@@ -84,8 +84,8 @@ func policyText(p container.RestartPolicy) string {
 }
 
 func (l *limits) compare(one limit) {
-	now, has := l.number(l.now, one.name)
-	want, wanted := l.number(l.want, one.name)
+	now, has := number(l.now, one.name)
+	want, wanted := number(l.want, one.name)
 	switch {
 	case now == want && has == wanted, one.name == "PidsLimit" && now <= 0 && want <= 0:
 	case wanted && l.ignored(one.name, has, now):
@@ -109,13 +109,13 @@ const podmanPids = 2048
 func (l *limits) filledIn(name string, now int64) bool {
 	switch name {
 	case "MemorySwap":
-		if stated, _ := l.number(l.made, name); stated == now {
+		if stated, _ := number(l.made, name); stated == now {
 			return false // the file did
 		}
-		memory, _ := l.number(l.now, "Memory")
+		memory, _ := number(l.now, "Memory")
 		return now <= 0 || l.wants("Memory") && now == l.defaultSwap() || !l.wants("Memory") && now == 2*memory
 	case "PidsLimit":
-		stated, _ := l.number(l.made, name)
+		stated, _ := number(l.made, name)
 		return now == podmanPids && stated != now
 	case "NanoCPUs":
 		return l.wants("CPUQuota")
@@ -158,7 +158,7 @@ func (l *limits) set(one limit, value int64) {
 		if !slices.Contains(together[one.name], other.name) {
 			continue
 		}
-		value, wanted := l.number(l.want, other.name)
+		value, wanted := number(l.want, other.name)
 		if !wanted && other.name == "MemorySwap" && l.wants("Memory") {
 			value, wanted = l.defaultSwap(), true
 		}
@@ -170,7 +170,7 @@ func (l *limits) set(one limit, value int64) {
 
 // defaultSwap is what engines make of a memory limit alone: as much swap again.
 func (l *limits) defaultSwap() int64 {
-	memory, _ := l.number(l.want, "Memory")
+	memory, _ := number(l.want, "Memory")
 	return 2 * memory
 }
 
@@ -179,10 +179,13 @@ func (l *limits) wants(name string) bool {
 	return ok
 }
 
-func (l *limits) number(s desired.Settings, name string) (n int64, ok bool) {
+func number(s desired.Settings, name string) (n int64, ok bool) {
 	text, ok := s.Get(name)
-	n, _ = strconv.ParseInt(text, 10, 64) // 0 if it is not there
-	return n, ok
+	if !ok {
+		return 0, false
+	}
+	n, _ = strconv.ParseInt(text, 10, 64) // 0 if somebody has tampered with labels
+	return n, true
 }
 
 func (l *limits) change(name string) desired.Change {

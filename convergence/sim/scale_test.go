@@ -127,6 +127,7 @@ func bringUp(tb testing.TB, f *fake, d *desired.Project) {
 	for _, s := range d.Services {
 		for _, c := range s.Containers {
 			r := &record{id: f.id(), name: c.Name, cfg: c.Config, status: container.StateRunning, networks: map[string]bool{"x_default": true}}
+			r.endpoints = c.Config.Networking.EndpointsConfig
 			config := *c.Config.Config
 			config.Labels = maps.Clone(config.Labels)
 			config.Labels[desired.LabelConfig], config.Labels[desired.LabelImage] = c.Settings.Pack(), f.images[s.Image]
