@@ -67,18 +67,19 @@ func (a *Attempt) Repairs(state *record.Record) bool {
 	return len(a.Wishes) > 0 && !slices.ContainsFunc(a.Wishes, func(w record.Wish) bool { return !state.Grants(w) })
 }
 
-// Attempt is the one that is not over; nil: the project is, or was, as the current state says.
+// Attempt is the one that is not over; nil: the project is, or was, as the current state says. Of one whose note was damaged, as
+// when the machine lost its power, no more is known than that there was one.
 func (s Store) Attempt() (*Attempt, error) {
 	text, err := os.ReadFile(filepath.Join(s.Dir, attemptName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	a := &Attempt{}
-	if err == nil {
-		err = json.Unmarshal(text, a)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read what is kept of the project: %w", err)
+	}
+	a := &Attempt{}
+	if json.Unmarshal(text, a) != nil {
+		return &Attempt{}, nil
 	}
 	return a, nil
 }

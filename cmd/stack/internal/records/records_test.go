@@ -25,7 +25,7 @@ func state(text string, services ...string) *record.Record {
 	r := &record.Record{Desired: &desired.Project{Name: "x"}, Up: plan.UpOptions{Services: services}}
 	for word := range strings.FieldsSeq(text) {
 		name, _, _ := strings.Cut(word, ":")
-		c := desired.Container{Name: "x-" + name, Hash: word, Config: engine.CreateConfig{Config: &container.Config{}}}
+		c := desired.Container{Name: "x-" + name, Hash: word, Config: engine.CreateConfig{Config: &container.Config{}, Host: &container.HostConfig{}}}
 		r.Desired.Services = append(r.Desired.Services, desired.Service{Name: name, Containers: []desired.Container{c}})
 	}
 	return r
@@ -175,6 +175,24 @@ func TestModes(t *testing.T) {
 	list, err := os.ReadDir(s.Dir)
 	if err != nil || len(list) != 1 {
 		t.Errorf("there are %v, %v", list, err)
+	}
+}
+
+// A note that the machine did not get onto its disk says that there was an attempt.
+func TestDamagedAttempt(t *testing.T) {
+	s := Of(t.TempDir(), "key")
+	if err := errors.Join(s.Keep(state("web:1"), true), os.WriteFile(filepath.Join(s.Dir, attemptName), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Attempt()
+	if err != nil || a == nil || a.Repairs(state("web:1")) {
+		t.Errorf("attempt %v, error %v", a, err)
+	}
+	if err := s.Begin(Attempt{Services: []string{"web"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := describe(t, s); got != "web:1, none, on the way with web" {
+		t.Errorf("got %s", got)
 	}
 }
 
