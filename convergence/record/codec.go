@@ -9,6 +9,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/engine"
 )
 
 // Version is that of the form in which records are written. It changes with every change that older programs, or newer ones,
@@ -101,6 +104,9 @@ func decodeContent(content io.Reader) (*Record, error) {
 	if r.Desired == nil || r.Desired.Name == "" {
 		return nil, errors.New("it is damaged: it has no project")
 	}
+	if !whole(r.Desired) {
+		return nil, errors.New("it is damaged: it has a container or an image without what it is made of")
+	}
 	if r.Plan == nil {
 		return r, nil
 	}
@@ -113,3 +119,28 @@ func decodeContent(content io.Reader) (*Record, error) {
 	}
 	return r, nil
 }
+
+// whole says that there is everything which whoever plans takes for granted: others may have written the record.
+func whole(p *desired.Project) bool {
+	for _, b := range builds(p) {
+		if len(b.Options.Tags) == 0 {
+			return false
+		}
+	}
+	for i := range p.Services {
+		s := &p.Services[i]
+		for j := range s.Containers {
+			if hollow(s.Containers[j].Config) {
+				return false
+			}
+		}
+		for j := range s.PreStart {
+			if hollow(s.PreStart[j].Config) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func hollow(c engine.CreateConfig) bool { return c.Config == nil || c.Host == nil }

@@ -253,6 +253,9 @@ func TestDecodeRefuses(t *testing.T) {
 		"changed":      {edit(`"Name":"x"`, `"Name":"y"`), "its content does not fit its checksum"},
 		"unknown":      {resealed(`{"Desired":{"Name":"x","Wishes":[]}}`), `something that this program does not know: json: unknown field "Wishes"`},
 		"no project":   {resealed(`{}`), "it has no project"},
+		"container":    {resealed(`{"Desired":{"Name":"x","Services":[{"Name":"a","Containers":[{"Name":"c"}]}]}}`), "without what it is made of"},
+		"hook":         {resealed(`{"Desired":{"Name":"x","Services":[{"Name":"a","PreStart":[{}]}]}}`), "without what it is made of"},
+		"build":        {resealed(`{"Desired":{"Name":"x","Services":[{"Name":"a","Build":{}}]}}`), "without what it is made of"},
 		"secrets":      {resealed(`{"Desired":{"Name":"x"},"Plan":{"Plan":"","Later":null,"Secrets":["AA=="]}}`), "it has 1 secrets of builds instead of 0"},
 	} {
 		if _, err := Decode(c.text); err == nil || !strings.Contains(err.Error(), c.want) {
