@@ -55,6 +55,27 @@ func TestLocate(t *testing.T) {
 	}
 }
 
+// Whoever names the engine's socket by another path means the same engine: else he would not find its locks.
+func TestLocateByAnotherPath(t *testing.T) {
+	dir := t.TempDir()
+	run, link := filepath.Join(dir, "run"), filepath.Join(dir, "link")
+	if err := errors.Join(os.Mkdir(run, 0o700), os.Symlink(run, link)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{
+		link + "/engine.sock":       true,
+		run + "/../run/engine.sock": true,
+		run + "/other.sock":         false,
+		dir + "/engine.sock":        false,
+		dir + "/gone/engine.sock":   false,
+	} {
+		got, err := Locate("unix://"+path, env("STACK_ROOT", "/r", "STACK_RUN", run))
+		if err != nil || got.Embedded != want {
+			t.Errorf("%s: %+v, %v; want embedded %v", path, got, err, want)
+		}
+	}
+}
+
 func TestIdlerLeavesAfterGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()

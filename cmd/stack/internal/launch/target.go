@@ -38,10 +38,21 @@ func Locate(host string, getenv func(string) string) (Target, error) {
 // ownTarget recognises the embedded engine's socket in host: an engine may be named by its address and still be ours
 // to start.
 func ownTarget(host string, getenv func(string) string) Target {
-	if own, err := Embedded(getenv); err == nil && own.Host == host {
+	if own, err := Embedded(getenv); err == nil && own.isAt(host) {
 		return own
 	}
 	return Target{Host: host}
+}
+
+// isAt says that the address is the engine's, by whatever way its folder is named: locks and intents are found by the target.
+func (t Target) isAt(host string) bool {
+	path, unix := strings.CutPrefix(host, "unix://")
+	if t.Host == host || !unix || filepath.Base(path) != filepath.Base(t.Socket()) {
+		return t.Host == host
+	}
+	asked, err := filepath.EvalSymlinks(filepath.Dir(path))
+	own, ownErr := filepath.EvalSymlinks(filepath.Dir(t.Socket()))
+	return err == nil && ownErr == nil && asked == own
 }
 
 // Embedded is the embedded engine of this user and environment.
