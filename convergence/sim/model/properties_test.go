@@ -167,15 +167,26 @@ func someOptions(rnd *rand.Rand, wish *Wish, x *World) plan.UpOptions {
 	return o
 }
 
-// lacksChecks says that a container has no health check that is to have one, or goes on that is to end.
+// lacksChecks says that a container has no health check that is to have one, goes on that is to end, or is in namespaces of
+// others than it is to be.
 func lacksChecks(wish *Wish, x *World) bool {
 	checked, ends := wish.checked(), wish.ends()
 	for _, c := range x.State.Containers {
 		for i := range checked {
 			m := x.made[c.ID]
-			if c.Service == Name(i) && (checked[i] && !m.health || ends[i] && !m.ends) {
+			if c.Service == Name(i) && (checked[i] && !m.health || ends[i] && !m.ends || x.entersOthers(m, wish, wish.Services[i].Shares-1)) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// entersOthers says that a container enters namespaces of others than those of the service with this number.
+func (w *World) entersOthers(m made, wish *Wish, service int) bool {
+	for _, id := range m.joins {
+		if c := w.Find(id); c == nil || service < 0 || !wish.enabled(service) || c.Service != Name(service) {
+			return true
 		}
 	}
 	return false
