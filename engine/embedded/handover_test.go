@@ -101,6 +101,7 @@ type generations struct {
 	dir       string
 	port      string
 	old, next string
+	ended     bool
 }
 
 func newGenerations(t *testing.T) *generations {
@@ -113,7 +114,19 @@ func newGenerations(t *testing.T) *generations {
 	}
 	g.old = g.serve(image, "old", nil)
 	g.next = g.serve(image, "next", map[string]string{engine.LabelTakesOver: g.old})
+	t.Cleanup(g.tidy)
 	return g
+}
+
+// tidy leaves nothing behind of a test that has failed.
+func (g *generations) tidy() {
+	if g.ended {
+		return
+	}
+	for _, id := range []string{g.old, g.next} {
+		_ = g.e.ContainerRemove(context.Background(), id, dockercontainer.RemoveOptions{Force: true})
+	}
+	closeEngine(g.t, g.e)
 }
 
 func freeTCPPort(t *testing.T) string {
@@ -199,6 +212,7 @@ func (g *generations) answer() string {
 
 func (g *generations) end() {
 	g.t.Helper()
+	g.ended = true
 	for _, id := range []string{g.old, g.next} {
 		err := g.e.ContainerRemove(g.t.Context(), id, dockercontainer.RemoveOptions{Force: true})
 		if err != nil && !errors.Is(err, engine.ErrNotFound) {
