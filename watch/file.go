@@ -32,6 +32,9 @@ func (f file) look(path string) file {
 	return now
 }
 
+// differs says that the content is another one, or that one of the two is not there.
+func (f file) differs(from file) bool { return f.exists != from.exists || f.digest != from.digest }
+
 func digestOf(path string) (sum [sha256.Size]byte) {
 	f, err := os.Open(path)
 	if err != nil {

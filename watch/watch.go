@@ -48,8 +48,9 @@ func New(s Source) *Watcher {
 // Changed has a value when the content of one of the files is another one than before, or one has come or gone.
 func (w *Watcher) Changed() <-chan struct{} { return w.changed }
 
-// Files says which files count from now on; they need not exist. What was written to them at or after since counts as changed,
-// so that nothing is missed between reading them and watching them. The error says which changes will not be seen.
+// Files says which files count from now on; they need not exist. What was written at or after since to one that did not count
+// before is a change, so that nothing is missed between reading it and watching it; of the others what differs is, as ever. The
+// error says which changes will not be seen.
 func (w *Watcher) Files(paths []string, since time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -58,9 +59,14 @@ func (w *Watcher) Files(paths []string, since time.Time) error {
 	w.files = make(map[string]file, len(paths))
 	late := false
 	for _, path := range paths {
-		f := before[path].look(path)
+		was, known := before[path]
+		f := was.look(path)
 		w.files[path] = f
-		late = late || f.exists && !f.modified.Before(since.Add(-clockStep))
+		if known {
+			late = late || f.differs(was)
+		} else {
+			late = late || f.exists && !f.modified.Before(since.Add(-clockStep))
+		}
 	}
 	if late {
 		w.tell()
@@ -114,7 +120,7 @@ func (w *Watcher) compare() {
 	for path, before := range w.files {
 		now := before.look(path)
 		w.files[path] = now
-		differ = differ || now.exists != before.exists || now.digest != before.digest
+		differ = differ || now.differs(before)
 	}
 	if differ {
 		w.tell()

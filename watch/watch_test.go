@@ -124,6 +124,30 @@ func TestNothingIsMissedBetweenReadingAndWatching(t *testing.T) {
 	}
 }
 
+// A clock that is ahead elsewhere makes files of tomorrow. Whoever reads them again when told would never come to an end.
+func TestAFileOfTomorrowIsToldOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a")
+	w := New(&scripted{events: make(chan struct{})})
+	defer func() { _ = w.Close() }()
+	tomorrow := time.Now().Add(24 * time.Hour)
+	for _, c := range []struct {
+		text string
+		want int
+	}{{"1", 1}, {"1", 0}, {"2", 1}, {"2", 0}} {
+		write(t, path, c.text)
+		if err := os.Chtimes(path, tomorrow, tomorrow); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Files([]string{path}, time.Now())
+		if got := len(w.Changed()); got != c.want {
+			t.Fatalf("with the content %s: told %d times, want %d", c.text, got, c.want)
+		}
+		if c.want > 0 {
+			<-w.Changed()
+		}
+	}
+}
+
 func TestWhereLinksLead(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/there/a", "1")
