@@ -21,9 +21,9 @@ type ChangedError struct {
 }
 
 func (e *ChangedError) Error() string {
-	problem := "the plan was not carried out: since it was made, what is to be done has changed"
+	problem := "the plan was not carried out: since it was made, what is to be done has changed; plan again"
 	if e.Begun {
-		problem = "the plan was carried out, and there is more to do that was not part of it"
+		problem = "the plan was carried out, and there is more to do that was not part of it; plan again for that"
 	}
 	lines := e.Lines
 	rest := ""

@@ -97,7 +97,8 @@ func oneLine(s string) string {
 func CanonicalIDs(text string) []string { return blocksOf(text).order[1:] } // behind the project
 
 // Difference compares two plans in their canonical form: lines that begin with "- " are of the first only, those with "+ " of
-// the second only. An operation that only one of them has is one line.
+// the second only. An operation that only one of them has is one line. Either text may come from somebody else: the lines can be
+// written to a terminal.
 func Difference(was, is string) []string {
 	before, after := blocksOf(was), blocksOf(is)
 	var out []string
@@ -115,6 +116,9 @@ func Difference(was, is string) []string {
 		if _, both := before.lines[b]; !both {
 			out = append(out, "+ "+headline(b, after.lines[b]))
 		}
+	}
+	for i := range out {
+		out[i] = onTerminal(out[i])
 	}
 	return out
 }

@@ -89,6 +89,14 @@ func TestCanonical(t *testing.T) {
 	}
 }
 
+// A kept plan may have been written by anybody.
+func TestDifferenceGivesNoOrders(t *testing.T) {
+	got := Difference("project x\n\x1b[2Jgo\n  because \x1b]0;title\a\n", "project x\n")
+	if want := []string{"- ?[2Jgo: ?]0;title?"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // What an operation hides counts too, and only a digest of it is shown.
 func TestCanonicalCoversWhatIsHidden(t *testing.T) {
 	was := example(nil).Canonical()

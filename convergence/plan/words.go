@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"stackrun.dev/stack/convergence/desired"
 )
@@ -161,8 +162,9 @@ func nanoseconds(s string) string {
 	return time.Duration(n).String()
 }
 
-// secretSettings are those whose values are not shown: they may be secrets, or digests that tell nobody anything.
-var secretSettings = []string{"Env.", "Files.", "PreStart.", "PostStart.", "PreStop."}
+// secretSettings are those whose values are not shown: they may be secrets, such as the password of a volume elsewhere or the token
+// of who collects logs, or digests that tell nobody anything.
+var secretSettings = []string{"Env.", "Files.", "PreStart.", "PostStart.", "PreStop.", "Options.", "DriverOpts.", "LogConfig.Config."}
 
 func describe(c desired.Change) string {
 	name, text := nounOf(c.Name)
@@ -183,11 +185,21 @@ func describe(c desired.Change) string {
 const longestValue = 60
 
 func short(s string) string {
-	s = strings.ReplaceAll(s, "\n", `\n`)
+	s = onTerminal(strings.ReplaceAll(s, "\n", `\n`))
 	if len(s) > longestValue {
 		return strings.ToValidUTF8(s[:longestValue], "") + "…"
 	}
 	return s
+}
+
+// onTerminal is the text with everything replaced by ? that a terminal would take for an order.
+func onTerminal(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 func shortID(id string) string {
