@@ -55,7 +55,7 @@ func (u *up) isOlder(m *member, last time.Time) bool {
 
 // stays says that the container runs, since a time that is known, and nothing is to happen to it.
 func (m *member) stays() bool {
-	return m.now != nil && len(m.causes) == 0 && !m.begin && m.now.Status == state.Running && !m.now.StartedAt.IsZero()
+	return m.now != nil && len(m.causes) == 0 && !m.begin && (m.now.Status == state.Running || m.now.Status == state.Paused) && !m.now.StartedAt.IsZero()
 }
 
 // lastStart is when the last of the containers was started that stay.
