@@ -103,6 +103,10 @@ func (c *situation) carriedOut() (*World, error) {
 	x.Before = watch.see
 	rounds, err := x.Up(c.desired, c.options, Course{Order: c.rnd, OnPlan: watch.begin})
 	switch {
+	case err != nil && c.keeps():
+		x.Before = nil
+		x.Settle()
+		return x, c.asFresh(x, "it could not be, since nothing was to be made anew: "+err.Error())
 	case err != nil:
 		return x, err
 	case watch.err != nil:
@@ -127,6 +131,11 @@ func (c *situation) carriedOut() (*World, error) {
 	return x, c.asFresh(x, "what was done before:\n"+texts(rounds))
 }
 
+// keeps says that what is there is not to be made anew, even if it can go on only then.
+func (c *situation) keeps() bool {
+	return c.options.Recreate == plan.RecreateNever || c.options.RecreateDeps == plan.RecreateNever
+}
+
 func texts(r *Rounds) string {
 	var b strings.Builder
 	for _, p := range r.Plans {
@@ -148,9 +157,10 @@ func (c *situation) interrupted(p *plan.Plan) error {
 		course.Fail = func(op plan.Operation) bool { return op.Head().ID == at }
 	}
 	x := c.before.Clone()
-	if _, err := x.Up(c.desired, c.options, course); err != nil {
+	if _, err := x.Up(c.desired, c.options, course); err != nil && !c.keeps() {
 		return err
 	}
+	x.Settle()
 	how := fmt.Sprintf("it failed at %q (cancelled after %d, lost %t) in\n%s", at, course.Cancel, course.Lost, p.Text())
 	return c.asFresh(x, how)
 }

@@ -79,8 +79,8 @@ func (o *order) reached(want desired.Container, dep desired.Dependency) error {
 
 // renamed is the container if it only has another name for the time being.
 func (o *order) renamed(want desired.Container, service string) *state.Container {
-	for _, c := range o.world.State.Of(service) {
-		if was := o.before.Find(c.ID); was != nil && was.Name != want.Name && c.Number == want.Number && o.replaced(c.ID) == nil {
+	for _, c := range o.world.State.Containers { // not sorted while a plan is carried out
+		if was := o.before.Find(c.ID); was != nil && c.Service == service && was.Name != want.Name && c.Number == want.Number && o.replaced(c.ID) == nil {
 			return o.world.Find(c.ID)
 		}
 	}

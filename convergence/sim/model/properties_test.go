@@ -167,14 +167,14 @@ func someOptions(rnd *rand.Rand, wish *Wish, x *World) plan.UpOptions {
 	return o
 }
 
-// lacksChecks says that a container has no health check that is to have one, goes on that is to end, or is in namespaces of
+// lacksChecks says that a container has no health check that is to have one, ends or goes on otherwise than it is to, or is in namespaces of
 // others than it is to be.
 func lacksChecks(wish *Wish, x *World) bool {
 	checked, ends := wish.checked(), wish.ends()
 	for _, c := range x.State.Containers {
 		for i := range checked {
 			m := x.made[c.ID]
-			if c.Service == Name(i) && (checked[i] && !m.health || ends[i] && !m.ends || x.entersOthers(m, wish, wish.Services[i].Shares-1)) {
+			if c.Service == Name(i) && (checked[i] && !m.health || ends[i] != m.ends || x.entersOthers(m, wish, wish.Services[i].Shares-1)) {
 				return true
 			}
 		}
