@@ -60,6 +60,8 @@ var ErrDown = errors.New("the project was taken down")
 // What has disappeared is made again, what differs is changed. What is there and has exited is left alone: it has done its
 // work, its restart policy deals with it, or somebody has stopped it. Containers of services with RestartUnhealthy are
 // restarted when they are unhealthy, and those that depend with restart: true on what the engine has started again.
+//
+// A panic of a round is one of Keep, so that its caller can recover from it.
 func Keep(ctx context.Context, e engine.Engine, wishes <-chan Wish, o KeepOptions, sink execute.Sink) error {
 	k := newKeeper(e, o, sink)
 	defer k.close()
@@ -266,6 +268,8 @@ func (k *keeper) over(out outcome) error {
 	k.cancel = nil
 	now := time.Now()
 	switch {
+	case out.fault != "":
+		panic(out.fault)
 	case out.down:
 		return ErrDown
 	case out.interrupted:

@@ -2,7 +2,9 @@ package convergence
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -28,8 +30,9 @@ type round struct {
 // outcome is what a round has found.
 type outcome struct {
 	err         error
-	interrupted bool // by a newer wish, or by the end
-	down        bool // the project was taken down
+	fault       string // what the round panicked with, and where
+	interrupted bool   // by a newer wish, or by the end
+	down        bool   // the project was taken down
 	given       desired.Given
 	health      map[string]state.Health // of the containers that are to be restarted when they are unhealthy; nil if not seen
 	restarted   map[string]bool         // those of them that were
@@ -51,8 +54,13 @@ func (k *keeper) round(now time.Time) *round {
 	return r
 }
 
-func (r *round) run(ctx context.Context) outcome {
-	out := r.locked(ctx)
+func (r *round) run(ctx context.Context) (out outcome) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			out = outcome{fault: fmt.Sprintf("%v\n%s", fault, debug.Stack())}
+		}
+	}()
+	out = r.locked(ctx)
 	out.interrupted = out.err != nil && ctx.Err() != nil
 	return out
 }

@@ -416,3 +416,20 @@ func TestTheLockIsHeldForRoundsOnly(t *testing.T) {
 		<-ended
 	})
 }
+
+// Whoever keeps several projects in one process can survive a fault in a round of one.
+func TestAFaultOfARoundIsOneOfKeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := memory.New()
+		defer e.Close()
+		defer func() {
+			if fault := fmt.Sprint(recover()); !strings.HasPrefix(fault, "a fault\n") || !strings.Contains(fault, "keep_test.go") {
+				t.Errorf("Keep panicked with: %s", fault)
+			}
+		}()
+		wishes := make(chan convergence.Wish, 1)
+		wishes <- convergence.Wish{Desired: want(t, "services:\n"+pair)}
+		lock := func(context.Context, string) (func(), error) { panic("a fault") }
+		_ = convergence.Keep(t.Context(), e, wishes, convergence.KeepOptions{Options: convergence.Options{Lock: lock}}, nil)
+	})
+}

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -235,7 +236,8 @@ func (k *Keeper) attempt(ctx context.Context, p *kept) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			slog.Error("fault while keeping a project", "project", p.entry.Project, "fault", fault, "stack", string(debug.Stack()))
-			err = fmt.Errorf("fault of this program: %v", fault)
+			what, _, _ := strings.Cut(fmt.Sprint(fault), "\n") // the rest says where
+			err = errors.New("fault of this program: " + what)
 		}
 	}()
 	err = k.loop(ctx, p.entry, p.entry.Boot != k.boot, func(s convergence.Status) { k.report(p, s) })
