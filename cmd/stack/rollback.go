@@ -124,10 +124,6 @@ func (s *session) wayBack(ctx context.Context, store records.Store, name string)
 	if err != nil {
 		return nil, err
 	}
-	previous, err := store.Previous()
-	if err != nil {
-		return nil, err
-	}
 	if current == nil {
 		return nil, engine.Errorf(engine.ErrNotFound, "cannot roll back project %s: no state of it is known here, because no up has succeeded since it was made", name)
 	}
@@ -135,10 +131,17 @@ func (s *session) wayBack(ctx context.Context, store records.Store, name string)
 	if attempt != nil {
 		w.others = attempt.Services
 	}
-	if attempt != nil && !attempt.Rollback && (previous == nil || !attempt.Repairs(current) || s.moved(ctx, current)) {
+	failed := attempt != nil && !attempt.Rollback
+	if failed && (!attempt.Repairs(current) || s.moved(ctx, current)) {
 		return w, nil
 	}
-	if previous == nil {
+	previous, err := store.Previous()
+	switch {
+	case err != nil:
+		return nil, err
+	case previous == nil && failed:
+		return w, nil
+	case previous == nil:
 		return nil, engine.Errorf(engine.ErrNotFound, "cannot roll back project %s: it is in the first state that is known here", name)
 	}
 	for _, s := range current.Desired.Services {

@@ -47,7 +47,7 @@ func (s Store) read(name string) (*record.Record, error) {
 	}
 	r, err := record.Decode(text)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+		return nil, fmt.Errorf("cannot read %s: %w; the next up that changes something replaces it", path, err)
 	}
 	return r, nil
 }
