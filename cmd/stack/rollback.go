@@ -16,6 +16,7 @@ import (
 	"stackrun.dev/stack/convergence/plan"
 	"stackrun.dev/stack/convergence/record"
 	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/project"
 )
 
 func newRollback(a *app) *cobra.Command {
@@ -23,7 +24,7 @@ func newRollback(a *app) *cobra.Command {
 		Use:   "rollback [OPTIONS]",
 		Short: "Bring the project back to its state before the last up",
 		Long: "The state is the last one but one that up has brought the project to from this machine, with the images of then; " +
-			"files are not read. If the last up has failed on its way, it is the one that up began with. Rolled back twice, the " +
+			"files are read for the project's name only, and not at all with --project-name. If the last up has failed on its way, it is the one that up began with. Rolled back twice, the " +
 			"project is where it was. What is in volumes stays as it is, and the next up goes to what the files say. down forgets " +
 			"both states",
 		Args: cobra.NoArgs,
@@ -46,7 +47,11 @@ func (a *app) projectName(ctx context.Context) (string, error) {
 		return name, nil
 	}
 	sc, err := a.scope(ctx)
-	return sc.name, err
+	if err != nil {
+		hint := project.Warning{Text: "only the project's name is needed: with --project-name NAME its files are not read"}
+		return "", errors.Join(a.warn([]project.Warning{hint}), err)
+	}
+	return sc.name, nil
 }
 
 func (s *session) rollback(ctx context.Context, name string, o plan.UpOptions) error {
