@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"stackrun.dev/stack/convergence/desired"
 )
@@ -179,10 +180,28 @@ func describe(c desired.Change) string {
 	case hidden:
 		return name + " changed"
 	}
-	return fmt.Sprintf("%s changed: %s → %s", name, short(text(c.Was)), short(text(c.Is)))
+	was, is := apart(text(c.Was), text(c.Is))
+	return fmt.Sprintf("%s changed: %s → %s", name, was, is)
 }
 
 const longestValue = 60
+
+// apart shortens two values so that what differs is seen.
+func apart(was, is string) (string, string) {
+	const before = 20 // bytes that are the same
+	same := 0
+	for same < min(len(was), len(is)) && was[same] == is[same] {
+		same++
+	}
+	if max(len(was), len(is)) <= longestValue || same < longestValue-before {
+		return short(was), short(is)
+	}
+	from := same - before
+	for !utf8.RuneStart(was[from]) {
+		from--
+	}
+	return "…" + short(was[from:]), "…" + short(is[from:])
+}
 
 func short(s string) string {
 	s = onTerminal(strings.ReplaceAll(s, "\n", `\n`))

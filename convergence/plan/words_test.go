@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"strings"
 	"testing"
 
 	"stackrun.dev/stack/convergence/desired"
@@ -21,6 +22,10 @@ func TestDescribe(t *testing.T) {
 		{changed("Options.token", "geheim", "anders"), "driver_opts token changed"},
 		{changed("LogConfig.Config.splunk-token", "geheim", "anders"), "logging option splunk-token changed"},
 		{desired.Change{Name: "DriverOpts.o", Is: "password=geheim", Has: true}, "driver_opts o added"},
+		{changed("Labels.a", strings.Repeat("a", 70)+"b", strings.Repeat("a", 70)+"c"), "label a changed: …" + strings.Repeat("a", 20) + "b → …" + strings.Repeat("a", 20) + "c"},
+		{changed("Labels.a", strings.Repeat("a", 70), strings.Repeat("a", 70)+"c"), "label a changed: …" + strings.Repeat("a", 20) + " → …" + strings.Repeat("a", 20) + "c"},
+		{changed("Labels.a", strings.Repeat("é", 40)+"é", strings.Repeat("é", 40)+"è"), "label a changed: …" + strings.Repeat("é", 10) + "é → …" + strings.Repeat("é", 10) + "è"},
+		{changed("Labels.a", "b"+strings.Repeat("a", 70), "c"+strings.Repeat("a", 70)), "label a changed: b" + strings.Repeat("a", 59) + "… → c" + strings.Repeat("a", 59) + "…"},
 		{changed("Labels.a", "b", "\x1b[31mc\u009b1m\nd"), `label a changed: b → ?[31mc?1m\nd`},
 	} {
 		if got := describe(c.change); got != c.want {
