@@ -45,14 +45,14 @@ func (f *Fixed) Check(p *plan.Plan) error {
 	return nil
 }
 
-// check compares the plan of a round (from 0) with what was agreed to: the first is to be the same, later ones may decide
+// check compares the plan of a round with what was agreed to: the first is to be the same, later ones, when it has begun, may decide
 // about the services that were left open, and do again what was planned if an answer of the engine was lost. A nil Fixed allows
 // everything.
-func (f *Fixed) check(p *plan.Plan, round int, again bool) error {
+func (f *Fixed) check(p *plan.Plan, begun, again bool) error {
 	switch {
 	case f == nil:
 		return nil
-	case round == 0:
+	case !begun:
 		return f.Check(p)
 	}
 	var beyond []string

@@ -53,7 +53,6 @@ type Locker func(ctx context.Context, project string) (unlock func(), err error)
 
 // Result is what a run did.
 type Result struct {
-	Rounds  int      // plans that were carried out
 	Changed bool     // at least one operation was carried out
 	Notes   []string // of the last plan
 
@@ -108,7 +107,7 @@ func (r *run) round(ctx context.Context) (over bool, err error) {
 	if err := r.setbacks.remain(p, err); err != nil {
 		return false, err
 	}
-	if err := r.options.Fixed.check(p, r.out.Rounds, r.setbacks.count > 0); err != nil {
+	if err := r.options.Fixed.check(p, r.out.Changed, r.setbacks.count > 0); err != nil {
 		return false, err
 	}
 	r.out.Notes = p.Notes
@@ -116,7 +115,7 @@ func (r *run) round(ctx context.Context) (over bool, err error) {
 		r.converged(s)
 		return true, nil
 	}
-	if r.options.Changing != nil && r.out.Rounds == 0 {
+	if r.options.Changing != nil && !r.out.Changed {
 		if err := r.options.Changing(r.desired); err != nil {
 			return false, err
 		}
@@ -125,7 +124,6 @@ func (r *run) round(ctx context.Context) (over bool, err error) {
 		r.options.OnPlan(p)
 	}
 	done := execute.Run(ctx, r.engine, p, r.options.Execute, r.sink)
-	r.out.Rounds++
 	r.out.Changed = true
 	r.out.Restored = false
 	if err := done.Err(); err != nil {
@@ -243,7 +241,6 @@ func Down(ctx context.Context, e engine.Engine, name string, d *desired.Project,
 	if o.OnPlan != nil && out.Changed {
 		o.OnPlan(p)
 	}
-	out.Rounds = len(p.Operations[:min(1, len(p.Operations))])
 	return out, execute.Run(ctx, e, p, o.Execute, sink).Err()
 }
 
