@@ -2,6 +2,7 @@ package plan
 
 import (
 	"maps"
+	"net"
 	"slices"
 	"strings"
 
@@ -203,6 +204,7 @@ func (u *up) compareEndpoint(m *member, name string, made desired.Settings) (aga
 const (
 	addresses       = "IPAMConfig."
 	gatewayPriority = "GwPriority"
+	macAddress      = "MacAddress"
 )
 
 // names are those of all settings but the aliases, sorted.
@@ -221,6 +223,9 @@ func (e *endpoint) names() []string {
 // they were told, or not at all, is as it was stated when the container was made; of a network that came later, only what the
 // engine reports can tell.
 func (e *endpoint) before(setting string) (value string, ok bool) {
+	if setting == macAddress {
+		return e.address()
+	}
 	reported, has := e.now.Get(setting)
 	if strings.HasPrefix(setting, addresses) || setting == gatewayPriority && (has || !e.stated) {
 		return reported, has
@@ -233,6 +238,31 @@ func (e *endpoint) before(setting string) (value string, ok bool) {
 		return reported, true
 	}
 	return is, wanted
+}
+
+// address is what the wish for a MAC address is compared with. Engines choose one if none is wanted, write one in their own way,
+// and report none of a container that does not run. Who was put on the network again since it was made has another one.
+func (e *endpoint) address() (value string, ok bool) {
+	made, stated := e.made.Get(macAddress)
+	reported, has := e.now.Get(macAddress)
+	is, wanted := e.want.Get(macAddress)
+	switch {
+	case wanted && (has && sameMAC(reported, is) || stated && sameMAC(made, is)):
+		return is, true
+	case stated && has && !sameMAC(reported, made):
+		return "", false
+	case e.stated:
+		return made, stated
+	case has && wanted:
+		return reported, true
+	}
+	return is, wanted
+}
+
+func sameMAC(a, b string) bool {
+	one, err := net.ParseMAC(a)
+	other, err2 := net.ParseMAC(b)
+	return a == b || err == nil && err2 == nil && slices.Equal(one, other)
 }
 
 // aliases compares the names, of which the container's short ID is the engine's own. A container that Docker Compose made may

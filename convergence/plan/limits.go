@@ -118,11 +118,23 @@ func (l *limits) filledIn(name string, now int64) bool {
 		stated, _ := number(l.made, name)
 		return now == podmanPids && stated != now
 	case "NanoCPUs":
-		return l.wants("CPUQuota")
+		return l.wants("CPUQuota") && l.oneShare()
 	case "CPUPeriod", "CPUQuota":
-		return l.wants("NanoCPUs")
+		return l.wants("NanoCPUs") && l.oneShare()
 	}
 	return false
+}
+
+// oneShare says that the engine tells one share of the processors in both ways. Else somebody has set them: engines refuse to
+// change one way when the other is set, or mind one of them only.
+func (l *limits) oneShare() bool {
+	nano, _ := number(l.now, "NanoCPUs")
+	quota, _ := number(l.now, "CPUQuota")
+	period, ok := number(l.now, "CPUPeriod")
+	if !ok {
+		period = 100_000 // microseconds: the kernel's default
+	}
+	return period > 0 && quota == nano*period/1e9
 }
 
 // ignored says that the engine was told the value when the container was made, and does not know the limit: it has none at all.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -34,7 +35,7 @@ func (r *record) inspected(out *container.InspectResponse, at time.Time) {
 		if r.endpoints[name] != nil {
 			e = r.endpoints[name].Copy()
 		}
-		e.NetworkID, e.IPAddress, e.MacAddress = "id of "+name, "10.0.0.2", "02:42:00:00:00:02"
+		e.NetworkID, e.IPAddress, e.MacAddress = "id of "+name, "10.0.0.2", cmp.Or(strings.ToLower(e.MacAddress), "02:42:00:00:00:02")
 		e.Aliases = append(e.Aliases, r.id[:12])
 		out.NetworkSettings.Networks[name] = e
 	}

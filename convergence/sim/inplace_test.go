@@ -78,6 +78,53 @@ func TestWhatWasAddedInPlaceIsTakenAway(t *testing.T) {
 	}
 }
 
+// A share of the processors that is written in the other way needs a new container: engines refuse to change one way when the
+// other is set. What was done by hand that way goes, too.
+func TestTheOtherWayToWriteAShare(t *testing.T) {
+	const cpus, quota = "services: {web: {image: web, cpus: 0.5}}\n", "services: {web: {image: web, cpu_quota: 30000}}\n"
+	for from, to := range map[string]string{cpus: quota, quota: cpus} {
+		f := newFake()
+		up(t, f, want(t, from), plan.UpOptions{})
+		up(t, f, want(t, to), plan.UpOptions{})
+		r, _ := f.find("x-web-1")
+		if h := r.cfg.Host; h.NanoCPUs != 0 && h.CPUQuota != 0 || h.NanoCPUs == 0 && h.CPUQuota == 0 {
+			t.Errorf("%q after %q: %d and %d", to, from, h.NanoCPUs, h.CPUQuota)
+		}
+		settled(t, f, want(t, to))
+		r.cfg.Host.NanoCPUs, r.cfg.Host.CPUQuota = 500_000_000, 30000
+		p, err := convergence.Plan(t.Context(), f, want(t, to), plan.UpOptions{})
+		if err != nil || !strings.Contains(p.Text(), "removed") {
+			t.Errorf("%q, and the other by hand: %v\n%s", to, err, p.Text())
+		}
+		if to == quota {
+			r.cfg.Host.NanoCPUs = 300_000_000 // an engine may tell of one share in both ways
+			settled(t, f, want(t, to))
+		}
+	}
+}
+
+// A MAC address is the same however it is written, also if the network came after the container was made, or came again.
+func TestAMACAddressOfANetworkThatCameLater(t *testing.T) {
+	without := strings.Replace(bareNetworks, "NETWORKS", "{front: {}}", 1)
+	both := strings.Replace(bareNetworks, "NETWORKS", "{front: {}, back: {}}", 1)
+	mac := strings.Replace(bareNetworks, "NETWORKS", "{front: {}, back: {mac_address: \"02:42:AC:11:00:99\"}}", 1)
+	for _, first := range []string{without, both, mac} {
+		for _, last := range []string{both, mac} {
+			f := newFake()
+			up(t, f, want(t, first), plan.UpOptions{})
+			r, _ := f.find("x-web-1")
+			up(t, f, want(t, without), plan.UpOptions{})
+			up(t, f, want(t, last), plan.UpOptions{})
+			if now, _ := f.find("x-web-1"); now != r {
+				t.Errorf("%q after %q: made anew", last, first)
+			}
+			settled(t, f, want(t, last))
+		}
+	}
+}
+
+const bareNetworks = "services: {web: {image: web, networks: NETWORKS}}\nnetworks: {front: {}, back: {}}\n"
+
 // What the engine does not know is asked for once, and not until the rounds are up.
 func TestALimitThatTheEngineDoesNotTakeIsNoLoop(t *testing.T) {
 	const bare = "services: {web: {image: web}}\n"
