@@ -111,31 +111,55 @@ func (r *attachedRun) concerned() []string {
 func (r *attachedRun) run(ctx context.Context) error {
 	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	r.follow.subscribe(alive)
 	if !r.options.abortOnExit && !r.options.abortOnFailure {
 		r.stay = r.prepareStay()
-		r.follow.also, r.follow.more = r.stay.concerns, r.stay.more
+		r.follow.also = r.stay.concerns
 		defer r.settle()
 	}
+	over, up := r.show(alive)
 	if err := r.up(ctx, "up", r.desired, r.plan, r.options.upFlags); err != nil {
+		close(up)
 		if ctx.Err() != nil {
-			return r.wind(alive, true)
+			return r.lastWords(over, cancel, r.wind(alive, true))
 		}
+		cancel()
+		<-over
 		return err
 	}
-	var err error
+	return r.remain(ctx, alive, cancel, over, up)
+}
+
+// show shows what the containers write from now on, of those that run already when up is closed.
+func (r *attachedRun) show(ctx context.Context) (over <-chan error, up chan<- struct{}) {
+	ended, isUp := make(chan error, 1), make(chan struct{})
+	r.follow.subscribe(ctx)
+	r.follow.up = isUp
+	for _, name := range r.concerned() { // so that all prefixes are as wide
+		if s := r.desired.Service(name); s != nil {
+			for _, c := range s.Containers {
+				r.follow.sink.Add(asMember(container.Summary{Names: []string{"/" + c.Name}, Labels: c.Config.Config.Labels}).label())
+			}
+		}
+	}
+	r.logs = r.follow.sink
+	go func() { ended <- r.follow.run(ctx) }()
+	return ended, isUp
+}
+
+// remain goes on when the project is up, until the containers have ended or somebody ends the run.
+func (r *attachedRun) remain(ctx, alive context.Context, cancel context.CancelFunc, over <-chan error, up chan<- struct{}) (err error) {
 	if r.menu, err = r.openMenu(ctx, r.options.menuFlags); err != nil {
 		return err
 	}
 	defer r.menu.close()
-	r.follow.sink.Out = r.out
+	r.follow.sink.To(r.out)
 	if r.stay != nil {
 		if err := r.stay.begin(alive); err != nil {
 			return err
 		}
+		r.follow.more = r.stay.more
 	}
-	over := make(chan error, 1)
-	go func() { over <- r.follow.run(alive) }()
+	close(up)
 	select {
 	case err := <-over:
 		select {

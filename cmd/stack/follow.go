@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -34,6 +35,10 @@ type follower struct {
 	// if not nil, ends the follower. It may be nil.
 	exited func(m member, code int) error
 
+	// up ends when the project has been brought up. Until then only containers that start are followed: those that run already may
+	// be about to be replaced. It may be nil: that has been done before.
+	up <-chan struct{}
+
 	// also says which other services are followed by now. It may be nil.
 	also func(service string) bool
 	// more is asked when nothing runs any more, and after each event then: whether to wait all the same, because something is about
@@ -46,6 +51,7 @@ type follower struct {
 	active  map[string]*followed // by ID
 	waiting map[string]bool      // about to be restarted by their policy
 	printed map[string]time.Time // up to when the log of a container was printed, or need not be
+	known   map[string]bool      // containers that were followed or listed
 	ended   chan *followed
 	answers chan bool // of more
 	stirred bool      // something has happened since more was asked
@@ -70,8 +76,7 @@ func (f *follower) subscribe(ctx context.Context) {
 func (f *follower) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	f.active, f.waiting, f.ended = map[string]*followed{}, map[string]bool{}, make(chan *followed)
-	f.printed = map[string]time.Time{}
-	begin := f.session.now()
+	f.printed, f.known = map[string]time.Time{}, map[string]bool{}
 	defer func() {
 		cancel()
 		for range f.active {
@@ -81,10 +86,22 @@ func (f *follower) run(ctx context.Context) error {
 	if f.messages == nil {
 		f.subscribe(ctx)
 	}
+	if f.up == nil {
+		if err := f.list(ctx); err != nil {
+			return err
+		}
+	}
+	return f.loop(ctx)
+}
+
+// list follows what is there and is not followed yet.
+func (f *follower) list(ctx context.Context) error {
+	begin := f.session.now()
 	list, err := f.session.members(ctx, f.scope, f.which)
 	if err != nil {
 		return err
 	}
+	list = slices.DeleteFunc(list, func(m member) bool { return f.known[m.ID] })
 	for _, m := range list {
 		f.sink.Add(m.label())
 		f.printed[m.ID] = begin
@@ -94,13 +111,13 @@ func (f *follower) run(ctx context.Context) error {
 			f.follow(ctx, m, f.request)
 		}
 	}
-	return f.loop(ctx)
+	return nil
 }
 
 func (f *follower) loop(ctx context.Context) error {
 	f.answers, f.stirred = make(chan bool, 1), true
 	for asking := false; ; {
-		if len(f.active)+len(f.waiting) == 0 {
+		if len(f.active)+len(f.waiting) == 0 && f.up == nil {
 			if f.more == nil {
 				return nil
 			}
@@ -110,6 +127,11 @@ func (f *follower) loop(ctx context.Context) error {
 			}
 		}
 		select {
+		case <-f.up:
+			f.up, f.stirred = nil, true
+			if err := f.list(ctx); err != nil {
+				return err
+			}
 		case more := <-f.answers:
 			asking = false
 			if len(f.active)+len(f.waiting) == 0 && !f.stirred && !more {
@@ -143,7 +165,7 @@ func (f *follower) end(ctx context.Context, e *followed) error {
 // follow reads the container's log, or waits for its end only, on a goroutine of its own.
 func (f *follower) follow(ctx context.Context, m member, request container.LogsOptions) {
 	e := &followed{member: m}
-	f.active[m.ID] = e
+	f.active[m.ID], f.known[m.ID] = e, true
 	delete(f.waiting, m.ID)
 	read := f.read
 	if f.quiet != nil && f.quiet(m.service) {
@@ -229,7 +251,11 @@ func (f *follower) event(ctx context.Context, message events.Message) {
 			e.again = true
 			return
 		}
-		f.follow(ctx, m, f.since(m.ID))
+		request := f.since(m.ID)
+		if f.up != nil && !f.known[m.ID] { // what it wrote before the project was brought up is of no interest
+			request = f.request
+		}
+		f.follow(ctx, m, request)
 	case events.ActionDestroy, events.ActionStop:
 		delete(f.waiting, m.ID)
 	}

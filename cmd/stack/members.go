@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,14 +25,18 @@ type member struct {
 	oneOff  bool
 }
 
+// temporary begins the name of a container that is to take another one's place.
+var temporary = regexp.MustCompile(`^[0-9a-f]{12}_`)
+
 // label is the member's name without the project's: "web-1".
 func (m member) label() string {
+	name := temporary.ReplaceAllString(m.name, "")
 	for _, separator := range []string{"-", "_"} {
-		if short, ok := strings.CutPrefix(m.name, m.Labels[desired.LabelProject]+separator); ok {
+		if short, ok := strings.CutPrefix(name, m.Labels[desired.LabelProject]+separator); ok {
 			return short
 		}
 	}
-	return m.name
+	return name
 }
 
 // runs reports whether processes of the container exist.

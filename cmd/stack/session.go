@@ -28,6 +28,7 @@ type session struct {
 
 	engineID func(context.Context) (string, error) // asked once
 	given    desired.Given                         // what providers have said when the session brought the project up
+	logs     *view.Logs                            // what containers write while the session brings the project up; nil: nobody shows it
 }
 
 // connect finds the engine, starts it if it is ours and absent, and connects. With --dry-run nothing can be changed

@@ -164,6 +164,10 @@ func (s *session) bring(ctx context.Context, r upRun) (err error) {
 			return err
 		}
 	}
+	if s.logs != nil {
+		s.logs.To(view.Over(progress, s.out))
+		defer s.logs.To(s.out)
+	}
 	options := s.options(progress)
 	if r.held != nil {
 		options.Lock = func(context.Context, string) (func(), error) { return func() {}, nil }

@@ -25,6 +25,7 @@ type live struct {
 	stop   chan struct{}
 	ended  chan struct{}
 	closed bool
+	final  bool // the last picture is drawn
 }
 
 type item struct {
@@ -89,15 +90,38 @@ func lastLine(s string) string {
 	return s[strings.LastIndexByte(s, '\n')+1:]
 }
 
-func (l *live) Text(line string) {
+func (l *live) Text(line string) { _ = l.over(l.out, []byte(line+"\n")) }
+
+// over writes whole lines to a stream of the same terminal, above the picture.
+func (l *live) over(w io.Writer, lines []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var b bytes.Buffer
-	l.erase(&b)
-	b.WriteString(line + "\n")
-	_, _ = l.out.Write(b.Bytes())
-	l.draw(false)
+	if !l.final {
+		var b bytes.Buffer
+		l.erase(&b)
+		_, _ = l.out.Write(b.Bytes())
+		defer l.draw(false)
+	}
+	_, err := w.Write(lines)
+	return err
 }
+
+// Over is w, a stream of the terminal that progress may be drawn on: whole lines that are written to it stand above the picture
+// then.
+func Over(p Progress, w io.Writer) io.Writer {
+	if l, ok := p.(*live); ok && IsTerminal(w) {
+		return &overLive{l, w}
+	}
+	return w
+}
+
+type overLive struct {
+	live *live
+	io.Writer
+}
+
+// Write implements io.Writer.
+func (o *overLive) Write(lines []byte) (int, error) { return len(lines), o.live.over(o.Writer, lines) }
 
 func (l *live) Close() {
 	l.mu.Lock()
@@ -112,6 +136,7 @@ func (l *live) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.draw(true)
+	l.final = true
 }
 
 // erase moves the cursor to the first line of the former picture and clears what is below.

@@ -25,6 +25,13 @@ type Logs struct {
 // prefixColours are given to containers in turn.
 var prefixColours = []string{"36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1"}
 
+// To sends what follows to another writer.
+func (l *Logs) To(w io.Writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.Out = w
+}
+
 // Add announces a container, so that prefixes are aligned and colours are given out in a fixed order.
 func (l *Logs) Add(name string) {
 	l.mu.Lock()
