@@ -71,7 +71,7 @@ func (l *keepLoop) run(ctx context.Context, rebooted bool, report func(convergen
 		return err
 	}
 	defer func() { _ = files.Close() }()
-	w := &wisher{files: files, load: l.load(l.app), told: l.told, cannot: func(err error) { l.log.Warn(err.Error()) }}
+	w := &wisher{name: l.entry.Project, files: files, load: l.load(l.app), told: l.told, cannot: func(err error) { l.log.Warn(err.Error()) }}
 	if err := files.Files(l.startFiles(), time.Now()); err != nil {
 		l.log.Warn(err.Error())
 	}
@@ -107,11 +107,7 @@ func (l *keepLoop) ownLock(ctx context.Context, name string) (func(), error) {
 // load reads the project as the command did that had it kept.
 func (l *keepLoop) load(by *app) func(context.Context) (*project.Project, *desired.Project, error) {
 	return func(ctx context.Context) (*project.Project, *desired.Project, error) {
-		p, d, err := by.wanted(ctx, l.up.Services, l.up.Scale)
-		if err == nil && d.Name != l.entry.Project {
-			err = fmt.Errorf("the project of these files is called %s now; stack -p %s down ends the keeping of the old one", d.Name, l.entry.Project)
-		}
-		return p, d, err
+		return by.wanted(ctx, l.up.Services, l.up.Scale)
 	}
 }
 

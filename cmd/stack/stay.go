@@ -50,7 +50,7 @@ func (r *attachedRun) prepareStay() *stay {
 		return s
 	}
 	reader := r.another()
-	s.wisher = &wisher{files: files, told: s.told, cannot: s.cannot, load: func(ctx context.Context) (*project.Project, *desired.Project, error) {
+	s.wisher = &wisher{name: r.desired.Name, files: files, told: s.told, cannot: s.cannot, load: func(ctx context.Context) (*project.Project, *desired.Project, error) {
 		return reader.wanted(ctx, r.plan.Services, r.options.scale)
 	}}
 	s.wisher.follow(r.project, r.began.Add(-loading))

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -16,6 +19,7 @@ import (
 
 // wisher loads a project again whenever its files change, and makes a wish of what it finds.
 type wisher struct {
+	name   string // the project's, which stays
 	load   func(context.Context) (*project.Project, *desired.Project, error)
 	files  *watch.Watcher
 	told   func(*project.Project, *desired.Project, error) // of what was loaded, before the wish. May be nil
@@ -45,7 +49,7 @@ func (w *wisher) run(ctx context.Context, wishes chan<- convergence.Wish) {
 // wish loads the project now.
 func (w *wisher) wish(ctx context.Context) convergence.Wish {
 	began := time.Now()
-	p, d, err := w.load(ctx)
+	p, d, err := w.read(ctx)
 	if ctx.Err() != nil {
 		return convergence.Wish{Err: ctx.Err()}
 	}
@@ -59,6 +63,21 @@ func (w *wisher) wish(ctx context.Context) convergence.Wish {
 		return convergence.Wish{Err: err}
 	}
 	return convergence.Wish{Desired: d}
+}
+
+// read is load for this project only. A fault of ours is an error, because the process may keep other projects, too.
+func (w *wisher) read(ctx context.Context) (p *project.Project, d *desired.Project, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			slog.Error("fault while reading a project", "project", w.name, "fault", fault, "stack", string(debug.Stack()))
+			err = fmt.Errorf("fault of this program: %v", fault)
+		}
+	}()
+	p, d, err = w.load(ctx)
+	if err == nil && d.Name != w.name {
+		err = fmt.Errorf("the project of these files is called %s now; stack -p %s down takes the old one down", d.Name, w.name)
+	}
+	return p, d, err
 }
 
 // follow watches the project's files, as they were read at the given time.
