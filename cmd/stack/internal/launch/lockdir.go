@@ -108,6 +108,22 @@ func (d *lockDir) checked(f *os.File) (*os.File, error) {
 	return f, nil
 }
 
+// has says whether the file has that name. That it has any name is not enough: where all may write, others can give it one more.
+func (d *lockDir) has(name string, f *os.File) (bool, error) {
+	var there, st unix.Stat_t
+	err := unix.Fstatat(int(d.file.Fd()), name, &there, unix.AT_SYMLINK_NOFOLLOW)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	if err == nil {
+		err = unix.Fstat(int(f.Fd()), &st)
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot look at the lock: %w", err)
+	}
+	return there.Dev == st.Dev && there.Ino == st.Ino, nil
+}
+
 // make makes the file. One that is there meanwhile is no error.
 func (d *lockDir) make(name string) error {
 	create := d.create

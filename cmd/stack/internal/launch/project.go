@@ -108,7 +108,7 @@ func (l *ProjectLock) take(ctx context.Context, as Holder, waiting *func(Holder)
 	if err := lockOrWait(ctx, f, waiting); err != nil {
 		return err
 	}
-	there, err := linked(f)
+	there, err := l.dir.has(l.name, f)
 	if err == nil && there {
 		err = as.sign(f)
 	}
@@ -135,15 +135,6 @@ func lockOrWait(ctx context.Context, f *os.File, waiting *func(Holder) error) er
 		}
 	}
 	return awaitLock(ctx, f)
-}
-
-// linked says whether the file still has a name.
-func linked(f *os.File) (bool, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return false, fmt.Errorf("cannot look at the lock: %w", err)
-	}
-	return st.Nlink > 0, nil
 }
 
 // Release gives the lock back, and removes the file while nobody else can have locked it.

@@ -146,6 +146,26 @@ func TestReleaseLeavesNothingAndExcludes(t *testing.T) {
 	}
 }
 
+// Who has waited for a file that has lost its name must not take it for the lock because somebody has given it another one.
+func TestLockIsTheFileOfItsName(t *testing.T) {
+	at := Locks{Dir: filepath.Join(t.TempDir(), "locks"), Shared: true}
+	first, err := LockProject(t.Context(), at, "k", Holder{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := LockProject(t.Context(), at, "k", Holder{}, func(Holder) error {
+		return errors.Join(os.Link(filepath.Join(at.Dir, "k.lock"), filepath.Join(at.Dir, "other")), first.Release())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = second.Release() }()
+	held := errors.New("held")
+	if third, err := LockProject(t.Context(), at, "k", Holder{}, func(Holder) error { return held }); !errors.Is(err, held) {
+		t.Errorf("two have the lock: %v, %v", err, third.Release())
+	}
+}
+
 func TestLockNamesItsHolder(t *testing.T) {
 	at := OwnLocks(t.TempDir())
 	since := time.Date(2026, 1, 2, 12, 3, 4, 0, time.Local)
