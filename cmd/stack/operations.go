@@ -199,7 +199,8 @@ func (n *narrator) undone(id string, e execute.Event) view.Event {
 	case errors.Is(n.ctx.Err(), context.Canceled):
 		return view.Event{ID: id, Status: "Interrupted", State: view.Skipped}
 	case e.Phase == execute.Skipped:
-		return view.Event{ID: id, Status: "Skipped", State: view.Skipped, Detail: firstLine(e.Err)}
+		why := strings.Replace(firstLine(e.Err), "skipped: ", "because ", 1)
+		return view.Event{ID: id, Status: "Skipped", State: view.Skipped, Detail: why}
 	}
 	return view.Event{ID: id, Status: "Error", State: view.Failed, Detail: firstLine(e.Err)}
 }
