@@ -33,9 +33,6 @@ func (s *session) records(ctx context.Context, project string) (records.Store, e
 // remember has runs keep the state that they bring the project to, for rollback. What cannot be kept is no reason to leave a
 // project as it is; it is said.
 func (s *session) remember(ctx context.Context, o *convergence.Options, project string, say func(string)) {
-	if o.Up.NoStart {
-		return // such a state is not one to go back to
-	}
 	complain := func(err error) {
 		if err != nil {
 			say("warning: rollback will not know this state: " + err.Error())
@@ -51,6 +48,9 @@ func (s *session) remember(ctx context.Context, o *convergence.Options, project 
 		about := record.Of(convergence.Outcome{Desired: d, Up: up})
 		complain(store.Begin(records.Attempt{At: s.now(), Services: about.Covered(), Wishes: []record.Wish{about.Wish()}}))
 		return nil
+	}
+	if o.Up.NoStart {
+		return // such a state is not one to go back to, but that before it is
 	}
 	o.Converged = func(out convergence.Outcome) {
 		complain(store.Keep(s.describe(record.Of(out)), out.Changed))
