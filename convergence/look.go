@@ -63,6 +63,8 @@ func waiting(d *desired.Project, s *state.Project) []string {
 			switch {
 			case c.Status == state.Restarting:
 				out = append(out, c.Name+" is about to be restarted")
+			case c.Status == state.Paused:
+				out = append(out, c.Name+" is paused")
 			case c.Health == state.Starting:
 				out = append(out, c.Name+" is to become healthy")
 			case c.Health == state.Unhealthy:
