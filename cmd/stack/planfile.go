@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -74,7 +75,7 @@ func (s *session) keepPlan(ctx context.Context, path string, d *desired.Project,
 		err = writePrivate(path, text)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot keep the plan: %w", err)
+		return fmt.Errorf("cannot keep the plan in %s: %w", path, reason(err))
 	}
 	fmt.Fprintf(s.err, "the plan is in %s, with all secrets of the project; stack up --plan carries it out\n", path)
 	return nil
@@ -96,6 +97,14 @@ func writePrivate(path string, text []byte) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// reason is why the system refuses something, without the name of a file that nobody has heard of.
+func reason(err error) error {
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
+		return number
+	}
+	return err
 }
 
 // contextsOf are digests of what the plan, or what follows it, builds from, by service.
