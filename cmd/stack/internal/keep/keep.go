@@ -123,15 +123,15 @@ func (k *Keeper) List() []Kept {
 
 // Put keeps a project, or keeps it otherwise from now on.
 func (k *Keeper) Put(e Entry) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	defer k.begin(e.Project)
+	k.rest(e.Project) // first, because its end may still write
 	if err := k.store.save(e); err != nil {
 		return err
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.rest(e.Project)
 	k.kept[e.Project] = &kept{entry: e}
 	k.tell(len(k.kept))
-	k.begin(e.Project)
 	return nil
 }
 

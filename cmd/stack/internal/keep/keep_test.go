@@ -173,6 +173,31 @@ func TestDownEndsTheKeeping(t *testing.T) {
 	})
 }
 
+// What a loop still writes or removes at its end is about what was kept before.
+func TestTheLastPutCounts(t *testing.T) {
+	for name, end := range map[string]func(report func(convergence.Status)) error{
+		"taken down": func(func(convergence.Status)) error { return convergence.ErrDown },
+		"converged":  func(report func(convergence.Status)) error { report(convergence.Status{Converged: true}); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			opened(t, func(t *testing.T, k *Keeper, l *loops, dir string) {
+				l.does = func(ctx context.Context, _ bool, report func(convergence.Status)) error {
+					<-ctx.Done()
+					return end(report)
+				}
+				before := entry("a", "1")
+				before.Boot = "another"
+				must(t, k.Put(before))
+				l.now()
+				must(t, k.Put(entry("a", "2")))
+				if e, err := Read(filepath.Dir(dir), "a"); err != nil || string(e.Up) != "2" {
+					t.Errorf("remembered: %s, %v", e.Up, err)
+				}
+			})
+		})
+	}
+}
+
 // Only when the project has come back counts a reboot as over.
 func TestAReboot(t *testing.T) {
 	opened(t, func(t *testing.T, k *Keeper, l *loops, dir string) {
