@@ -160,16 +160,23 @@ func (r *run) converged(s *state.Project) {
 	r.options.Converged(out)
 }
 
-// giveUpTime bounds what a run still does after it was cancelled.
-const giveUpTime = 15 * time.Second
+// giveUpTime bounds what a run still does after it was cancelled, and lateTime after its deadline.
+const (
+	giveUpTime = 15 * time.Second
+	lateTime   = time.Minute
+)
 
-// restore carries out what is left to do after a failure, see plan.Restore and plan.GiveUp.
+// restore carries out what is left to do after a failure, see plan.Restore and plan.GiveUp. What has not come about by a deadline
+// has failed.
 func (o *Options) restore(ctx context.Context, e engine.Engine, p *plan.Plan, done map[string]bool, sink execute.Sink) (restored bool, err error) {
 	back := plan.Restore(p, done)
 	if ctx.Err() != nil {
-		back = plan.GiveUp(p, done)
+		limit := lateTime
+		if interrupted(ctx) {
+			back, limit = plan.GiveUp(p, done), giveUpTime
+		}
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), giveUpTime)
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), limit)
 		defer cancel()
 	}
 	if back.Empty() {
@@ -179,6 +186,11 @@ func (o *Options) restore(ctx context.Context, e engine.Engine, p *plan.Plan, do
 		o.OnPlan(back)
 	}
 	return true, execute.Run(ctx, e, back, o.Execute, sink).Err()
+}
+
+// interrupted says that somebody wants the run to end; a deadline that has passed is none of that.
+func interrupted(ctx context.Context) bool {
+	return ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
 
 func merged[V any](a, b map[string]V) map[string]V {

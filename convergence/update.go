@@ -22,9 +22,9 @@ func (e *UpdateError) Error() string {
 // Unwrap gives the failure.
 func (e *UpdateError) Unwrap() error { return e.Err }
 
-// updateErrors are those of a plan that failed and of what was done about it since. Who cancels a run knows.
+// updateErrors are those of a plan that failed and of what was done about it since. Who interrupts a run knows.
 func updateErrors(ctx context.Context, p *plan.Plan, done *execute.Result, restored error) error {
-	if ctx.Err() != nil {
+	if interrupted(ctx) {
 		return nil
 	}
 	var errs []error

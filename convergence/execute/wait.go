@@ -117,6 +117,8 @@ func (x *executor) waitHealthy(ctx context.Context, op *plan.WaitHealthy) error 
 	return x.waitFor(ctx, op, op.Container, func(c container.InspectResponse) error {
 		s := c.State
 		switch {
+		case op.Proof && (s.Restarting || c.RestartCount > 0):
+			return fmt.Errorf("container %s exited (%d) before it was healthy", op.Subject.Name, s.ExitCode)
 		case s.Running && withoutHealth(s) && op.IfAny:
 			return nil
 		case s.Running && withoutHealth(s):
@@ -163,7 +165,7 @@ func health(ctx context.Context, op *plan.WaitHealthy, s *container.State) error
 	case s.Health.Status != container.Unhealthy:
 		return notYet{state: "is not healthy yet: no health check has succeeded"}
 	}
-	if _, patient := ctx.Deadline(); patient {
+	if _, patient := ctx.Deadline(); patient && !op.Proof {
 		return notYet{state: "is unhealthy"}
 	}
 	return fmt.Errorf("container %s is unhealthy", op.Subject.Name)

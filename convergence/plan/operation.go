@@ -257,13 +257,15 @@ type (
 	// WaitHealthy waits until a container's health check succeeds. If operations come after it, the container has to have
 	// one. Otherwise nothing hangs on it but the user's knowledge, and OrExited has a meaning: an exit with 0 is as good, and
 	// a container without a health check is up when it has run for a moment. With IfAny, one without a health check is as good
-	// as a healthy one: only the image tells, and it is not known yet.
+	// as a healthy one: only the image tells, and it is not known yet. With Proof, a crash or a failed health check is the end,
+	// also if the engine starts the container again or there is time left: it is to take the place of one that works.
 	WaitHealthy struct {
 		Header
 		Container string `json:"container"`
 		OrExited  bool   `json:"orExited,omitempty"`
 		Optional  bool   `json:"optional,omitempty"` // some of those who wait start also if it fails
 		IfAny     bool   `json:"ifAny,omitempty"`
+		Proof     bool   `json:"proof,omitempty"`
 	}
 
 	// WaitCompleted waits until a container has exited with 0.

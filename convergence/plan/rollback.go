@@ -169,7 +169,7 @@ func (b *builder) bringBackBeside(u *failedUpdate, p part, works bool, behind He
 }
 
 func (u *failedUpdate) proof(p part, name string) proof {
-	return proof{u.service, p.Container, name, maybe, u.Rollback.Monitor, "rollback"}
+	return proof{u.service, p.Container, name, maybe, u.Rollback.Monitor, "rollback", false}
 }
 
 // removeNew removes the new container, behind the operations. One that works is not killed: it may end in its time.

@@ -107,7 +107,7 @@ func (m *member) rolls() bool { return m.before != nil && m.before.Update != "" 
 // rollIn goes on after the start of the member's new container, which must prove itself. await is what the service waits for
 // before it starts: without that, the old container had better run on.
 func (u *up) rollIn(s *service, m *member, ref, name string, await Header) {
-	last := u.prove(proof{s.Name, ref, name, healthOf(m), s.Update.Monitor, "update"}, m.start)
+	last := u.prove(proof{s.Name, ref, name, healthOf(m), s.Update.Monitor, "update", true}, m.start)
 	switch {
 	case m.startsFirst():
 		h := u.headOf(m.stopped)
@@ -146,13 +146,14 @@ type proof struct {
 	health             health
 	monitor            time.Duration
 	goesOn             string // what does so when it is healthy
+	made               bool   // the container was, for this; else it is one that has worked before
 }
 
 // prove adds the wait for the container's health and the watch over it, behind the operation, and returns the last one.
 func (b *builder) prove(p proof, last string) string {
 	subject := Subject{Container, p.name}
 	if p.health != never {
-		op := &WaitHealthy{Header: header(p.service), Container: p.ref, IfAny: p.health == maybe}
+		op := &WaitHealthy{Header: header(p.service), Container: p.ref, IfAny: p.health == maybe, Proof: p.made}
 		last = b.add("check the health of", op, subject, "the "+p.goesOn+" goes on when it is healthy", nonEmpty(last)...)
 	}
 	if p.monitor > 0 {

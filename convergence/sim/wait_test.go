@@ -109,6 +109,71 @@ func TestUpWaits(t *testing.T) {
 	}
 }
 
+// What is to take the place of a container that works has one try: neither an engine that starts it again nor time that is left
+// makes it one.
+func TestANewContainerOfAnUpdateHasOneTry(t *testing.T) {
+	const service = "services:\n  web: {image: app, restart: always, command: [sh, -c, %q], healthcheck: {test: %q, interval: 2s, retries: 2}, deploy: {update_config: {order: %s}}}\n"
+	for _, order := range []string{"start-first", "stop-first"} {
+		for text, broken := range map[string][2]string{"is unhealthy": {"sleep 1000", "exit 1"}, "exited (7) before it was healthy": {"sleep 0.2; exit 7", "true"}} {
+			synctest.Test(t, func(t *testing.T) {
+				e := memory.New()
+				defer e.Close()
+				e.AddImage("app", container.Config{})
+				if _, err := convergence.Run(t.Context(), e, want(t, fmt.Sprintf(service, "sleep 1000", "true", order)), convergence.Options{}, nil); err != nil {
+					t.Fatal(err)
+				}
+				before, began := running(t, e), time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				_, err := convergence.Run(ctx, e, want(t, fmt.Sprintf(service, broken[0], broken[1], order)), convergence.Options{}, nil)
+				if err == nil || !strings.Contains(err.Error(), text) || time.Since(began) > time.Minute {
+					t.Errorf("%s: after %v: %v", order, time.Since(began), err)
+				}
+				if now := running(t, e); now != before {
+					t.Errorf("%s: %s runs, not %s", order, now, before)
+				}
+			})
+		}
+	}
+}
+
+// An update that is not over at the deadline has failed: the old container is back.
+func TestAnUpdateAtTheDeadline(t *testing.T) {
+	const service = "services:\n  web: {image: app, command: [sleep, '1000'], healthcheck: {test: 'true', interval: %s}, deploy: {update_config: {order: %s}}}\n"
+	for _, order := range []string{"start-first", "stop-first"} {
+		synctest.Test(t, func(t *testing.T) {
+			e := memory.New()
+			defer e.Close()
+			e.AddImage("app", container.Config{})
+			if _, err := convergence.Run(t.Context(), e, want(t, fmt.Sprintf(service, "1s", order)), convergence.Options{}, nil); err != nil {
+				t.Fatal(err)
+			}
+			before := running(t, e)
+			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errDeadline)
+			defer cancel()
+			_, err := convergence.Run(ctx, e, want(t, fmt.Sprintf(service, "1h", order)), convergence.Options{}, nil)
+			if now := running(t, e); now != before || !errors.Is(err, errDeadline) || !strings.Contains(err.Error(), "the update of web failed") {
+				t.Errorf("%s: %s runs, not %s: %v", order, now, before, err)
+			}
+		})
+	}
+}
+
+// running are the names and IDs of the containers that run.
+func running(t *testing.T, e *memory.Engine) string {
+	t.Helper()
+	list, err := e.ContainerList(t.Context(), container.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, c := range list {
+		out = append(out, c.Names[0]+" "+c.ID)
+	}
+	slices.Sort(out)
+	return strings.Join(out, ", ")
+}
+
 // Who is waited for in vain when another one fails has not failed.
 func TestWaitsThatAreGivenUpAreSkipped(t *testing.T) {
 	got := waitUp(t, slow+"  a: {image: app, command: [sh, -c, 'exit 7']}\n", 0)
