@@ -246,16 +246,23 @@ func (k *keeper) begin(ctx context.Context) {
 	go func() { k.rounds <- r.run(ctx) }()
 }
 
-// arm sets the alarm to the earliest time at which something is to be tried again.
+// arm sets the alarm to the earliest time at which something is to be tried again. What was due already had its round: a
+// container that still is unhealthy then is none of those that are kept.
 func (k *keeper) arm(now time.Time) {
-	next := k.failed.at
+	var next time.Time
+	at := []time.Time{k.failed.at}
 	if k.lost == nil {
-		next = earlier(next, k.relisten.at)
+		at = append(at, k.relisten.at)
 	}
 	for _, ill := range k.ills {
-		next = earlier(next, ill.due.at)
+		at = append(at, ill.due.at)
 	}
-	if k.cancel != nil || !next.After(now) {
+	for _, t := range at {
+		if t.After(now) && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	if k.cancel != nil || next.IsZero() {
 		k.alarm.Stop()
 		return
 	}

@@ -26,14 +26,6 @@ func (r *retry) again(now time.Time) {
 	r.at = now.Add(r.pause)
 }
 
-// earlier is the earlier of two times; the zero value is never.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
 // illness is the story of a container that was unhealthy.
 type illness struct {
 	due  retry     // when it is restarted; at is zero when it is not unhealthy now

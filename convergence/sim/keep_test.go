@@ -359,6 +359,37 @@ func TestUnhealthyContainersAreRestartedLaterAndLater(t *testing.T) {
 	})
 }
 
+// One that is none of the run's business does not keep others from being restarted.
+func TestUnhealthyContainersBesideThoseThatAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := memory.New()
+		defer e.Close()
+		e.AddImage("app", container.Config{Cmd: []string{"sleep", "100000"}})
+		ill := strings.Replace(sickly, "test ! -e /ill", "exit 1", 1)
+		d := want(t, "services:\n"+ill+strings.Replace(ill, "web", "db", 1))
+		for i := range d.Services {
+			d.Services[i].RestartUnhealthy = true
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		if _, err := convergence.Run(ctx, e, d, convergence.Options{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		restarts := make(map[string]int)
+		wishes := make(chan convergence.Wish, 1)
+		wishes <- convergence.Wish{Desired: d}
+		o := convergence.KeepOptions{Options: convergence.Options{Up: plan.UpOptions{Services: []string{"web"}}}}
+		_ = convergence.Keep(ctx, e, wishes, o, func(e execute.Event) {
+			if r, ok := e.Operation.(*plan.RestartContainer); ok && e.Phase == execute.Done {
+				restarts[r.Subject.Name]++
+			}
+		})
+		if restarts["x-web-1"] < 5 || restarts["x-db-1"] > 0 {
+			t.Errorf("restarts: %v", restarts)
+		}
+	})
+}
+
 func TestUnhealthyContainersOfOthersAreLeftAlone(t *testing.T) {
 	stayKept(t, strings.Replace(sickly, "test ! -e /ill", "exit 1", 1), func(k *kept) {
 		time.Sleep(time.Minute)
