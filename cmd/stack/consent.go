@@ -46,7 +46,7 @@ func (s *session) consent(ctx context.Context, d *desired.Project, o *plan.UpOpt
 		if agreed[change.Key] {
 			continue
 		}
-		if agreed[change.Key], err = s.mayRecreate(change, u.yes); err != nil {
+		if agreed[change.Key], err = s.mayRecreate(ctx, change, u.yes); err != nil {
 			return err
 		}
 	}
@@ -54,10 +54,10 @@ func (s *session) consent(ctx context.Context, d *desired.Project, o *plan.UpOpt
 }
 
 // mayRecreate asks about one volume.
-func (s *session) mayRecreate(change plan.VolumeChange, yes bool) (bool, error) {
+func (s *session) mayRecreate(ctx context.Context, change plan.VolumeChange, yes bool) (bool, error) {
 	differs := fmt.Sprintf("volume %s differs (%s)", change.Name, change.Cause)
 	if yes {
 		return true, s.notes([]string{differs + " and is made anew, since --yes was given; what is in it is lost"})
 	}
-	return s.confirm(strings.ToUpper(differs[:1]) + differs[1:] + "; make it anew and lose what is in it? [yN] ")
+	return s.confirm(ctx, strings.ToUpper(differs[:1])+differs[1:]+"; make it anew and lose what is in it? [yN] ")
 }

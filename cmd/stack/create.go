@@ -18,7 +18,7 @@ func newCreate(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.trust(p, u.yes); err != nil {
+			if err := a.trust(ctx, p, u.yes); err != nil {
 				return err
 			}
 			return a.with(ctx, func(s *session) error {

@@ -72,7 +72,7 @@ func runPublish(ctx context.Context, a *app, o publishOptions, name string) erro
 	if err != nil {
 		return err
 	}
-	if err := a.agree(p, o); err != nil {
+	if err := a.agree(ctx, p, o); err != nil {
 		return err
 	}
 	if a.global.dryRun {
@@ -108,7 +108,7 @@ func needImages(p *project.Project) error {
 }
 
 // agree shows what is made public, and asks.
-func (a *app) agree(p *project.Project, o publishOptions) error {
+func (a *app) agree(ctx context.Context, p *project.Project, o publishOptions) error {
 	disclosures := p.Disclosures(o.env)
 	if len(disclosures) == 0 || o.yes || a.global.dryRun {
 		return a.warn(disclosures)
@@ -116,7 +116,7 @@ func (a *app) agree(p *project.Project, o publishOptions) error {
 	if err := a.warn(disclosures); err != nil {
 		return err
 	}
-	ok, err := a.confirm("Publish it? [yN] ")
+	ok, err := a.confirm(ctx, "Publish it? [yN] ")
 	if err == nil && !ok {
 		err = errors.New("nothing was published; --yes publishes without asking")
 	}

@@ -57,16 +57,26 @@ func (a *app) confirmRm(ctx context.Context, services []string, stop bool) (bool
 		fmt.Fprintln(a.err, "No stopped containers")
 		return false, nil
 	}
-	return a.confirm("Going to remove " + strings.Join(names, ", ") + "\nAre you sure? [yN] ")
+	return a.confirm(ctx, "Going to remove "+strings.Join(names, ", ")+"\nAre you sure? [yN] ")
 }
 
-// confirm asks a question that only yes answers with yes.
-func (a *app) confirm(question string) (bool, error) {
+// confirm asks a question that only yes answers with yes. An interrupt while it waits for an answer is an error.
+func (a *app) confirm(ctx context.Context, question string) (bool, error) {
 	fmt.Fprint(a.err, question)
-	answer, err := bufio.NewReader(a.in).ReadString('\n')
-	if err != nil && answer == "" {
+	line := make(chan string, 1)
+	go func() {
+		answer, _ := bufio.NewReader(a.in).ReadString('\n')
+		line <- answer
+	}()
+	var answer string
+	select {
+	case <-ctx.Done():
 		fmt.Fprintln(a.err)
-		return false, nil
+		return false, context.Cause(ctx)
+	case answer = <-line:
+	}
+	if answer == "" {
+		fmt.Fprintln(a.err)
 	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,7 +23,7 @@ func (u *upFlags) declareYes(cmd *cobra.Command) {
 
 // trust asks whether a project that was fetched may be started: it may mount and run anything. What it was made of and the
 // variables that went into it are shown first.
-func (a *app) trust(p *project.Project, yes bool) error {
+func (a *app) trust(ctx context.Context, p *project.Project, yes bool) error {
 	if yes || a.global.dryRun || !a.isRemote(p.Files[0]) {
 		return nil
 	}
@@ -35,7 +36,7 @@ func (a *app) trust(p *project.Project, yes bool) error {
 	if err := writeTrustedVariables(&b, p); err != nil {
 		return err
 	}
-	ok, err := a.confirm(b.String() + "Start it? [yN] ")
+	ok, err := a.confirm(ctx, b.String()+"Start it? [yN] ")
 	if err == nil && !ok {
 		err = errNotTrusted
 	}

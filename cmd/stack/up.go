@@ -69,7 +69,7 @@ func runUp(ctx context.Context, a *app, o *upOptions, services []string) error {
 	if err != nil {
 		return err
 	}
-	if err := a.trust(p, o.yes); err != nil {
+	if err := a.trust(ctx, p, o.yes); err != nil {
 		return err
 	}
 	ctx, cancel := within(ctx, o.waitSeconds, "waiting for the services")
