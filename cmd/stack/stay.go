@@ -49,9 +49,8 @@ func (r *attachedRun) prepareStay() *stay {
 		s.cannot(err)
 		return s
 	}
-	reader := r.another()
 	s.wisher = &wisher{name: r.desired.Name, files: files, told: s.told, cannot: s.cannot, load: func(ctx context.Context) (*project.Project, *desired.Project, error) {
-		return reader.wanted(ctx, r.plan.Services, r.options.scale)
+		return r.another().wanted(ctx, r.plan.Services, r.options.scale)
 	}}
 	s.wisher.follow(r.project, r.began.Add(-loading))
 	return s
@@ -135,7 +134,7 @@ func (s *stay) more(ctx context.Context) bool {
 	if status.Err != "" {
 		return true
 	}
-	list, err := s.run.members(ctx, scope{name: s.run.desired.Name}, which{stopped: true})
+	list, err := s.run.members(ctx, scope{name: s.run.follow.scope.name}, which{stopped: true})
 	return err == nil && slices.ContainsFunc(list, func(m member) bool {
 		return s.concerns(m.service) && (m.runs() || m.State == container.StateRestarting)
 	})
