@@ -53,7 +53,7 @@ func newUp(a *app) *cobra.Command {
 	f.BoolVar(&o.options.NoStart, "no-start", false, "Create containers and do not start them")
 	f.BoolVar(&o.options.Wait, "wait", false, "Return when everything runs and is healthy; implies --detach")
 	f.StringVar(&o.planFile, "plan", "", "Carry out the plan in this file, made by plan --out, or nothing if it is no longer what is to be done; implies --detach")
-	f.IntVar(&o.waitSeconds, "wait-timeout", 0, "How many seconds to wait at most")
+	f.IntVar(&o.waitSeconds, "wait-timeout", 0, "How many seconds to wait at most, from when the images are there")
 	return cmd
 }
 
@@ -72,9 +72,10 @@ func runUp(ctx context.Context, a *app, o *upOptions, services []string) error {
 	if err := a.trust(ctx, p, o.yes); err != nil {
 		return err
 	}
-	ctx, cancel := within(ctx, o.waitSeconds, "waiting for the services")
+	ctx, clock, cancel := newWaitClock(ctx, o.waitSeconds)
 	defer cancel()
 	return a.with(ctx, func(s *session) error {
+		s.clock = clock
 		if err := s.consent(ctx, d, &options, &o.upFlags); err != nil {
 			return err
 		}
@@ -175,12 +176,19 @@ func (s *session) bring(ctx context.Context, r upRun) (err error) {
 	options.Up = r.options
 	options.Lock = s.announcing(s.resuming(options.Lock, r.desired, r.options))
 	narrator := narrate(ctx, progress)
-	options.OnPlan = narrator.planned
+	options.OnPlan = func(p *plan.Plan) {
+		narrator.planned(p)
+		s.clock.planned(p)
+	}
 	s.remember(ctx, &options, r.desired.Name, progress.Text)
 	if r.adjust != nil {
 		r.adjust(&options)
 	}
-	sink := quieten(narrator.event, r.flags)
+	show := quieten(narrator.event, r.flags)
+	sink := func(e execute.Event) {
+		s.clock.event(e)
+		show(e)
+	}
 	witness := &witness{Engine: s.Engine}
 	result, err := convergence.Run(ctx, witness, r.desired, options, sink)
 	if err == nil {
