@@ -119,7 +119,7 @@ func (r *attachedRun) run(ctx context.Context) error {
 	over, up := r.show(alive)
 	if err := r.up(ctx, "up", r.desired, r.plan, r.options.upFlags); err != nil {
 		close(up)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && r.begun { // else what runs is not of this run
 			return r.lastWords(over, cancel, r.wind(alive, true))
 		}
 		cancel()

@@ -40,6 +40,7 @@ func (s *session) announcing(lock convergence.Locker) convergence.Locker {
 		if err != nil {
 			return nil, err
 		}
+		s.begun = true
 		if run, key, err := s.placeOf(ctx, name); err == nil {
 			_ = launch.NoteUp(run, key) // where nobody can write, nobody learns of it: no reason not to go on
 		}

@@ -28,6 +28,7 @@ type session struct {
 
 	engineID func(context.Context) (string, error) // asked once
 	given    desired.Given                         // what providers have said when the session brought the project up
+	begun    bool                                  // a run of the session has had the project's lock
 	clock    *waitClock                            // how long the session may take to bring the project up; nil: for ever
 	logs     *view.Logs                            // what containers write while the session brings the project up; nil: nobody shows it
 }
