@@ -183,8 +183,11 @@ func (e *Engine) takePort(c *ctr, port nat.Port, b nat.PortBinding) error {
 	if err != nil {
 		return fail(engine.ErrInvalid, "invalid host port %q", b.HostPort)
 	}
-	if low == 0 {
+	switch {
+	case low == 0:
 		low, high = firstHostPort, 65535
+	case e.promise(c, wanted, low, high, port, b):
+		return nil
 	}
 	for wanted.port = low; wanted.port <= high; wanted.port++ {
 		if !e.portTaken(wanted) {
@@ -193,9 +196,6 @@ func (e *Engine) takePort(c *ctr, port nat.Port, b nat.PortBinding) error {
 			c.published[port] = append(c.published[port], b)
 			return nil
 		}
-	}
-	if e.promise(c, wanted, low, high, port, b) {
-		return nil
 	}
 	return fail(engine.ErrConflict, "port %s is already allocated", b.HostPort)
 }

@@ -75,7 +75,8 @@ func TestPortsThatPass(t *testing.T) {
 		{"another address", []Port{on("tcp", "127.0.0.1", 1, 1)}, []Port{on("tcp", "127.0.0.2", 1, 1)}, []uint16{1}, []uint16{1}, []uint16{1}},
 		{"another protocol", []Port{on("tcp", "", 1, 1)}, []Port{on("udp", "", 1, 1)}, []uint16{1}, []uint16{1}, []uint16{1}},
 		{"a full range", []Port{on("tcp", "", 1, 2), on("tcp", "", 1, 2)}, []Port{on("tcp", "", 1, 2)}, nil, []uint16{1}, []uint16{2}},
-		{"a range with room", []Port{on("tcp", "", 1, 2)}, []Port{on("tcp", "", 1, 2)}, []uint16{2}, []uint16{2}, []uint16{1}},
+		{"a range with room", []Port{on("tcp", "", 1, 2)}, []Port{on("tcp", "", 1, 2)}, nil, []uint16{1}, nil},
+		{"another range", []Port{on("tcp", "", 1, 2)}, []Port{on("tcp", "", 2, 3)}, []uint16{2}, []uint16{2}, []uint16{1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := quiet(t)

@@ -186,13 +186,14 @@ func (m *Manager) publish(c *container, ports []Port) error {
 		if !ip.IsValid() {
 			ip = netip.IPv4Unspecified()
 		}
-		r, err := m.ports.pick(p, ip, c, 0)
-		if err == nil {
-			c.Ports = append(c.Ports, &published{Port: p, Reservation: r})
-			continue
-		}
-		later, ok := m.promise(p, r, c)
+		r := Reservation{HostIP: ip, Proto: p.Proto, Chosen: p.First != p.Last}
+		later, ok := m.promise(p, r, c) // rather than another one of a range: who asks at that port goes on being answered
 		if !ok {
+			var err error
+			if r, err = m.ports.pick(p, ip, c, 0); err == nil {
+				c.Ports = append(c.Ports, &published{Port: p, Reservation: r})
+				continue
+			}
 			return engine.Errorf(engine.ErrConflict, "cannot publish port %d/%s of container %s: %w", p.Container, p.Proto, c.Name, err)
 		}
 		c.Ports, c.waits = append(c.Ports, later), append(c.waits, later.Waits)
