@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -192,7 +194,7 @@ func (x *executor) visit(ctx context.Context, id string) error {
 	x.begun[id] = true
 	x.mu.Unlock()
 	x.tell(Event{Operation: op, Phase: Started, At: start})
-	err := x.do(ctx, op)
+	err := x.attempt(ctx, op)
 	if err != nil && x.settled(ctx, op, start, err) {
 		err = nil
 	}
@@ -219,6 +221,19 @@ func (x *executor) visit(ctx context.Context, id string) error {
 	}
 	x.tell(Event{Operation: op, Phase: phase, At: end, Elapsed: end.Sub(start), Err: err})
 	return err
+}
+
+// ErrFault is the kind of failures that are mistakes in this program. Their text says where.
+var ErrFault = errors.New("fault of this program")
+
+// attempt is do, with a fault of ours as an error: other operations are under way, and this process may keep other projects.
+func (x *executor) attempt(ctx context.Context, op plan.Operation) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("%w: %v\n%s", ErrFault, fault, debug.Stack())
+		}
+	}()
+	return x.do(ctx, op)
 }
 
 func (x *executor) tell(e Event) {

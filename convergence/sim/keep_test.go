@@ -464,3 +464,19 @@ func TestAFaultOfARoundIsOneOfKeep(t *testing.T) {
 		_ = convergence.Keep(t.Context(), e, wishes, convergence.KeepOptions{Options: convergence.Options{Lock: lock}}, nil)
 	})
 }
+
+// panicking is an engine in whose client there is a fault.
+type panicking struct{ engine.Engine }
+
+func (panicking) ContainerStart(context.Context, string) error { panic("a fault") }
+
+// A fault in an operation is a failure of it: what is under way beside it is not torn down half way.
+func TestAFaultOfAnOperationIsItsFailure(t *testing.T) {
+	e := memory.New()
+	defer e.Close()
+	e.AddImage("app", container.Config{Cmd: []string{"sleep", "100000"}})
+	_, err := convergence.Run(t.Context(), panicking{e}, want(t, "services:\n"+pair), convergence.Options{}, nil)
+	if !errors.Is(err, execute.ErrFault) || named(err) || !strings.Contains(err.Error(), "keep_test.go") {
+		t.Errorf("the run ended with %v", err)
+	}
+}

@@ -259,7 +259,7 @@ var errHangs = errors.New("the run took too long")
 // named says that the error says what failed: a failure with its operation and its cause, or a fault while the project was
 // looked at.
 func named(err error) bool {
-	if errors.Is(err, errHangs) {
+	if errors.Is(err, errHangs) || errors.Is(err, execute.ErrFault) {
 		return false
 	}
 	f, ok := errors.AsType[*execute.Failure](err)
