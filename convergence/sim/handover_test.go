@@ -123,30 +123,29 @@ func page(e *memory.Engine) string {
 // A new container has the port of a range that the old one had, and leaves the others to replicas that are added.
 func TestAPortOfARangeStays(t *testing.T) {
 	const service = "services: {web: {image: app, command: [sleep, '%d'], ports: ['8000-8002:80'], scale: %d, deploy: {update_config: {order: start-first}}}}\n"
-	e := memory.New()
-	defer e.Close()
-	e.AddImage("app", container.Config{})
-	ports := func(name string) (out []uint16) {
-		list, err := e.ContainerList(t.Context(), container.ListOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range list {
-			if c.Names[0] == name && len(c.Ports) > 0 {
-				out = append(out, c.Ports[0].PublicPort)
+	synctest.Test(t, func(t *testing.T) {
+		e := memory.New()
+		defer e.Close()
+		e.AddImage("app", container.Config{})
+		var before []uint16
+		for i, scale := range []int{1, 1, 2, 3, 3} {
+			if _, err := convergence.Run(t.Context(), e, want(t, fmt.Sprintf(service, i+100, scale)), convergence.Options{}, nil); err != nil {
+				t.Fatal(err)
 			}
+			list, err := e.ContainerList(t.Context(), container.ListOptions{Filters: filters.NewArgs(filters.Arg("name", "x-web-1"))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var now []uint16
+			for _, c := range list {
+				for _, p := range c.Ports {
+					now = append(now, p.PublicPort)
+				}
+			}
+			if len(now) != 1 || before != nil && !slices.Equal(now, before) {
+				t.Errorf("round %d: port %v, before %v", i, now, before)
+			}
+			before = now
 		}
-		return out
-	}
-	var before []uint16
-	for i, scale := range []int{1, 1, 2, 3, 3} {
-		if _, err := convergence.Run(t.Context(), e, want(t, fmt.Sprintf(service, i+100, scale)), convergence.Options{}, nil); err != nil {
-			t.Fatal(err)
-		}
-		now := ports("/x-web-1")
-		if len(now) != 1 || before != nil && !slices.Equal(now, before) {
-			t.Errorf("round %d: port %v, before %v", i, now, before)
-		}
-		before = now
-	}
+	})
 }
