@@ -23,7 +23,7 @@ func (sc scope) withServices(names []string) (scope, error) {
 
 // options are the choices that every convergence is run with.
 func (s *session) options(progress view.Progress) convergence.Options {
-	return convergence.Options{Execute: s.executeOptions(), Lock: s.locker(progress)}
+	return convergence.Options{Execute: s.executeOptions(), Lock: s.locker(progress.Text)}
 }
 
 // apply makes the plan of a command that changes what containers do, and carries it out. With --dry-run it prints the plan.

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"stackrun.dev/stack/cmd/stack/internal/launch"
-	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence"
 	"stackrun.dev/stack/engine"
 )
@@ -47,13 +46,13 @@ func (p *patience) Set(text string) error {
 func (p *patience) Type() string { return "duration" }
 
 // locker keeps two runs on one project apart and tells the user when it has to wait for the other.
-func (s *session) locker(progress view.Progress) convergence.Locker {
+func (s *session) locker(say func(string)) convergence.Locker {
 	return func(ctx context.Context, name string) (func(), error) {
 		resume, err := s.holdKeeper(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		lock, err := s.lock(ctx, name, progress.Text)
+		lock, err := s.lock(ctx, name, say)
 		if err != nil {
 			resume()
 			return nil, err

@@ -89,7 +89,7 @@ func (s *session) alone(ctx context.Context, title, name string, bring func(view
 		return err
 	}
 	defer progress.Close()
-	unlock, err := s.locker(progress)(ctx, name)
+	unlock, err := s.locker(progress.Text)(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func (s *stay) begin(ctx context.Context) error {
 	o.Up, o.OnPlan = s.run.plan, narrator.planned
 	o.Up.Given = s.run.given
 	s.run.remember(ctx, &o.Options, s.run.desired.Name, progress.Text)
-	o.Lock = s.unlessOvertaken(o.Lock)
+	o.Lock = s.unlessOvertaken(s.patiently())
 	o.Intent = s.run.intent(ctx, s.run.desired.Name, s.run.began)
 	var reading sync.WaitGroup
 	if w := s.wisher; w != nil {
@@ -181,6 +181,15 @@ func (s *stay) status(now convergence.Status) {
 		view.Warn(s.run.err, style, fmt.Sprintf("cannot keep project %s as its files say: %s", s.run.desired.Name, strings.TrimSpace(now.Err)))
 	}
 	s.failure = now.Err
+}
+
+// patiently takes the lock for a round without a word: nobody has asked for the round, and whoever works on the project may take
+// the time that he likes.
+func (s *stay) patiently() convergence.Locker {
+	patient := *s.run.session
+	patient.app = s.run.another()
+	patient.global.lockTimeout = patience{}
+	return patient.locker(func(string) {})
 }
 
 // unlessOvertaken takes the lock for a round, unless somebody else has brought the project up since this run did.
