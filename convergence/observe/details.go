@@ -108,7 +108,18 @@ func startedAt(text string) time.Time {
 	return at
 }
 
-// users finds out who is on the network, which stands in the way of its removal.
+// madeWith is what would make the network again.
+func madeWith(n *network.Inspect) network.CreateOptions {
+	out := network.CreateOptions{
+		Driver: n.Driver, EnableIPv6: &n.EnableIPv6, Internal: n.Internal, Attachable: n.Attachable, Options: n.Options, Labels: n.Labels,
+	}
+	if len(n.IPAM.Config) > 0 || n.IPAM.Driver != "" {
+		out.IPAM = &n.IPAM
+	}
+	return out
+}
+
+// users finds out who is on the network, which stands in the way of its removal, and how it was made.
 func (o *observer) users(name, id string) error {
 	found, err := o.engine.NetworkInspect(o.ctx, id, network.InspectOptions{})
 	if errors.Is(err, engine.ErrNotFound) {
@@ -125,7 +136,7 @@ func (o *observer) users(name, id string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := o.out.Networks[name]
-	n.Users = users
+	n.Users, n.Made = users, madeWith(&found)
 	o.out.Networks[name] = n
 	return nil
 }

@@ -109,6 +109,10 @@ type (
 	RemoveNetwork struct {
 		Header
 		Ref string `json:"ref"`
+
+		// Name and Made are of a network that is made anew, so that Restore can bring the old one back.
+		Name string                `json:"name,omitempty"`
+		Made network.CreateOptions `json:"-"`
 	}
 
 	// ConnectNetwork puts a container on a network.
@@ -124,6 +128,9 @@ type (
 		Header
 		Network   string `json:"network"`
 		Container string `json:"container"`
+
+		// Settings are how it was on a network that is made anew; see Restore.
+		Settings *network.EndpointSettings `json:"-"`
 	}
 
 	// CreateVolume makes a volume.

@@ -106,10 +106,10 @@ func (u *up) compareNetwork(r *resource, now state.Network) {
 	}
 	var off []string
 	for _, c := range on {
-		op := &DisconnectNetwork{Header: header(c.Service), Network: r.Name, Container: c.ID}
+		op := &DisconnectNetwork{Header: header(c.Service), Network: r.Name, Container: c.ID, Settings: wasOn(c, r.Name)}
 		off = append(off, u.add("disconnect", op, Subject{Network, r.Name + " from " + c.Name}, cause))
 	}
-	removed := u.add("remove", &RemoveNetwork{Ref: now.ID}, Subject{Network, r.Name}, cause, off...)
+	removed := u.add("remove", &RemoveNetwork{Ref: now.ID, Name: r.Name, Made: now.Made}, Subject{Network, r.Name}, cause, off...)
 	r.op = u.createNetwork(r.Network, cause, removed)
 	r.recreated = true
 }

@@ -3,7 +3,7 @@ package plan
 import "stackrun.dev/stack/convergence/state"
 
 // Restore plans what is left to do after a plan has failed: to bring back what it stopped and could not put anything in the
-// place of, and what updates replaced that failed; and to stop what has started and whose post_start hooks did not all succeed,
+// place of, networks that it took away and could not make anew, and what updates replaced that failed; and to stop what has started and whose post_start hooks did not all succeed,
 // so that the next start runs them again. done are the IDs of the plan's operations that succeeded. What never ran is not
 // started.
 func Restore(p *Plan, done map[string]bool) *Plan {
@@ -22,6 +22,7 @@ func Restore(p *Plan, done map[string]bool) *Plan {
 	for _, u := range failedUpdates(p, done) {
 		b.restoreUpdate(u)
 	}
+	b.restoreNetworks(p, done)
 	return b.plan.sort()
 }
 

@@ -25,6 +25,9 @@ func (f *fake) NetworkCreate(ctx context.Context, name string, o network.CreateO
 		return "", engine.Errorf(engine.ErrConflict, "network %s is there", name)
 	}
 	n := &network.Inspect{Name: name, ID: f.id(), Labels: o.Labels}
+	if o.IPAM != nil {
+		n.IPAM = *o.IPAM
+	}
 	f.networks[name] = n
 	return n.ID, nil
 }

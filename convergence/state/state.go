@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/docker/api/types/network"
+
 	"stackrun.dev/stack/convergence/desired"
 )
 
@@ -109,7 +111,9 @@ type Network struct {
 	// ComposeHash is desired.LabelConfigHash, if there is one.
 	ComposeHash string
 
-	Users []string // names of the containers that are on it, sorted; looked at only if it is not as wanted
+	// What follows is looked at only if it is not as wanted.
+	Users []string              // names of the containers that are on it, sorted
+	Made  network.CreateOptions // what would make it again
 }
 
 // Volume is one volume.
