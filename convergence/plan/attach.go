@@ -2,7 +2,6 @@ package plan
 
 import (
 	"maps"
-	"net"
 	"slices"
 	"strings"
 
@@ -259,10 +258,10 @@ func (e *endpoint) address() (value string, ok bool) {
 	return is, wanted
 }
 
+// sameMAC compares the digits: colons, hyphens or dots may stand between them.
 func sameMAC(a, b string) bool {
-	one, err := net.ParseMAC(a)
-	other, err2 := net.ParseMAC(b)
-	return a == b || err == nil && err2 == nil && slices.Equal(one, other)
+	digits := strings.NewReplacer(":", "", "-", "", ".", "")
+	return strings.EqualFold(digits.Replace(a), digits.Replace(b))
 }
 
 // aliases compares the names, of which the container's short ID is the engine's own. A container that Docker Compose made may
