@@ -146,7 +146,7 @@ func (b *builder) clearHooks(service string, stale func(state.Container) bool) [
 	for _, c := range b.index.hooks[service] {
 		if stale(c) {
 			op := &RemoveContainer{Header: header(service), Container: c.ID, Volumes: true, Force: true}
-			out = append(out, b.add("clear away", op, Subject{Container, c.Name}, "it is left of an earlier run"))
+			out = append(out, b.add(clearAway, op, Subject{Container, c.Name}, "it is left of an earlier run"))
 		}
 	}
 	return out
@@ -204,3 +204,6 @@ func (u *up) hookCause(hook *desired.PreStart) string {
 	}
 	return ""
 }
+
+// clearAway is what is done to the containers of hooks that an earlier run has left.
+const clearAway = "clear away"

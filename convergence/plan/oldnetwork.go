@@ -11,9 +11,15 @@ import (
 // restoreNetworks brings back networks that were to be made anew and could not: an engine tells only when it is to make one
 // that it does not want it, and by then the old one is gone. Who was on it is put on it again.
 func (b *builder) restoreNetworks(p *Plan, done map[string]bool) {
+	gone := make(map[string]bool) // containers that the plan has removed
+	for _, op := range p.Operations {
+		if removed, ok := op.(*RemoveContainer); ok && done[removed.ID] {
+			gone[removed.Container] = true
+		}
+	}
 	for _, op := range p.Operations {
 		removed, ok := op.(*RemoveNetwork)
-		if !ok || removed.Name == "" || done[operationID("create", Network, removed.Name)] {
+		if !ok || removed.Made.Labels == nil || done[operationID("create", Network, removed.Name)] {
 			continue
 		}
 		back := ""
@@ -23,7 +29,7 @@ func (b *builder) restoreNetworks(p *Plan, done map[string]bool) {
 		}
 		for _, op := range p.Operations {
 			off, ok := op.(*DisconnectNetwork)
-			if !ok || off.Network != removed.Name || off.Settings == nil || !done[off.ID] {
+			if !ok || off.Network != removed.Name || off.Settings == nil || !done[off.ID] || gone[off.Container] {
 				continue
 			}
 			on := &ConnectNetwork{Header: header(off.Service), Network: off.Network, Container: off.Container, Settings: off.Settings}

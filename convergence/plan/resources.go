@@ -185,7 +185,7 @@ func (u *up) reconnectOthers() {
 			continue
 		}
 		for _, c := range u.index.on(u.state, n.Name) {
-			removed := u.ops[operationID("remove", Container, c.Name)] != nil
+			removed := u.ops[operationID("remove", Container, c.Name)] != nil || u.ops[operationID(clearAway, Container, c.Name)] != nil
 			if (u.services[c.Service] == nil || c.OneOff) && !removed {
 				u.connect(c, n.Name, n.op, u.endpointOf(c, n.Name), "the network is recreated")
 			}

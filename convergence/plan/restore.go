@@ -23,6 +23,7 @@ func Restore(p *Plan, done map[string]bool) *Plan {
 		b.restoreUpdate(u)
 	}
 	b.restoreNetworks(p, done)
+	b.orderStarts(p)
 	return b.plan.sort()
 }
 

@@ -37,7 +37,7 @@ func (w *World) createNetwork(op *plan.CreateNetwork) error {
 	labels := op.Options.Labels
 	w.State.Networks[op.Name] = state.Network{
 		ID: w.IDs(), Name: op.Name, Project: labels[desired.LabelProject], Key: labels[desired.LabelNetwork],
-		Hash: labels[desired.LabelHash], Config: labels[desired.LabelConfig],
+		Hash: labels[desired.LabelHash], Config: labels[desired.LabelConfig], Made: op.Options,
 	}
 	return nil
 }
