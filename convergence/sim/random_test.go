@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,26 +18,14 @@ import (
 	"stackrun.dev/stack/project"
 )
 
-// runs is how many random histories are played; STACK_SIM_RUNS overrides it, and STACK_SIM_SEED plays one again.
+// runs is how many random histories are played; see seeds.
 const runs = 150
 
 // TestRandomHistories takes a project through random changes, with faults and cancellations at random calls, and checks
 // after each that a further run brings it to the state that a fresh start would have.
 func TestRandomHistories(t *testing.T) {
-	if text := os.Getenv("STACK_SIM_SEED"); text != "" {
-		seed, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		play(t, seed)
-		return
-	}
-	n := runs
-	if text := os.Getenv("STACK_SIM_RUNS"); text != "" {
-		n, _ = strconv.Atoi(text)
-	}
-	for range n {
-		if seed := rand.Uint64(); !t.Run(fmt.Sprint(seed), func(t *testing.T) { play(t, seed) }) {
+	for _, seed := range seeds(t, runs) {
+		if !t.Run(fmt.Sprint(seed), func(t *testing.T) { play(t, seed) }) {
 			t.Fatalf("replay with STACK_SIM_SEED=%d", seed)
 		}
 	}

@@ -16,8 +16,7 @@ import (
 // TestRollbackReturns takes a project to one random state, then towards another one, in which it may fail anywhere, while images
 // get other IDs. From what was written down of the first state it comes back to that, with the images of then.
 func TestRollbackReturns(t *testing.T) {
-	for range 100 {
-		seed := rand.Uint64()
+	for _, seed := range seeds(t, 100) {
 		if !t.Run(fmt.Sprint(seed), func(t *testing.T) { rollBack(t, rand.New(rand.NewPCG(seed, 2))) }) {
 			t.FailNow()
 		}
