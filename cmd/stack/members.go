@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/filters"
 
 	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/plan"
 	"stackrun.dev/stack/engine"
 )
 
@@ -25,12 +25,9 @@ type member struct {
 	oneOff  bool
 }
 
-// temporary begins the name of a container that is to take another one's place.
-var temporary = regexp.MustCompile(`^[0-9a-f]{12}_`)
-
 // label is the member's name without the project's: "web-1".
 func (m member) label() string {
-	name := temporary.ReplaceAllString(m.name, "")
+	name := plan.FinalName(m.name)
 	for _, separator := range []string{"-", "_"} {
 		if short, ok := strings.CutPrefix(name, m.Labels[desired.LabelProject]+separator); ok {
 			return short

@@ -54,7 +54,7 @@ func (x *executor) succeed(id string) {
 func (x *executor) monitor(ctx context.Context, op *plan.MonitorContainer) error {
 	end, started := time.Now().Add(op.For), ""
 	return x.waitFor(ctx, op, op.Container, func(c container.InspectResponse) error {
-		s, name := c.State, op.Subject.Name
+		s, name := c.State, called(op)
 		switch {
 		case !s.Running || s.Restarting:
 			return fmt.Errorf("container %s exited (%d) within %s of its start", name, s.ExitCode, op.For)

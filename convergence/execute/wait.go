@@ -53,7 +53,7 @@ const (
 // say.
 func (x *executor) waitFor(ctx context.Context, op plan.Operation, ref string, look func(container.InspectResponse) error) error {
 	x.watcher.subscribe()
-	name, last, unanswered := op.Head().Subject.Name, notYet{state: "is not up yet"}, 0
+	name, last, unanswered := called(op), notYet{state: "is not up yet"}, 0
 	for {
 		changed := x.watcher.next()
 		again := unansweredPause << unanswered
@@ -82,6 +82,10 @@ func (x *executor) waitFor(ctx context.Context, op plan.Operation, ref string, l
 		}
 	}
 }
+
+// called is what the user knows the container by that an operation is about: one that is to take another one's place is called
+// otherwise until it has it.
+func called(op plan.Operation) string { return plan.FinalName(op.Head().Subject.Name) }
 
 // sleep ends with the event, after the time unless it is 0, or with the context; then it is false.
 func sleep(ctx context.Context, event <-chan struct{}, d time.Duration) bool {
@@ -118,7 +122,7 @@ func (x *executor) waitHealthy(ctx context.Context, op *plan.WaitHealthy) error 
 		s := c.State
 		switch {
 		case op.Proof && (s.Restarting || c.RestartCount > 0):
-			return fmt.Errorf("container %s exited (%d) before it was healthy", op.Subject.Name, s.ExitCode)
+			return fmt.Errorf("container %s exited (%d) before it was healthy", called(op), s.ExitCode)
 		case s.Running && withoutHealth(s) && op.IfAny:
 			return nil
 		case s.Running && withoutHealth(s):
@@ -126,7 +130,7 @@ func (x *executor) waitHealthy(ctx context.Context, op *plan.WaitHealthy) error 
 		case s.Running || s.Status == container.StateCreated:
 			return health(ctx, op, s)
 		}
-		return fmt.Errorf("container %s exited (%d)", op.Subject.Name, s.ExitCode)
+		return fmt.Errorf("container %s exited (%d)", called(op), s.ExitCode)
 	})
 }
 
@@ -145,7 +149,7 @@ func (x *executor) waitUp(ctx context.Context, op *plan.WaitHealthy) error {
 		case s.ExitCode == 0:
 			return nil
 		}
-		return fmt.Errorf("container %s exited (%d)", op.Subject.Name, s.ExitCode)
+		return fmt.Errorf("container %s exited (%d)", called(op), s.ExitCode)
 	})
 }
 
@@ -168,7 +172,7 @@ func health(ctx context.Context, op *plan.WaitHealthy, s *container.State) error
 	if _, patient := ctx.Deadline(); patient && !op.Proof {
 		return notYet{state: "is unhealthy"}
 	}
-	return fmt.Errorf("container %s is unhealthy", op.Subject.Name)
+	return fmt.Errorf("container %s is unhealthy", called(op))
 }
 
 // life is a container's time from a start to the end of its process.
@@ -238,9 +242,9 @@ func (x *executor) waitCompleted(ctx context.Context, op *plan.WaitCompleted) er
 		case s.Running, s.Status == container.StateCreated:
 			return notYet{state: "has not completed yet"}
 		case s.ExitCode != 0 && op.Of != "":
-			return fmt.Errorf("%s failed: container %s exited (%d) and is kept", op.Of, op.Subject.Name, s.ExitCode)
+			return fmt.Errorf("%s failed: container %s exited (%d) and is kept", op.Of, called(op), s.ExitCode)
 		case s.ExitCode != 0:
-			return fmt.Errorf("container %s did not complete successfully: exit %d", op.Subject.Name, s.ExitCode)
+			return fmt.Errorf("container %s did not complete successfully: exit %d", called(op), s.ExitCode)
 		}
 		return nil
 	})

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 
 	"github.com/docker/docker/api/types/mount"
@@ -96,6 +97,12 @@ const setAside = "set aside"
 
 // temporaryName is what the new container is called until the old one has made place.
 func temporaryName(id, name string) string { return shortID(id) + "_" + name }
+
+// isTemporary is the beginning of such a name.
+var isTemporary = regexp.MustCompile(`^[0-9a-f]{12}_`)
+
+// FinalName is what a container is called when it has the place of the one that it is made to replace.
+func FinalName(name string) string { return isTemporary.ReplaceAllString(name, "") }
 
 // asideName is what the old container is called until the new one has started.
 func asideName(id, name string) string { return name + "_" + shortID(id) }
