@@ -71,20 +71,6 @@ func (w *World) Clone() *World {
 	return &own
 }
 
-// Apply carries the whole plan out on the state, in the plan's order. The error is that of the first operation which an engine
-// would refuse; it ends there.
-func Apply(s *state.Project, p *plan.Plan, ids func() string) error {
-	w := New(s.Name, ids)
-	w.State = s
-	for _, op := range p.Operations {
-		if err := w.Do(op); err != nil {
-			return engine.Errorf(engine.ErrInternal, "%s: %w", op.Head().ID, err)
-		}
-	}
-	w.sort()
-	return nil
-}
-
 // Settle is the time that passes between two runs: health checks have an outcome, and work is completed.
 func (w *World) Settle() {
 	for i := range w.State.Containers {
