@@ -51,15 +51,21 @@ func checkPlan(t *testing.T, file string) {
 		up(t, f, want(t, section["before"]), plan.UpOptions{})
 	}
 	got := anyID.ReplaceAllString(planText(t, f, said, section["after"]), "ID")
+	golden(t, file, archive, section, "plan", got)
+}
+
+// golden compares what came of an archive with its section of that name, or writes it there.
+func golden(t *testing.T, file string, archive *txtar.Archive, section map[string]string, name, got string) {
+	t.Helper()
 	if *update {
-		archive.Files = []txtar.File{{Name: "before", Data: []byte(section["before"])}, {Name: "after", Data: []byte(section["after"])}, {Name: "plan", Data: []byte(got)}}
+		archive.Files = []txtar.File{{Name: "before", Data: []byte(section["before"])}, {Name: "after", Data: []byte(section["after"])}, {Name: name, Data: []byte(got)}}
 		if err := os.WriteFile(file, txtar.Format(archive), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	if got != section["plan"] {
-		t.Errorf("got:\n%s\nwant:\n%s", got, section["plan"])
+	if got != section[name] {
+		t.Errorf("got:\n%s\nwant:\n%s", got, section[name])
 	}
 }
 

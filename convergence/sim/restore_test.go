@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -52,16 +51,7 @@ func checkRestore(t *testing.T, file string) {
 		got += u.Service + ": " + u.Outcome + "\n"
 	}
 	got = anyIDInName.ReplaceAllString(got, "${1}ID")
-	if *update {
-		archive.Files = []txtar.File{{Name: "before", Data: []byte(section["before"])}, {Name: "after", Data: []byte(section["after"])}, {Name: "restore", Data: []byte(got)}}
-		if err := os.WriteFile(file, txtar.Format(archive), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if got != section["restore"] {
-		t.Errorf("got:\n%s\nwant:\n%s", got, section["restore"])
-	}
+	golden(t, file, archive, section, "restore", got)
 }
 
 // doneWithout are the operations that succeed if this one fails.

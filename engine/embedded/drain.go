@@ -22,7 +22,8 @@ const (
 	// time that a stop allows.
 	drainMost = time.Second
 
-	// drainLook is how often the connections are counted; the kernel does not tell when they end.
+	// drainLook is how often the connections are counted: for drainMost at most, and only while a successor takes over. The kernel
+	// has no event for the moment at which none is left.
 	drainLook = 10 * time.Millisecond
 )
 
