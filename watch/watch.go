@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Source reports what happens to the entries of directories. One Watcher uses it.
-type Source interface {
+// Directories reports what happens to the entries of directories. One Watcher uses it.
+type Directories interface {
 	// Watch says which directories count from now on. A directory that was replaced by another one of the same name is watched
 	// anew. Those that are missing by now are left out. When it returns, no later event is missed.
 	Watch(dirs []string) error
@@ -26,7 +26,7 @@ const (
 
 // Watcher tells when one of a set of files has changed.
 type Watcher struct {
-	source  Source
+	source  Directories
 	changed chan struct{}
 	closing chan struct{}
 	ended   chan struct{}
@@ -36,7 +36,7 @@ type Watcher struct {
 }
 
 // New makes a Watcher that owns the source. It watches nothing until Files is called.
-func New(s Source) *Watcher {
+func New(s Directories) *Watcher {
 	w := &Watcher{
 		source: s, files: map[string]file{},
 		changed: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}),

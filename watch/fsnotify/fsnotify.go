@@ -12,7 +12,7 @@ import (
 	"stackrun.dev/stack/watch"
 )
 
-// Source watches directories through the kernel. It implements watch.Source.
+// Source watches directories through the kernel. It implements watch.Directories.
 type Source struct {
 	watcher *fsnotify.Watcher
 	events  chan struct{}
@@ -67,7 +67,7 @@ func (s *Source) tell() {
 	}
 }
 
-// Watch implements watch.Source.
+// Watch implements watch.Directories.
 func (s *Source) Watch(dirs []string) error {
 	var errs []error
 	wanted := make(map[string]os.FileInfo, len(dirs))
@@ -109,8 +109,8 @@ func (s *Source) knows(dir string) bool {
 	return false
 }
 
-// Events implements watch.Source.
+// Events implements watch.Directories.
 func (s *Source) Events() <-chan struct{} { return s.events }
 
-// Close implements watch.Source.
+// Close implements watch.Directories.
 func (s *Source) Close() error { return s.watcher.Close() }

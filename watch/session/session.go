@@ -1,0 +1,69 @@
+// Package session carries out what the rules ask for when files change: per service one thing after the other, the services
+// beside each other.
+package session
+
+import (
+	"context"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"stackrun.dev/stack/watch/rules"
+	"stackrun.dev/stack/watch/tree"
+)
+
+// Files is what a session needs of a tree.
+type Files interface {
+	// Watch says what is watched from now on.
+	Watch(roots []tree.Root) error
+	// Batches tells what has changed.
+	Batches() <-chan tree.Batch
+	// Each calls visit with what is at the path and below it, a directory before what is in it, until visit returns false.
+	Each(path string, visit func(path string, e tree.Entry) bool)
+}
+
+// Actions are what can be done to a service. Those of one service are called one after the other. A cancelled context ends them.
+type Actions interface {
+	// Sync makes files in all containers of the service like those of the host.
+	Sync(ctx context.Context, service string, work Work) (Synced, error)
+	// Restart restarts the service's containers.
+	Restart(ctx context.Context, service string) error
+	// Signal sends the signal to the main process of each of the service's running containers.
+	Signal(ctx context.Context, service, signal string) error
+	// Exec runs the command in each of the service's running containers.
+	Exec(ctx context.Context, service string, hook types.ServiceHook) error
+	// Rebuild builds the service's image and replaces its containers if it is another one.
+	Rebuild(ctx context.Context, service string) error
+}
+
+// Work is what a Sync is to do.
+type Work struct {
+	Files  []File   // sorted by target, no target twice, a directory before what is in it
+	Remove []string // absolute in the container, what is in a directory before it; a directory stays if something else is in it
+
+	// Compare says that most of Files may be there already: what is, is left alone. Otherwise all of Files is written.
+	Compare bool
+}
+
+// File is one file, directory or symbolic link of the host and where it belongs.
+type File struct {
+	Source string // absolute on the host
+	Target string // absolute in the container
+	Entry  tree.Entry
+}
+
+// Synced is what a Sync has done, summed over the containers.
+type Synced struct {
+	Written, Removed, Containers int
+	Bytes                        int64 // of the content that was written
+}
+
+// Report is one thing that was done, or could not be.
+type Report struct {
+	Service string
+	Action  rules.Action
+	Paths   []string      // why: the changed files, absolute on the host; empty: a comparison without a change
+	Synced  Synced        // of actions that sync
+	Took    time.Duration // since the first event of the change
+	Err     error
+}
