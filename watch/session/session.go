@@ -56,6 +56,11 @@ type File struct {
 type Synced struct {
 	Written, Removed, Containers int
 	Bytes                        int64 // of the content that was written
+
+	// Changed are sources, absolute and sorted, that were no longer, or not for all the time of reading, what their Entry says.
+	// Containers may have the old content or a newer one. They do not count as written and are to be synced again, from what
+	// the tree has of them then, even if no further change is told: what has changed back again nobody tells.
+	Changed []string
 }
 
 // Report is one thing that was done, or could not be.
