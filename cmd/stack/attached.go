@@ -60,11 +60,8 @@ func (o *attachFlags) shows(p *project.Project, asked []string, service string) 
 // attachedRun is an up that stays until its containers have exited or the user interrupts it.
 type attachedRun struct {
 	*session
-	project *project.Project
-	desired *desired.Project
-	plan    plan.UpOptions
+	wished
 	options *upOptions
-	began   time.Time
 	follow  *follower
 	aborts  chan int // the exit code of the container that ends the run by its end
 	menu    menu
@@ -85,7 +82,8 @@ func (s *session) upAttached(ctx context.Context, p *project.Project, d *desired
 	if err != nil {
 		return err
 	}
-	r := &attachedRun{session: s, project: p, desired: d, plan: up, options: o, began: s.now(), aborts: make(chan int, 1)}
+	w := wished{project: p, desired: d, plan: up, flags: o.upFlags, began: s.now()}
+	r := &attachedRun{session: s, wished: w, options: o, aborts: make(chan int, 1)}
 	r.follow = &follower{
 		session: s, scope: scope{name: d.Name, project: p, separator: s.separator()}, sink: sink,
 		which:   which{services: r.concerned(), stopped: true},
@@ -96,23 +94,11 @@ func (s *session) upAttached(ctx context.Context, p *project.Project, d *desired
 	return r.run(ctx)
 }
 
-// concerned are the services that were asked for and what they depend on.
-func (r *attachedRun) concerned() []string {
-	if len(r.plan.Services) == 0 {
-		return r.project.ServiceNames()
-	}
-	selected, err := r.project.Select(r.plan.Services, r.plan.NoDeps)
-	if err != nil {
-		return r.plan.Services
-	}
-	return selected.ServiceNames()
-}
-
 func (r *attachedRun) run(ctx context.Context) error {
 	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	if !r.options.abortOnExit && !r.options.abortOnFailure {
-		r.stay = r.prepareStay()
+		r.stay = r.prepareStay(r.wished)
 		r.follow.also = r.stay.concerns
 		defer r.settle()
 	}

@@ -16,13 +16,38 @@ import (
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence"
 	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/plan"
 	"stackrun.dev/stack/project"
 	"stackrun.dev/stack/watch/fsnotify"
 )
 
-// stay keeps the project of an attached run as its files say, until it is ended.
+// wished is a project as it was read, and how it is brought up.
+type wished struct {
+	project *project.Project
+	desired *desired.Project
+	plan    plan.UpOptions
+	flags   upFlags
+	began   time.Time // when it was asked for
+}
+
+// concerned are the services that were asked for and what they depend on.
+func (w *wished) concerned() []string {
+	if len(w.plan.Services) == 0 {
+		return w.project.ServiceNames()
+	}
+	selected, err := w.project.Select(w.plan.Services, w.plan.NoDeps)
+	if err != nil {
+		return w.plan.Services
+	}
+	return selected.ServiceNames()
+}
+
+// stay keeps the project of a command in the foreground as its files say, until it is ended.
 type stay struct {
-	run    *attachedRun
+	*session
+	first   wished                 // what the command was asked for
+	changed func(*project.Project) // told of what the files say by now. May be nil
+
 	wisher *wisher // nil if nothing is watched
 	look   chan chan<- convergence.Status
 	cancel context.CancelCauseFunc
@@ -39,21 +64,29 @@ type stay struct {
 var errOvertaken = errors.New("another run has brought it up since")
 
 // prepareStay begins to watch the files, so that no change is missed while the project comes up.
-func (r *attachedRun) prepareStay() *stay {
-	s := &stay{run: r, look: make(chan chan<- convergence.Status), ended: make(chan struct{}), asked: r.concerned(), wish: r.desired, project: r.project}
-	if slices.Contains(r.project.Files, "-") || r.isRemote(r.project.Files[0]) {
-		return s // nothing to read again, or only after a question
+func (s *session) prepareStay(first wished) *stay {
+	out := &stay{
+		session: s, first: first, look: make(chan chan<- convergence.Status), ended: make(chan struct{}), asked: first.concerned(),
+		wish: first.desired, project: first.project,
 	}
+	if files := first.project.Files; !slices.Contains(files, "-") && !s.isRemote(files[0]) {
+		out.follow()
+	} // else there is nothing to read again, or only after a question
+	return out
+}
+
+// follow watches the project's files.
+func (s *stay) follow() {
 	files, err := fsnotify.Watcher()
 	if err != nil {
 		s.cannot(err)
-		return s
+		return
 	}
-	s.wisher = &wisher{name: r.desired.Name, files: files, told: s.told, cannot: s.cannot, load: func(ctx context.Context) (*project.Project, *desired.Project, error) {
-		return r.another().wanted(ctx, r.plan.Services, r.options.scale)
+	first := s.first
+	s.wisher = &wisher{name: first.desired.Name, files: files, told: s.told, cannot: s.cannot, load: func(ctx context.Context) (*project.Project, *desired.Project, error) {
+		return s.another().wanted(ctx, first.plan.Services, first.flags.scale)
 	}}
-	s.wisher.follow(r.project, r.began.Add(-loading))
-	return s
+	s.wisher.follow(first.project, first.began.Add(-loading))
 }
 
 // loading is longer than reading a project takes.
@@ -61,7 +94,7 @@ const loading = time.Second
 
 // begin keeps the project on goroutines of its own.
 func (s *stay) begin(ctx context.Context) error {
-	progress, err := view.NewProgress(s.run.linesOf(), "up", s.run.err, view.Style{})
+	progress, err := view.NewProgress(s.linesOf(), "up", s.err, view.Style{})
 	if err != nil {
 		return err
 	}
@@ -69,24 +102,25 @@ func (s *stay) begin(ctx context.Context) error {
 	wishes := make(chan convergence.Wish, 1)
 	wishes <- convergence.Wish{Desired: s.wish}
 	narrator := narrate(ctx, progress)
-	o := convergence.KeepOptions{Options: s.run.session.options(progress), Status: s.status, Look: s.look}
-	o.Up, o.OnPlan = s.run.plan, narrator.planned
-	o.Up.Given = s.run.given
-	s.run.remember(ctx, &o.Options, s.run.desired.Name, progress.Text)
+	o := convergence.KeepOptions{Options: s.options(progress), Status: s.status, Look: s.look}
+	o.Up, o.OnPlan = s.first.plan, narrator.planned
+	o.Up.Given = s.given
+	name := s.first.desired.Name
+	s.remember(ctx, &o.Options, name, progress.Text)
 	o.Lock = s.unlessOvertaken(s.patiently())
-	o.Intent = s.run.intent(ctx, s.run.desired.Name, s.run.began)
+	o.Intent = s.intent(ctx, name, s.first.began)
 	var reading sync.WaitGroup
 	if w := s.wisher; w != nil {
 		reading.Go(func() { w.run(ctx, wishes) })
 	}
 	go func() {
 		defer close(s.ended)
-		err := convergence.Keep(ctx, s.run.Engine, wishes, o, quieten(narrator.event, s.run.options.upFlags))
+		err := convergence.Keep(ctx, s.Engine, wishes, o, quieten(narrator.event, s.first.flags))
 		s.cancel(err)
 		reading.Wait()
 		progress.Close()
 		if cause := context.Cause(ctx); errors.Is(cause, convergence.ErrDown) || errors.Is(cause, errOvertaken) {
-			fmt.Fprintf(s.run.err, "project %s is no longer kept as its files say: %v\n", s.run.desired.Name, cause)
+			fmt.Fprintf(s.err, "project %s is no longer kept as its files say: %v\n", s.first.desired.Name, cause)
 		}
 	}()
 	return nil
@@ -134,7 +168,7 @@ func (s *stay) more(ctx context.Context) bool {
 	if status.Err != "" {
 		return true
 	}
-	list, err := s.run.members(ctx, scope{name: s.run.follow.scope.name}, which{stopped: true})
+	list, err := s.members(ctx, scope{name: s.first.desired.Name}, which{stopped: true})
 	return err == nil && slices.ContainsFunc(list, func(m member) bool {
 		return s.concerns(m.service) && (m.runs() || m.State == container.StateRestarting)
 	})
@@ -145,20 +179,23 @@ func (s *stay) concerns(service string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, has := s.project.Services[service]
-	return has && (len(s.run.plan.Services) == 0 || slices.Contains(s.asked, service))
+	return has && (len(s.first.plan.Services) == 0 || slices.Contains(s.asked, service))
 }
 
 // told takes in what the files say by now.
 func (s *stay) told(p *project.Project, d *desired.Project, err error) {
 	if err != nil {
-		style, _ := s.run.style(s.run.err)
-		view.Problems(s.run.err, style, problems(exitBadProject, err))
-		fmt.Fprintf(s.run.err, "project %s is left as it is until that is mended\n", s.run.desired.Name)
+		style, _ := s.style(s.err)
+		view.Problems(s.err, style, problems(exitBadProject, err))
+		fmt.Fprintf(s.err, "project %s is left as it is until that is mended\n", s.first.desired.Name)
 		return
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.project, s.wish = p, d
+	s.mu.Unlock()
+	if s.changed != nil {
+		s.changed(p)
+	}
 }
 
 // latest is what was wished last.
@@ -169,7 +206,7 @@ func (s *stay) latest() (*project.Project, *desired.Project) {
 }
 
 func (s *stay) cannot(err error) {
-	_ = s.run.warn([]project.Warning{{Text: "changes of the project's files are not noticed: " + err.Error()}})
+	_ = s.warn([]project.Warning{{Text: "changes of the project's files are not noticed: " + err.Error()}})
 }
 
 // status prints why a round failed, once.
@@ -177,17 +214,17 @@ func (s *stay) status(now convergence.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.Err != "" && now.Err != s.failure {
-		style, _ := s.run.style(s.run.err)
-		view.Warn(s.run.err, style, fmt.Sprintf("cannot keep project %s as its files say: %s", s.run.desired.Name, strings.TrimSpace(now.Err)))
+		style, _ := s.style(s.err)
+		view.Warn(s.err, style, fmt.Sprintf("cannot keep project %s as its files say: %s", s.first.desired.Name, strings.TrimSpace(now.Err)))
 	}
 	s.failure = now.Err
 }
 
 // patiently takes the lock for a round without a word: nobody has asked for the round, and whoever works on the project may take
 // the time that he likes.
-func (s *stay) patiently() convergence.Locker {
-	patient := *s.run.session
-	patient.app = s.run.another()
+func (s *session) patiently() convergence.Locker {
+	patient := *s
+	patient.app = s.another()
 	patient.global.lockTimeout = patience{}
 	return patient.locker(func(string) {})
 }
@@ -199,12 +236,12 @@ func (s *stay) unlessOvertaken(lock convergence.Locker) convergence.Locker {
 		if err != nil {
 			return nil, err
 		}
-		run, key, err := s.run.placeOf(ctx, name)
+		run, key, err := s.placeOf(ctx, name)
 		if err != nil {
 			unlock()
 			return nil, err
 		}
-		if pid, at := launch.LastUp(run, key); pid != 0 && pid != os.Getpid() && at.After(s.run.began) {
+		if pid, at := launch.LastUp(run, key); pid != 0 && pid != os.Getpid() && at.After(s.first.began) {
 			unlock()
 			s.cancel(fmt.Errorf("%w (process %d)", errOvertaken, pid))
 			return nil, errOvertaken
