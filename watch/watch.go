@@ -1,22 +1,14 @@
 package watch
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 )
-
-// Directories reports what happens to the entries of directories. One Watcher uses it.
-type Directories interface {
-	// Watch says which directories count from now on. A directory that was replaced by another one of the same name is watched
-	// anew. Those that are missing by now are left out. When it returns, no later event is missed.
-	Watch(dirs []string) error
-	// Events tells that something happened in one of them, or that it is not known what. It is closed by Close.
-	Events() <-chan struct{}
-	Close() error
-}
 
 // When a batch is over.
 const (
@@ -26,17 +18,18 @@ const (
 
 // Watcher tells when one of a set of files has changed.
 type Watcher struct {
-	source  Directories
+	source  Source
 	changed chan struct{}
 	closing chan struct{}
 	ended   chan struct{}
 
 	mu    sync.Mutex
 	files map[string]file
+	dirs  []string // that are watched for them, sorted
 }
 
 // New makes a Watcher that owns the source. It watches nothing until Files is called.
-func New(s Directories) *Watcher {
+func New(s Source) *Watcher {
 	w := &Watcher{
 		source: s, files: map[string]file{},
 		changed: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}),
@@ -54,7 +47,7 @@ func (w *Watcher) Changed() <-chan struct{} { return w.changed }
 func (w *Watcher) Files(paths []string, since time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	err := w.source.Watch(directories(paths))
+	err := w.watch(paths)
 	before := w.files
 	w.files = make(map[string]file, len(paths))
 	late := false
@@ -95,7 +88,10 @@ func (w *Watcher) run() {
 		select {
 		case <-w.closing:
 			return
-		case <-w.source.Events():
+		case _, open := <-w.source.Events():
+			if !open {
+				return
+			}
 			if first.IsZero() {
 				first = time.Now()
 			}
@@ -115,7 +111,7 @@ func (w *Watcher) compare() {
 	for path := range w.files {
 		paths = append(paths, path)
 	}
-	_ = w.source.Watch(directories(paths)) // whoever called Files knows
+	_ = w.watch(paths) // whoever called Files knows
 	differ := false
 	for path, before := range w.files {
 		now := before.look(path)
@@ -125,6 +121,24 @@ func (w *Watcher) compare() {
 	if differ {
 		w.tell()
 	}
+}
+
+// watch has the source watch the directories of the paths and no others. What is missing by now is told by the one above it.
+func (w *Watcher) watch(paths []string) error {
+	var errs []error
+	dirs := directories(paths)
+	for _, dir := range dirs {
+		if err := w.source.Add(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	for _, dir := range w.dirs {
+		if _, wanted := slices.BinarySearch(dirs, dir); !wanted {
+			w.source.Remove(dir)
+		}
+	}
+	w.dirs = dirs
+	return errors.Join(errs...)
 }
 
 func (w *Watcher) tell() {

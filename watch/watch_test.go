@@ -1,30 +1,24 @@
-package watch
+package watch_test
 
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"stackrun.dev/stack/watch"
+	"stackrun.dev/stack/watch/watchtest"
 )
 
-// scripted is a source whose events the test makes.
-type scripted struct {
-	dirs   []string
-	events chan struct{}
-}
-
-func (s *scripted) Watch(dirs []string) error { s.dirs = dirs; return nil }
-func (s *scripted) Events() <-chan struct{}   { return s.events }
-func (s *scripted) Close() error              { return nil }
-
 // watching runs the test with a watcher of the files in a new directory, in virtual time.
-func watching(t *testing.T, test func(t *testing.T, w *Watcher, s *scripted, dir string), names ...string) {
+func watching(t *testing.T, test func(t *testing.T, w *watch.Watcher, s *watchtest.Scripted, dir string), names ...string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		s := &scripted{events: make(chan struct{})}
-		w := New(s)
+		s := watchtest.NewScripted()
+		w := watch.New(s)
 		defer func() { _ = w.Close() }()
 		var paths []string
 		for _, name := range names {
@@ -51,7 +45,7 @@ func write(t *testing.T, path, text string) {
 }
 
 // told says whether a change is told within the time.
-func told(w *Watcher, within time.Duration) bool {
+func told(w *watch.Watcher, within time.Duration) bool {
 	select {
 	case <-w.Changed():
 		return true
@@ -61,7 +55,7 @@ func told(w *Watcher, within time.Duration) bool {
 }
 
 func TestOnlyContentCounts(t *testing.T) {
-	watching(t, func(t *testing.T, w *Watcher, s *scripted, dir string) {
+	watching(t, func(t *testing.T, w *watch.Watcher, s *watchtest.Scripted, dir string) {
 		for _, c := range []struct {
 			name string
 			do   func()
@@ -76,8 +70,8 @@ func TestOnlyContentCounts(t *testing.T) {
 			{"and nothing happens", func() {}, false},
 		} {
 			c.do()
-			s.events <- struct{}{}
-			if got := told(w, quietTime+time.Millisecond); got != c.want {
+			s.Send(watch.Event{Dir: dir, Name: "a"})
+			if got := told(w, watch.QuietTime+time.Millisecond); got != c.want {
 				t.Errorf("%s: told %v, want %v", c.name, got, c.want)
 			}
 		}
@@ -86,19 +80,19 @@ func TestOnlyContentCounts(t *testing.T) {
 
 // Whoever saves many files is heard once; whoever does not stop is heard all the same.
 func TestBatches(t *testing.T) {
-	watching(t, func(t *testing.T, w *Watcher, s *scripted, dir string) {
+	watching(t, func(t *testing.T, w *watch.Watcher, s *watchtest.Scripted, dir string) {
 		began := time.Now()
 		write(t, dir+"/a", "1")
 		go func() {
 			for time.Since(began) < 2*time.Second {
-				s.events <- struct{}{}
-				time.Sleep(quietTime / 2)
+				s.Send(watch.Event{Dir: dir, Name: "a"})
+				time.Sleep(watch.QuietTime / 2)
 			}
 		}()
 		if !told(w, time.Hour) {
 			t.Fatal("nothing was told")
 		}
-		if took := time.Since(began); took < quietTime || took > batchTime {
+		if took := time.Since(began); took < watch.QuietTime || took > watch.BatchTime {
 			t.Errorf("told after %v", took)
 		}
 		if told(w, 3*time.Second) {
@@ -109,7 +103,7 @@ func TestBatches(t *testing.T) {
 
 func TestNothingIsMissedBetweenReadingAndWatching(t *testing.T) {
 	dir := t.TempDir()
-	w := New(&scripted{events: make(chan struct{})})
+	w := watch.New(watchtest.NewScripted())
 	defer func() { _ = w.Close() }()
 	before := time.Now()
 	write(t, dir+"/a", "1")
@@ -127,7 +121,7 @@ func TestNothingIsMissedBetweenReadingAndWatching(t *testing.T) {
 // A clock that is ahead elsewhere makes files of tomorrow. Whoever reads them again when told would never come to an end.
 func TestAFileOfTomorrowIsToldOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a")
-	w := New(&scripted{events: make(chan struct{})})
+	w := watch.New(watchtest.NewScripted())
 	defer func() { _ = w.Close() }()
 	tomorrow := time.Now().Add(24 * time.Hour)
 	for _, c := range []struct {
@@ -157,11 +151,11 @@ func TestWhereLinksLead(t *testing.T) {
 	if err := os.Symlink(dir+"/there/a", dir+"/here/a"); err != nil {
 		t.Fatal(err)
 	}
-	s := &scripted{events: make(chan struct{})}
-	w := New(s)
+	s := watchtest.NewScripted()
+	w := watch.New(s)
 	defer func() { _ = w.Close() }()
 	_ = w.Files([]string{dir + "/here/a"}, time.Now().Add(time.Hour))
-	if len(s.dirs) != 2 || s.dirs[0] != dir+"/here" || s.dirs[1] != dir+"/there" {
-		t.Errorf("directories %v", s.dirs)
+	if dirs := s.Watched(); !slices.Equal(dirs, []string{dir + "/here", dir + "/there"}) {
+		t.Errorf("directories %v", dirs)
 	}
 }
