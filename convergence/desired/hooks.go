@@ -21,6 +21,11 @@ type Hook struct {
 	Privileged bool
 }
 
+// HookOf is the hook as a project has it.
+func HookOf(h types.ServiceHook) Hook {
+	return Hook{Command: h.Command, User: h.User, WorkingDir: h.WorkingDir, Env: environment(h.Environment), Privileged: h.Privileged}
+}
+
 // PreStart is a container that has to run to its end, with exit code 0, before the containers of its service start.
 type PreStart struct {
 	Image      string
@@ -50,9 +55,7 @@ func (s *serviceBuilder) hooks(attribute string, list []types.ServiceHook) []Hoo
 		if len(h.Command) == 0 {
 			s.mistake("a hook needs a command", "write command: [program, argument]", attribute, strconv.Itoa(i))
 		}
-		out = append(out, Hook{
-			Command: h.Command, User: h.User, WorkingDir: h.WorkingDir, Env: environment(h.Environment), Privileged: h.Privileged,
-		})
+		out = append(out, HookOf(h))
 	}
 	return out
 }
