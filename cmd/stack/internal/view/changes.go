@@ -1,0 +1,197 @@
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Reaction is what was done to a service because files have changed, or what could not be done.
+type Reaction struct {
+	Service string
+	Action  string   // as rules call it: "sync", "restart", …
+	Paths   []string // what has changed, absolute; empty: nothing, the whole was compared
+	Written int      // files, in each container
+	Removed int
+	Into    int // containers
+	Bytes   int64
+	Took    time.Duration
+	Err     error
+}
+
+// Changes prints a line for each reaction, and what else is to be known while files are watched.
+type Changes struct {
+	mu    sync.Mutex
+	out   io.Writer
+	style Style
+	dir   string
+	enc   *json.Encoder // lines of JSON; nil: text
+	quiet bool          // only what went wrong
+}
+
+// NewChanges prints to out in one of ProgressModes. Paths are shown relative to the directory.
+func NewChanges(mode, dir string, out io.Writer, style Style) *Changes {
+	c := &Changes{out: out, style: style, dir: dir, quiet: mode == "quiet"}
+	if mode == "json" {
+		c.enc = json.NewEncoder(out)
+	}
+	return c
+}
+
+// Text prints a line of prose.
+func (c *Changes) Text(line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.enc != nil:
+		_ = c.enc.Encode(jsonEvent{Text: line, Time: time.Now().UTC()})
+	case !c.quiet:
+		_, _ = fmt.Fprintln(c.out, line)
+	}
+}
+
+// Warn prints a line about what is not as it should be.
+func (c *Changes) Warn(line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.enc != nil {
+		_ = c.enc.Encode(jsonEvent{Text: line, State: Warning, Time: time.Now().UTC()})
+		return
+	}
+	Warn(c.out, c.style, line)
+}
+
+// jsonReaction is a reaction as programs read it.
+type jsonReaction struct {
+	Service    string    `json:"service"`
+	Action     string    `json:"action"`
+	Paths      []string  `json:"paths,omitempty"`
+	Written    int       `json:"written,omitempty"`
+	Removed    int       `json:"removed,omitempty"`
+	Containers int       `json:"containers,omitempty"`
+	Bytes      int64     `json:"bytes,omitempty"`
+	Seconds    float64   `json:"seconds"`
+	Error      string    `json:"error,omitempty"`
+	Time       time.Time `json:"time"`
+}
+
+// Reaction prints what was done.
+func (c *Changes) Reaction(r Reaction) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.enc != nil:
+		out := jsonReaction{r.Service, r.Action, r.Paths, r.Written, r.Removed, r.Into, r.Bytes, r.Took.Seconds(), "", time.Now().UTC()}
+		if r.Err != nil {
+			out.Error = r.Err.Error()
+		}
+		_ = c.enc.Encode(out)
+	case r.Err != nil:
+		_, _ = fmt.Fprintf(c.out, "%s  %s %s\n", c.style.paint(bold, r.Service), c.style.paint(red, "cannot "+r.todo()+c.because(r.Paths)+":"), strings.TrimSpace(r.Err.Error()))
+	case !c.quiet:
+		_, _ = fmt.Fprintf(c.out, "%s  %s%s in %s\n", c.style.paint(bold, r.Service), r.done(), c.because(r.Paths), Took(r.Took))
+	}
+}
+
+// todo is the action as something that is still to be done.
+func (r *Reaction) todo() string {
+	switch r.Action {
+	case "signal":
+		return "send the signal"
+	case "exec":
+		return "run the command"
+	}
+	return r.Action
+}
+
+// done says what was done.
+func (r *Reaction) done() string {
+	switch r.Action {
+	case "rebuild":
+		return "rebuilt"
+	case "restart":
+		return "restarted"
+	case "signal":
+		return "signalled"
+	case "exec":
+		return "ran the command"
+	}
+	return r.synced()
+}
+
+func (r *Reaction) synced() string {
+	var parts []string
+	if r.Written > 0 || r.Removed == 0 {
+		parts = append(parts, "synced "+Count(r.Written, "file"))
+	}
+	if r.Removed > 0 {
+		parts = append(parts, "removed "+Count(r.Removed, "file"))
+	}
+	text := strings.Join(parts, " and ")
+	if r.Into > 1 {
+		text += " in " + Count(r.Into, "container")
+	}
+	return text
+}
+
+// pathsShown is how many files are named in a line.
+const pathsShown = 3
+
+// because names the files that are the reason.
+func (c *Changes) because(paths []string) string {
+	if len(paths) == 0 {
+		return ""
+	}
+	var names []string
+	for _, path := range paths[:min(len(paths), pathsShown)] {
+		names = append(names, c.short(path))
+	}
+	if more := len(paths) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("+%d", more))
+	}
+	return " (" + strings.Join(names, ", ") + ")"
+}
+
+// pathWidth is how much of a path is shown.
+const pathWidth = 40
+
+// short is the path as seen from the directory; the end of a long one.
+func (c *Changes) short(path string) string {
+	if rel, err := filepath.Rel(c.dir, path); err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		path = rel
+	}
+	path = Clean(path)
+	if runes := []rune(path); len(runes) > pathWidth {
+		path = "…" + string(runes[len(runes)-pathWidth+1:])
+	}
+	return path
+}
+
+// Count is a number of things, with commas: "1,240 files".
+func Count(n int, thing string) string {
+	digits := fmt.Sprint(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	if n != 1 {
+		thing += "s"
+	}
+	return digits + " " + thing
+}
+
+// Took is how long something took, with the digits that matter: "12 ms", "2.3 s", "1m20s".
+func Took(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}

@@ -1,0 +1,79 @@
+package view
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestReactionsAreOneLine(t *testing.T) {
+	paths := []string{"/p/app.py", "/p/views/index.erb", "/elsewhere/x", "/p/b", "/p/c"}
+	for _, c := range []struct {
+		r    Reaction
+		want string
+	}{
+		{Reaction{Service: "web", Action: "sync", Paths: paths[:1], Written: 1, Into: 1, Took: 12 * time.Millisecond}, "web  synced 1 file (app.py) in 12 ms"},
+		{Reaction{Service: "web", Action: "sync+restart", Paths: paths, Written: 4, Removed: 1, Into: 2, Took: 2340 * time.Millisecond}, "web  synced 4 files and removed 1 file in 2 containers (app.py, views/index.erb, /elsewhere/x, +2) in 2.3 s"},
+		{Reaction{Service: "web", Action: "sync", Removed: 2, Into: 1, Took: time.Second}, "web  removed 2 files in 1.0 s"},
+		{Reaction{Service: "web", Action: "rebuild", Paths: paths[:2], Took: 34 * time.Second}, "web  rebuilt (app.py, views/index.erb) in 34 s"},
+		{Reaction{Service: "web", Action: "restart", Paths: []string{"/p"}, Took: 80 * time.Second}, "web  restarted (.) in 1m20s"},
+		{Reaction{Service: "web", Action: "exec", Paths: []string{"/pp/a\nb"}}, "web  ran the command (/pp/a b) in 0 ms"},
+		{Reaction{Service: "web", Action: "signal", Paths: []string{"/p/" + strings.Repeat("d/", 30) + "f"}}, "web  signalled (…" + strings.Repeat("d/", 19) + "f) in 0 ms"},
+		{Reaction{Service: "web", Action: "sync+exec", Paths: paths[:1], Err: errors.New("no space\n")}, "web  cannot sync+exec (app.py): no space"},
+		{Reaction{Service: "web", Action: "exec", Err: errors.New("exit code 1")}, "web  cannot run the command: exit code 1"},
+	} {
+		var out strings.Builder
+		NewChanges("plain", "/p", &out, Style{}).Reaction(c.r)
+		if out.String() != c.want+"\n" {
+			t.Errorf("%+v is\n%swant\n%s", c.r, out.String(), c.want)
+		}
+	}
+}
+
+func TestReactionsForPrograms(t *testing.T) {
+	var out strings.Builder
+	c := NewChanges("json", "/p", &out, Style{})
+	c.Text("watching")
+	c.Warn("polled")
+	c.Reaction(Reaction{Service: "web", Action: "sync", Paths: []string{"/p/a"}, Written: 1, Into: 1, Bytes: 5, Took: 1500 * time.Millisecond, Err: errors.New("odd")})
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("these are not three lines: %q", out.String())
+	}
+	var got struct {
+		Service, Action, Error string
+		Paths                  []string
+		Written, Containers    int
+		Bytes                  int64
+		Seconds                float64
+		Time                   time.Time
+	}
+	if err := json.Unmarshal([]byte(lines[2]), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Service != "web" || got.Action != "sync" || got.Error != "odd" || len(got.Paths) != 1 || got.Written != 1 ||
+		got.Containers != 1 || got.Bytes != 5 || got.Seconds != 1.5 || got.Time.IsZero() {
+		t.Errorf("the reaction is %+v", got)
+	}
+}
+
+func TestQuietReactionsAreFailures(t *testing.T) {
+	var out strings.Builder
+	c := NewChanges("quiet", "/p", &out, Style{})
+	c.Text("watching")
+	c.Reaction(Reaction{Service: "web", Action: "restart"})
+	c.Reaction(Reaction{Service: "web", Action: "restart", Err: errors.New("odd")})
+	if out.String() != "web  cannot restart: odd\n" {
+		t.Errorf("it prints %q", out.String())
+	}
+}
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0 files", 1: "1 file", 999: "999 files", 1000: "1,000 files", 1234567: "1,234,567 files"} {
+		if got := Count(n, "file"); got != want {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+}
