@@ -14,17 +14,19 @@ import (
 
 // Files is what a session needs of a tree.
 type Files interface {
-	// Watch says what is watched from now on.
+	// Watch says what is watched from now on. When it returns, Each knows what is there.
 	Watch(roots []tree.Root) error
-	// Batches tells what has changed.
+	// Batches tells what has changed. It is closed when the tree is.
 	Batches() <-chan tree.Batch
-	// Each calls visit with what is at the path and below it, a directory before what is in it, until visit returns false.
+	// Each calls visit with what is at the path and below it, a directory before what is in it, until visit returns false. It
+	// never shows less than Batches has told, and may be called at any time, by several at once.
 	Each(path string, visit func(path string, e tree.Entry) bool)
 }
 
 // Actions are what can be done to a service. Those of one service are called one after the other. A cancelled context ends them.
 type Actions interface {
-	// Sync makes files in all containers of the service like those of the host.
+	// Sync makes files in all containers of the service like those of the host. After an error all of the work is done again
+	// at the next occasion, for whatever part of it was done.
 	Sync(ctx context.Context, service string, work Work) (Synced, error)
 	// Restart restarts the service's containers.
 	Restart(ctx context.Context, service string) error
@@ -38,8 +40,11 @@ type Actions interface {
 
 // Work is what a Sync is to do.
 type Work struct {
-	Files  []File   // sorted by target, no target twice, a directory before what is in it
-	Remove []string // absolute in the container, what is in a directory before it; a directory stays if something else is in it
+	Files []File // sorted by target, no target twice, a directory before what is in it
+
+	// Remove comes before Files. Its paths are absolute in the container, what is in a directory before the directory, which
+	// stays if something else is in it.
+	Remove []string
 
 	// Compare says that most of Files may be there already: what is, is left alone. Otherwise all of Files is written.
 	Compare bool
@@ -66,9 +71,11 @@ type Synced struct {
 // Report is one thing that was done, or could not be.
 type Report struct {
 	Service string
-	Action  rules.Action
-	Paths   []string      // why: the changed files, absolute on the host; empty: a comparison without a change
-	Synced  Synced        // of actions that sync
-	Took    time.Duration // since the first event of the change
+	Action  rules.Action      // SyncRestart: a restart after copying, both told as one. SyncExec: the command; the copying is told before
+	Paths   []string          // why: the changed files, absolute on the host, sorted; empty: a comparison without a change
+	Synced  Synced            // of Sync and SyncRestart
+	Signal  string            // of Signal
+	Exec    types.ServiceHook // of Exec and SyncExec
+	Took    time.Duration     // since the first event of the change; of a comparison, since it was asked for
 	Err     error
 }
