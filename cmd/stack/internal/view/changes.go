@@ -14,6 +14,7 @@ import (
 type Reaction struct {
 	Service string
 	Action  string   // as rules call it: "sync", "restart", …
+	What    string   // the signal that was sent, or the command that was run
 	Paths   []string // what has changed, absolute; empty: nothing, the whole was compared
 	Written int      // files, in each container
 	Removed int
@@ -69,6 +70,7 @@ func (c *Changes) Warn(line string) {
 type jsonReaction struct {
 	Service    string    `json:"service"`
 	Action     string    `json:"action"`
+	What       string    `json:"what,omitempty"`
 	Paths      []string  `json:"paths,omitempty"`
 	Written    int       `json:"written,omitempty"`
 	Removed    int       `json:"removed,omitempty"`
@@ -85,7 +87,7 @@ func (c *Changes) Reaction(r Reaction) {
 	defer c.mu.Unlock()
 	switch {
 	case c.enc != nil:
-		out := jsonReaction{r.Service, r.Action, r.Paths, r.Written, r.Removed, r.Into, r.Bytes, r.Took.Seconds(), "", time.Now().UTC()}
+		out := jsonReaction{r.Service, r.Action, r.What, r.Paths, r.Written, r.Removed, r.Into, r.Bytes, r.Took.Seconds(), "", time.Now().UTC()}
 		if r.Err != nil {
 			out.Error = r.Err.Error()
 		}
@@ -101,9 +103,11 @@ func (c *Changes) Reaction(r Reaction) {
 func (r *Reaction) todo() string {
 	switch r.Action {
 	case "signal":
-		return "send the signal"
-	case "exec":
-		return "run the command"
+		return "send " + r.What
+	case "exec", "sync+exec":
+		return "run " + short(Clean(r.What))
+	case "sync+restart":
+		return "sync and restart"
 	}
 	return r.Action
 }
@@ -116,22 +120,25 @@ func (r *Reaction) done() string {
 	case "restart":
 		return "restarted"
 	case "signal":
-		return "signalled"
-	case "exec":
-		return "ran the command"
+		return "sent " + r.What
+	case "exec", "sync+exec":
+		return "ran " + short(Clean(r.What))
+	case "sync+restart":
+		return r.synced() + " and restarted"
 	}
 	return r.synced()
 }
 
 func (r *Reaction) synced() string {
-	var parts []string
-	if r.Written > 0 || r.Removed == 0 {
-		parts = append(parts, "synced "+Count(r.Written, "file"))
+	text := ""
+	switch files := Count(r.Written, "file"); {
+	case r.Removed == 0:
+		text = "synced " + files
+	case r.Written == 0:
+		text = "removed " + Count(r.Removed, "file")
+	default:
+		text = "synced " + files + ", removed " + Count(r.Removed, "file")
 	}
-	if r.Removed > 0 {
-		parts = append(parts, "removed "+Count(r.Removed, "file"))
-	}
-	text := strings.Join(parts, " and ")
 	if r.Into > 1 {
 		text += " in " + Count(r.Into, "container")
 	}
@@ -156,20 +163,23 @@ func (c *Changes) because(paths []string) string {
 	return " (" + strings.Join(names, ", ") + ")"
 }
 
-// pathWidth is how much of a path is shown.
-const pathWidth = 40
-
 // short is the path as seen from the directory; the end of a long one.
 func (c *Changes) short(path string) string {
 	if rel, err := filepath.Rel(c.dir, path); err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
 		path = rel
 	}
 	path = Clean(path)
-	if runes := []rune(path); len(runes) > pathWidth {
-		path = "…" + string(runes[len(runes)-pathWidth+1:])
+	if runes := []rune(path); len(runes) > wide {
+		path = "…" + string(runes[len(runes)-wide+1:])
 	}
 	return path
 }
+
+// wide is how much of a path or of a command is shown.
+const wide = 40
+
+// short is the beginning of a long text.
+func short(text string) string { return cut(text, wide) }
 
 // Count is a number of things, with commas: "1,240 files".
 func Count(n int, thing string) string {

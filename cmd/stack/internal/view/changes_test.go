@@ -15,14 +15,14 @@ func TestReactionsAreOneLine(t *testing.T) {
 		want string
 	}{
 		{Reaction{Service: "web", Action: "sync", Paths: paths[:1], Written: 1, Into: 1, Took: 12 * time.Millisecond}, "web  synced 1 file (app.py) in 12 ms"},
-		{Reaction{Service: "web", Action: "sync+restart", Paths: paths, Written: 4, Removed: 1, Into: 2, Took: 2340 * time.Millisecond}, "web  synced 4 files and removed 1 file in 2 containers (app.py, views/index.erb, /elsewhere/x, +2) in 2.3 s"},
+		{Reaction{Service: "web", Action: "sync+restart", Paths: paths, Written: 4, Removed: 1, Into: 2, Took: 2340 * time.Millisecond}, "web  synced 4 files, removed 1 file in 2 containers and restarted (app.py, views/index.erb, /elsewhere/x, +2) in 2.3 s"},
 		{Reaction{Service: "web", Action: "sync", Removed: 2, Into: 1, Took: time.Second}, "web  removed 2 files in 1.0 s"},
 		{Reaction{Service: "web", Action: "rebuild", Paths: paths[:2], Took: 34 * time.Second}, "web  rebuilt (app.py, views/index.erb) in 34 s"},
 		{Reaction{Service: "web", Action: "restart", Paths: []string{"/p"}, Took: 80 * time.Second}, "web  restarted (.) in 1m20s"},
-		{Reaction{Service: "web", Action: "exec", Paths: []string{"/pp/a\nb"}}, "web  ran the command (/pp/a b) in 0 ms"},
-		{Reaction{Service: "web", Action: "signal", Paths: []string{"/p/" + strings.Repeat("d/", 30) + "f"}}, "web  signalled (…" + strings.Repeat("d/", 19) + "f) in 0 ms"},
-		{Reaction{Service: "web", Action: "sync+exec", Paths: paths[:1], Err: errors.New("no space\n")}, "web  cannot sync+exec (app.py): no space"},
-		{Reaction{Service: "web", Action: "exec", Err: errors.New("exit code 1")}, "web  cannot run the command: exit code 1"},
+		{Reaction{Service: "web", Action: "exec", What: "make\nit", Paths: []string{"/pp/a\nb"}}, "web  ran make it (/pp/a b) in 0 ms"},
+		{Reaction{Service: "web", Action: "signal", What: "SIGHUP", Paths: []string{"/p/" + strings.Repeat("d/", 30) + "f"}}, "web  sent SIGHUP (…" + strings.Repeat("d/", 19) + "f) in 0 ms"},
+		{Reaction{Service: "web", Action: "sync+restart", Paths: paths[:1], Err: errors.New("no space\n")}, "web  cannot sync and restart (app.py): no space"},
+		{Reaction{Service: "web", Action: "sync+exec", What: strings.Repeat("x", 50), Err: errors.New("exit code 1")}, "web  cannot run " + strings.Repeat("x", 39) + "…: exit code 1"},
 	} {
 		var out strings.Builder
 		NewChanges("plain", "/p", &out, Style{}).Reaction(c.r)
