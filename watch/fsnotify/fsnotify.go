@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -24,8 +25,9 @@ type Source struct {
 	ended   chan struct{} // closed when nothing is read any more
 
 	mu      sync.Mutex
-	watches map[int32][]string // the paths that lead to the directory with this number
-	dirs    map[string]int32   // the other way round
+	places  map[string]*place
+	watches map[int32][]*place // by the kernel's number of the directory that they lead to
+	round   int                // so often events were lost
 }
 
 // New makes a source that watches nothing yet. It fails with a *watch.Limit when this user has as many as he may.
@@ -36,7 +38,7 @@ func New() (*Source, error) {
 	}
 	s := &Source{
 		inotify: os.NewFile(uintptr(fd), "inotify"), out: outbox.New(), ended: make(chan struct{}),
-		watches: map[int32][]string{}, dirs: map[string]int32{},
+		places: map[string]*place{}, watches: map[int32][]*place{},
 	}
 	go s.run()
 	return s, nil
@@ -51,59 +53,46 @@ func Watcher() (*watch.Watcher, error) {
 	return watch.New(s), nil
 }
 
-// interest is what is asked of the kernel. A file that was written through a mapping is only known by its being closed.
-const interest = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MODIFY | unix.IN_CLOSE_WRITE | unix.IN_ATTRIB |
-	unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
-
-// Add implements watch.Source. The kernel knows what it watches already, so it is always asked: what is known here may be out
-// of date after lost events.
+// Add implements watch.Source.
 func (s *Source) Add(dir string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	wd, err := s.ask(dir)
-	if err != nil {
-		s.forget(dir)
+	p := s.place(dir)
+	s.ready(p, true)
+	p.added = true
+	if err := s.attach(p); err != nil {
+		p.added = false
+		s.release(p)
 		return fmt.Errorf("cannot watch %s: %w", dir, err)
 	}
-	if before, known := s.dirs[dir]; !known || before != wd {
-		s.forget(dir)
-		s.dirs[dir] = wd
-		s.watches[wd] = append(s.watches[wd], dir)
-	}
 	return blind(dir)
-}
-
-// ask has the kernel watch the directory that is at the path by now.
-func (s *Source) ask(dir string) (int32, error) {
-	var wd int
-	err := s.control(func(fd int) (err error) {
-		wd, err = unix.InotifyAddWatch(fd, dir, interest|unix.IN_ONLYDIR|unix.IN_EXCL_UNLINK)
-		return err
-	})
-	return int32(wd), watchError(err)
 }
 
 // Remove implements watch.Source.
 func (s *Source) Remove(dir string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forget(dir)
+	p := s.places[dir]
+	if p == nil || !p.added {
+		return
+	}
+	p.added = false
+	if p.below > 0 && len(s.watches[p.wd]) == 1 {
+		if wd, err := s.ask(p.path, p.interest()); err == nil && wd != p.wd {
+			s.check(p)
+		}
+	}
+	s.release(p)
 }
 
-// forget ends the watching of a path, and of the directory if no other path leads to it.
-func (s *Source) forget(dir string) {
-	wd, known := s.dirs[dir]
-	if !known {
-		return
-	}
-	delete(s.dirs, dir)
-	others := slices.DeleteFunc(s.watches[wd], func(d string) bool { return d == dir })
-	if len(others) > 0 {
-		s.watches[wd] = others
-		return
-	}
-	delete(s.watches, wd)
-	s.dismiss(wd)
+// ask has the kernel watch the directory at the path and returns the kernel's number of it.
+func (s *Source) ask(dir string, interest uint32) (int32, error) {
+	var wd int
+	err := s.control(func(fd int) (err error) {
+		wd, err = unix.InotifyAddWatch(fd, dir, interest|unix.IN_ONLYDIR)
+		return err
+	})
+	return int32(wd), watchError(err)
 }
 
 // dismiss has the kernel watch it no more. It may have ended that by itself.
@@ -121,8 +110,10 @@ func (s *Source) control(do func(fd int) error) error {
 		return err
 	}
 	var failed error
-	err = raw.Control(func(fd uintptr) { failed = do(int(fd)) })
-	return errors.Join(err, failed)
+	if err := raw.Control(func(fd uintptr) { failed = do(int(fd)) }); err != nil {
+		return err
+	}
+	return failed
 }
 
 // Events implements watch.Source.
@@ -137,4 +128,47 @@ func (s *Source) Close() error {
 		return nil
 	}
 	return err
+}
+
+// handle tells what has happened to a directory under all the paths that lead to it.
+func (s *Source) handle(e event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.mask&unix.IN_Q_OVERFLOW != 0 {
+		s.round++
+		s.out.Put(watch.Event{Lost: true})
+		return
+	}
+	places := s.watches[e.wd]
+	if e.mask&(ended|unix.IN_MOVE_SELF|ofNames) != 0 {
+		places = slices.Clone(places) // they may be fewer or more after a check
+	}
+	if e.mask&ended != 0 {
+		delete(s.watches, e.wd)
+		for _, p := range places {
+			p.wd = 0
+		}
+	}
+	for _, p := range places {
+		s.tell(p, e)
+	}
+}
+
+// ended are the events after which the kernel does not watch the directory any more.
+const ended = unix.IN_DELETE_SELF | unix.IN_UNMOUNT | unix.IN_IGNORED
+
+func (s *Source) tell(p *place, e event) {
+	if e.mask&(ended|unix.IN_MOVE_SELF) != 0 {
+		s.check(p)
+		return
+	}
+	if p.added {
+		s.out.Put(watch.Event{Dir: p.path, Name: e.name})
+	}
+	if e.mask&ofNames == 0 || p.below == 0 {
+		return
+	}
+	if q := s.places[filepath.Join(p.path, e.name)]; q != nil {
+		s.check(q)
+	}
 }

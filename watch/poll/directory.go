@@ -1,0 +1,132 @@
+package poll
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/maphash"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// directory is what one look has found.
+type directory struct {
+	id      identity
+	mode    uint32
+	entries []entry // sorted by name
+}
+
+// entry is an entry of a directory.
+type entry struct {
+	name string
+	mark uint64 // differs when the entry does
+	new  bool   // it had changed so little before the look that another change may leave the same times
+}
+
+var errNoDirectory = errors.New("no directory")
+
+// look lists the directory at the path.
+func look(path string) (*directory, error) {
+	f, err := os.OpenFile(path, unix.O_DIRECTORY, 0)
+	if errors.Is(err, unix.ENOTDIR) {
+		return nil, errNoDirectory
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	fd := int(f.Fd())
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, err
+	}
+	d := &directory{id: identityOf(fd, "", &st), mode: st.Mode}
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	now := time.Now()
+	d.entries = make([]entry, 0, len(names))
+	for _, name := range names {
+		if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+			continue // it has gone since
+		}
+		d.entries = append(d.entries, entry{name: name, mark: mark(&st), new: isNew(&st, now)})
+	}
+	return d, nil
+}
+
+// isStill says whether the path leads to the same directory.
+func (d *directory) isStill(path string) bool {
+	var st unix.Stat_t
+	return unix.Stat(path, &st) == nil && d.id == identityOf(unix.AT_FDCWD, path, &st)
+}
+
+// identity is what no two directories have in common, whether at the same time or one after the other.
+type identity struct {
+	device, inode uint64
+	handle        string // where the file system has such: numbers of inodes are used again
+}
+
+func identityOf(at int, path string, st *unix.Stat_t) identity {
+	id := identity{device: uint64(st.Dev), inode: st.Ino}
+	if h, _, err := unix.NameToHandleAt(at, path, unix.AT_EMPTY_PATH|unix.AT_SYMLINK_FOLLOW); err == nil {
+		id.handle = string(h.Bytes())
+	}
+	return id
+}
+
+var seed = maphash.MakeSeed()
+
+// mark stands for all that a change of an entry changes. What happens in a directory is none of its own.
+func mark(st *unix.Stat_t) uint64 {
+	if isDirectory(st) {
+		st = &unix.Stat_t{Dev: st.Dev, Ino: st.Ino, Mode: st.Mode}
+	}
+	var b [64]byte
+	for i, v := range [...]uint64{
+		uint64(st.Dev), st.Ino, uint64(st.Mode), uint64(st.Size),
+		uint64(st.Mtim.Sec), uint64(st.Mtim.Nsec), uint64(st.Ctim.Sec), uint64(st.Ctim.Nsec),
+	} {
+		binary.NativeEndian.PutUint64(b[8*i:], v)
+	}
+	return maphash.Bytes(seed, b[:])
+}
+
+func isDirectory(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFDIR }
+
+// isNew says that the entry has changed within one step of the clock that makes its times: the kernel's tick, or what a file
+// system keeps that knows seconds only.
+func isNew(st *unix.Stat_t, now time.Time) bool {
+	if isDirectory(st) {
+		return false
+	}
+	step := 20 * time.Millisecond
+	if st.Ctim.Nsec == 0 {
+		step = 2 * time.Second
+	}
+	return now.Sub(time.Unix(st.Ctim.Unix())).Abs() < step
+}
+
+// differences calls tell with the names that have come, gone, or changed since, and with those that may have.
+func (d *directory) differences(now *directory, tell func(name string)) {
+	was, is := d.entries, now.entries
+	for len(was) > 0 || len(is) > 0 {
+		switch {
+		case len(is) == 0 || len(was) > 0 && was[0].name < is[0].name:
+			tell(was[0].name)
+			was = was[1:]
+		case len(was) == 0 || is[0].name < was[0].name:
+			tell(is[0].name)
+			is = is[1:]
+		default:
+			if was[0].mark != is[0].mark || was[0].new {
+				tell(is[0].name)
+			}
+			was, is = was[1:], is[1:]
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package watchtest
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stackrun.dev/stack/watch"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+// follower knows a tree by nothing but what a source tells: it adds, then lists.
+type follower struct {
+	source watch.Source
+	root   string
+	ended  chan struct{}
+
+	mu   sync.Mutex
+	seen map[string]string // by path: what is there
+}
+
+// follow begins to. It ends when the source is closed.
+func follow(t *testing.T, source watch.Source, root string) *follower {
+	t.Helper()
+	f := &follower{source: source, root: root, ended: make(chan struct{}), seen: map[string]string{}}
+	f.look(root)
+	go func() {
+		defer close(f.ended)
+		for e := range source.Events() {
+			f.mu.Lock()
+			if e.Lost {
+				f.look(f.root)
+			} else {
+				f.look(filepath.Join(e.Dir, e.Name))
+			}
+			f.mu.Unlock()
+		}
+	}()
+	return f
+}
+
+// look takes in what is at the path by now, and below it.
+func (f *follower) look(path string) {
+	is := describe(path)
+	if is == "" || !strings.HasPrefix(is, "directory") {
+		f.forget(path)
+	}
+	if is == "" {
+		return
+	}
+	f.seen[path] = is
+	if !strings.HasPrefix(is, "directory") {
+		return
+	}
+	if f.source.Add(path) != nil {
+		return // it has gone; that is told
+	}
+	entries, _ := os.ReadDir(path)
+	there := map[string]bool{}
+	for _, e := range entries {
+		there[filepath.Join(path, e.Name())] = true
+	}
+	for _, known := range slices.Collect(maps.Keys(f.seen)) {
+		if filepath.Dir(known) == path && known != path && !there[known] {
+			f.forget(known)
+		}
+	}
+	for name := range there {
+		f.look(name)
+	}
+}
+
+// forget takes in that nothing is there any more.
+func (f *follower) forget(path string) {
+	for known, what := range f.seen {
+		if known == path || strings.HasPrefix(known, path+"/") {
+			if strings.HasPrefix(what, "directory") {
+				f.source.Remove(known)
+			}
+			delete(f.seen, known)
+		}
+	}
+}
+
+// describe says what is at a path, and nothing if nothing is.
+func describe(path string) string {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return ""
+	}
+	switch {
+	case info.IsDir():
+		return "directory " + info.Mode().String()
+	case info.Mode()&fs.ModeSymlink != 0:
+		to, _ := os.Readlink(path)
+		return "link to " + to
+	default:
+		content, _ := os.ReadFile(path)
+		return fmt.Sprintf("file %v %q", info.Mode(), content)
+	}
+}
+
+// agrees waits until the follower knows what is there.
+func (f *follower) agrees(t *testing.T) {
+	t.Helper()
+	var err error
+	for began := time.Now(); time.Since(began) < patience; {
+		if err = f.compare(); err == nil {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("this is not noticed:\n%v", err)
+}
+
+// compare says what the follower does not know.
+func (f *follower) compare() error {
+	real := map[string]string{}
+	_ = filepath.WalkDir(f.root, func(path string, _ fs.DirEntry, _ error) error {
+		if is := describe(path); is != "" {
+			real[path] = is
+		}
+		return nil
+	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var errs []error
+	for path, is := range real {
+		if f.seen[path] != is {
+			errs = append(errs, fmt.Errorf("%s is %q and was taken for %q", path, is, f.seen[path]))
+		}
+	}
+	for path, is := range f.seen {
+		if real[path] == "" {
+			errs = append(errs, fmt.Errorf("%s is gone and was taken for %q", path, is))
+		}
+	}
+	return errors.Join(errs...)
+}
