@@ -99,6 +99,7 @@ func (v *validator) service(s types.ServiceConfig) {
 	v.namespaces(s)
 	v.targets(s)
 	v.watches(s)
+	v.onChange(s)
 }
 
 func firstOf(h *types.HealthCheckConfig) string {

@@ -1,0 +1,147 @@
+package rules
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"stackrun.dev/stack/project"
+)
+
+// Options says which rules are wanted.
+type Options struct {
+	Services    []string // empty: all that are on
+	Develop     bool     // those of develop.watch
+	OnChange    bool     // those of x-stack's on_change
+	Dockerfiles bool     // rebuild when a Dockerfile, or the .dockerignore that belongs to it, changes
+}
+
+// Of returns the project's rules, by service and in the order in which they are written. It looks at which files there are, and
+// reads each .dockerignore. The warnings are about rules that have no effect, or none yet. What cannot be is a project.Errors.
+func Of(p *project.Project, o Options) ([]*Rule, []project.Warning, error) {
+	m := &maker{Project: p}
+	for _, name := range p.ServiceNames() {
+		if len(o.Services) > 0 && !slices.Contains(o.Services, name) {
+			continue
+		}
+		var err error
+		if o.Develop {
+			err = m.develop(name)
+		}
+		if o.OnChange && err == nil {
+			err = m.onChange(name)
+		}
+		if o.Dockerfiles && err == nil {
+			m.dockerfiles(name)
+		}
+		if err != nil {
+			return nil, m.warnings, fmt.Errorf("cannot watch service %s: %w", name, err)
+		}
+	}
+	return m.rules, m.warnings, m.errors.Sorted()
+}
+
+// maker collects rules.
+type maker struct {
+	*project.Project
+	rules    []*Rule
+	warnings []project.Warning
+	errors   project.Errors
+}
+
+func (m *maker) warn(rule string, at project.Position, format string, args ...any) {
+	m.warnings = append(m.warnings, project.Warning{Position: at, Rule: rule, Text: fmt.Sprintf(format, args...)})
+}
+
+// add completes the rule and takes it in.
+func (m *maker) add(r *Rule, leftOut patterns, context string, ignore ...string) error {
+	r.Path = withoutLinks(r.Path)
+	var err error
+	if r.include, err = compile(m.relative(r.Include, r.Path), everywhere); err != nil {
+		return err
+	}
+	if r.ignore, err = compile(slices.Concat(ignore, m.relative(r.Ignore, r.Path)), everywhere); err != nil {
+		return err
+	}
+	r.leftOut, r.context = leftOut, context
+	m.rules = append(m.rules, r)
+	return nil
+}
+
+// everywhere is what the pattern "." of a rule means: all that is below its path.
+const everywhere = "**"
+
+// relative takes patterns for relative that name the rule's path in full.
+func (m *maker) relative(texts []string, path string) []string {
+	out := make([]string, len(texts))
+	for i, text := range texts {
+		rest, exception := strings.CutPrefix(strings.TrimSpace(text), "!")
+		if filepath.IsAbs(rest) {
+			if rel, ok := below(filepath.Clean(rest), path); ok {
+				rest = rel
+			}
+		}
+		if out[i] = rest; exception {
+			out[i] = "!" + rest
+		}
+	}
+	return out
+}
+
+// leftOut is what the .dockerignore of the service's build says, and what that is relative to.
+func (m *maker) leftOut(service string) (patterns, string, error) {
+	b := m.Services[service].Build
+	if b == nil || project.RemoteContext(b.Context) {
+		return nil, "", nil
+	}
+	texts, err := project.ReadDockerignore(b.Context, project.Dockerfile(b))
+	if err != nil {
+		return nil, "", err
+	}
+	out, err := compile(texts, here)
+	return out, withoutLinks(b.Context), err
+}
+
+// withoutLinks is where the path really is. What is not there yet is where its name says, below the part that is.
+func withoutLinks(path string) string {
+	path = filepath.Clean(path)
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return path
+	}
+	return filepath.Join(withoutLinks(parent), filepath.Base(path))
+}
+
+// shown is a path as the user would write it.
+func (m *maker) shown(path string) string {
+	for _, dir := range []string{m.Dir, withoutLinks(m.Dir)} {
+		if rel, ok := below(path, dir); ok {
+			return "./" + strings.TrimPrefix(rel, here)
+		}
+	}
+	return path
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil || !os.IsNotExist(err)
+}
+
+// comparePaths orders a directory before what is in it, and that before anything else.
+func comparePaths(a, b string) int {
+	for a != "" || b != "" {
+		var x, y string
+		x, a, _ = strings.Cut(a, "/")
+		y, b, _ = strings.Cut(b, "/")
+		if c := cmp.Compare(x, y); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
