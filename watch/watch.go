@@ -3,8 +3,6 @@ package watch
 import (
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -123,21 +121,33 @@ func (w *Watcher) compare() {
 	}
 }
 
-// watch has the source watch the directories of the paths and no others. What is missing by now is told by the one above it.
-func (w *Watcher) watch(paths []string) error {
-	var errs []error
-	dirs := directories(paths)
-	for _, dir := range dirs {
-		if err := w.source.Add(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
+// watch has the source watch the directories of the paths and no others. One that goes in the meantime is looked for again: the
+// next one above it has to be watched then.
+func (w *Watcher) watch(paths []string) (err error) {
+	before := w.dirs
+	for range mostLooks {
+		w.dirs = directories(paths)
+		before = append(before, w.dirs...)
+		if err = w.add(); !errors.Is(err, fs.ErrNotExist) {
+			break
 		}
 	}
-	for _, dir := range w.dirs {
-		if _, wanted := slices.BinarySearch(dirs, dir); !wanted {
+	for _, dir := range before {
+		if _, wanted := slices.BinarySearch(w.dirs, dir); !wanted {
 			w.source.Remove(dir)
 		}
 	}
-	w.dirs = dirs
+	return err
+}
+
+// mostLooks is how often directories may go while they are being watched.
+const mostLooks = 10
+
+func (w *Watcher) add() error {
+	var errs []error
+	for _, dir := range w.dirs {
+		errs = append(errs, w.source.Add(dir))
+	}
 	return errors.Join(errs...)
 }
 
@@ -145,30 +155,5 @@ func (w *Watcher) tell() {
 	select {
 	case w.changed <- struct{}{}:
 	default: // it was told and nobody has looked yet
-	}
-}
-
-// directories are those in which something happens when one of the files changes: where it is and, of a symbolic link, where
-// that leads.
-func directories(paths []string) []string {
-	var out []string
-	for _, path := range paths {
-		out = append(out, existing(filepath.Dir(path)))
-		if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
-			out = append(out, filepath.Dir(real))
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// existing is the directory, or the nearest one above it that is there.
-func existing(dir string) string {
-	for {
-		info, err := os.Stat(dir)
-		if err == nil && info.IsDir() || dir == filepath.Dir(dir) {
-			return dir
-		}
-		dir = filepath.Dir(dir)
 	}
 }

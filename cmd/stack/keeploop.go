@@ -19,6 +19,7 @@ import (
 	"stackrun.dev/stack/convergence/execute"
 	"stackrun.dev/stack/convergence/plan"
 	"stackrun.dev/stack/project"
+	"stackrun.dev/stack/watch"
 	"stackrun.dev/stack/watch/fsnotify"
 )
 
@@ -66,10 +67,7 @@ type keepLoop struct {
 }
 
 func (l *keepLoop) run(ctx context.Context, rebooted bool, report func(convergence.Status)) error {
-	files, err := fsnotify.Watcher()
-	if err != nil {
-		return err
-	}
+	files := watch.New(fsnotify.Open(func(err error) { l.log.Warn(err.Error()) }))
 	defer func() { _ = files.Close() }()
 	w := &wisher{name: l.entry.Project, files: files, load: l.load(l.app), told: l.told, cannot: func(err error) { l.log.Warn(err.Error()) }}
 	if err := files.Files(l.startFiles(), time.Now()); err != nil {

@@ -18,6 +18,7 @@ import (
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/plan"
 	"stackrun.dev/stack/project"
+	"stackrun.dev/stack/watch"
 	"stackrun.dev/stack/watch/fsnotify"
 )
 
@@ -77,11 +78,7 @@ func (s *session) prepareStay(first wished) *stay {
 
 // follow watches the project's files.
 func (s *stay) follow() {
-	files, err := fsnotify.Watcher()
-	if err != nil {
-		s.cannot(err)
-		return
-	}
+	files := watch.New(fsnotify.Open(s.polled))
 	first := s.first
 	s.wisher = &wisher{name: first.desired.Name, files: files, told: s.told, cannot: s.cannot, load: func(ctx context.Context) (*project.Project, *desired.Project, error) {
 		return s.another().wanted(ctx, first.plan.Services, first.flags.scale)
@@ -207,6 +204,11 @@ func (s *stay) latest() (*project.Project, *desired.Project) {
 
 func (s *stay) cannot(err error) {
 	_ = s.warn([]project.Warning{{Text: "changes of the project's files are not noticed: " + err.Error()}})
+}
+
+// polled says that changes of the project's files are noticed later.
+func (s *stay) polled(err error) {
+	_ = s.warn([]project.Warning{{Text: "the project's files are watched, but " + err.Error()}})
 }
 
 // status prints why a round failed, once.
