@@ -19,11 +19,12 @@ type Files interface {
 	// Batches tells what has changed. It is closed when the tree is.
 	Batches() <-chan tree.Batch
 	// Each calls visit with what is at the path and below it, a directory before what is in it, until visit returns false. It
-	// never shows less than Batches has told, and may be called at any time, by several at once.
+	// never shows less than Batches has told, and may be called at any time, by several at once. visit must not call it.
 	Each(path string, visit func(path string, e tree.Entry) bool)
 }
 
-// Actions are what can be done to a service. Those of one service are called one after the other. A cancelled context ends them.
+// Actions are what can be done to a service. Those of one service are called one after the other. A cancelled context ends them:
+// they return when nothing is done any more, and with an error unless all was done.
 type Actions interface {
 	// Sync makes files in all containers of the service like those of the host. After an error all of the work is done again
 	// at the next occasion, for whatever part of it was done.
@@ -61,6 +62,10 @@ type File struct {
 type Synced struct {
 	Written, Removed, Containers int
 	Bytes                        int64 // of the content that was written
+
+	// Unsettled names the sources of files that were not found as their Entry says: gone, of another kind, or of another
+	// content (by the digest; without one, by size and time). They are copied again soon.
+	Unsettled []string
 
 	// Changed are sources, absolute and sorted, that were no longer, or not for all the time of reading, what their Entry says.
 	// Containers may have the old content or a newer one. They do not count as written and are to be synced again, from what
