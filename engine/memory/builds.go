@@ -10,6 +10,7 @@ import (
 	"net"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/docker/docker/api/types/build"
@@ -119,7 +120,7 @@ func (b *building) step(ctx context.Context, in instruction) error {
 	b.image.config.History = append(b.image.config.History, imageHistory{Created: now(), CreatedBy: in.name + " " + in.arg})
 	switch in.name {
 	case "RUN":
-		return b.run(in)
+		return b.run(ctx, in)
 	case "COPY", "ADD":
 		return b.copy(in)
 	case "WORKDIR":
@@ -177,7 +178,7 @@ func (b *building) value(text string) string {
 	return out
 }
 
-func (b *building) run(in instruction) error {
+func (b *building) run(ctx context.Context, in instruction) error {
 	args := []string{"sh", "-c", in.arg}
 	if list, ok := jsonList(in.arg); ok {
 		args = list
@@ -194,7 +195,11 @@ func (b *building) run(in instruction) error {
 		Args: args, Env: env, Dir: first(b.image.config.Config.WorkingDir, "/"), Stdin: strings.NewReader(""), Stdout: &output, Stderr: &output,
 		Signals: control.signals, Killed: control.killed, control: control, files: b.files, box: &sandbox{owner: &ctr{}}, engine: b.engine, jobs: &(&run{}).jobs,
 	}
+	defer context.AfterFunc(ctx, func() { control.send(syscall.SIGKILL) })()
 	code := p.call(args)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if output.Len() > 0 {
 		b.progress.Report(jsonmessage.JSONMessage{Stream: output.String()})
 	}
