@@ -54,6 +54,7 @@ func Params(e Engine) testscript.Params {
 			"state":    checkState,
 			"await":    awaitState,
 			"logged":   awaitLog,
+			"printed":  awaitLines,
 			"replaced": checkReplaced,
 		},
 	}
