@@ -1,9 +1,15 @@
 package project
 
 import (
+	"cmp"
+	"fmt"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"stackrun.dev/stack/project/internal/grammar"
 )
 
 // Watch is one rule of a service's develop.watch.
@@ -40,4 +46,65 @@ func (w Watch) Position(key ...string) Position { return w.project.Position(w.at
 // Mistake is an Error about the rule, or about the value that it has under the key.
 func (w Watch) Mistake(problem, fix string, key ...string) *Error {
 	return w.project.mistake("invalid-watch", problem, fix, w.at(key)...)
+}
+
+var watchActions = []string{
+	string(types.WatchActionRebuild), string(types.WatchActionRestart), string(types.WatchActionSync), string(types.WatchActionSyncExec), string(types.WatchActionSyncRestart),
+}
+
+// watches reports what is wrong with develop.watch, and what has no effect in it. Whether the paths are there does not matter
+// before somebody watches.
+func (v *validator) watches(s types.ServiceConfig) {
+	if v.options.NoInterpolate {
+		return
+	}
+	for _, w := range v.Watches(s.Name) {
+		known := slices.Contains(watchActions, string(w.Action))
+		copies := strings.HasPrefix(string(w.Action), string(types.WatchActionSync))
+		runs := w.Action == types.WatchActionSyncExec
+		for _, f := range []serviceFault{
+			{!known, "invalid-value", fmt.Sprintf("action cannot be %q", w.Action),
+				cmp.Or(suggest(string(w.Action), watchActions), "write "+strings.Join(watchActions, " or ")), []string{"action"}},
+			{w.Path == "", "missing-key", "watching needs a path", "add path: and a folder or a file", nil},
+			{copies && w.Target == "", "missing-key", fmt.Sprintf("watching with the action %s needs a target", w.Action), "add target: and a path in the container", nil},
+			{runs && len(w.Exec.Command) == 0, "missing-key", "watching with the action sync+exec needs a command", "add exec: {command: …}, or write action: sync", nil},
+		} {
+			if f.is {
+				v.fail(f.rule, f.problem, f.fix, w.at(f.path)...)
+			}
+		}
+		v.watchPatterns(w, "include", w.Include)
+		v.watchPatterns(w, "ignore", w.Ignore)
+		if known {
+			v.unusedOfWatch(w, copies, runs)
+		}
+	}
+}
+
+func (v *validator) watchPatterns(w Watch, key string, patterns []string) {
+	for i, text := range patterns {
+		if fault := grammar.Pattern(text); fault != nil {
+			v.fail(fault.Rule, fault.Problem, fault.Fix, w.at([]string{key, index(i)})...)
+		}
+	}
+}
+
+// unusedOfWatch warns of what a rule says that its action does not use.
+func (v *validator) unusedOfWatch(w Watch, copies, runs bool) {
+	const nothing = "no-effect"
+	for _, f := range []struct {
+		is              bool
+		rule, key, text string
+	}{
+		{!copies && w.Target != "", nothing, "target", fmt.Sprintf("target has no effect with the action %s, which copies nothing; remove it, or write action: sync", w.Action)},
+		{!copies && v.has(w.at([]string{"initial_sync"})...), nothing, "initial_sync", fmt.Sprintf("initial_sync has no effect with the action %s, which copies nothing", w.Action)},
+		{!runs && len(w.Exec.Command) > 0, nothing, "exec", fmt.Sprintf("exec has no effect with the action %s; remove it, or write action: sync+exec", w.Action)},
+		{copies && w.Target != "" && !path.IsAbs(w.Target), "relative-target", "target", fmt.Sprintf("the target %s is not absolute and is taken for /%s", w.Target, path.Clean(w.Target))},
+		{w.Action == types.WatchActionRebuild && v.Services[w.path[1]].Build == nil, nothing, "action",
+			fmt.Sprintf("there is nothing to rebuild: service %s has no build; to watch it is refused", w.path[1])},
+	} {
+		if f.is {
+			v.warn(f.rule, f.text, v.place(w.at([]string{f.key})))
+		}
+	}
 }

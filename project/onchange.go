@@ -128,7 +128,7 @@ func (r *onChangeReader) mapping(v *tree.Value, c *OnChange) {
 	before, actions := len(r.errors), 0
 	for _, e := range v.Entries {
 		if e.Value == nil || e.Value.Kind == tree.Null {
-			r.errors = append(r.errors, mistakeAt(r.project.sources, e.At, invalidOnChange, e.Key+" has no value", onChangeForms))
+			r.errors = append(r.errors, mistakeAt(r.project.sources, e.At, invalidOnChange, e.Key+" has no value", "give it one, or remove it"))
 			continue
 		}
 		switch e.Key {
@@ -192,7 +192,10 @@ func (r *onChangeReader) signal(v *tree.Value) string {
 var signalNames = []string{"SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGWINCH"}
 
 func (r *onChangeReader) command(v *tree.Value) []string {
-	const fix = "write a list: exec: [command, argument]"
+	fix := "write a list: exec: [command, argument]"
+	if words := strings.Fields(v.Or("")); len(words) > 0 {
+		fix = "write a list: exec: [" + strings.Join(words, ", ") + "]"
+	}
 	if v.Kind != tree.List || len(v.Items) == 0 {
 		r.fail(v, "exec is a command with its arguments", fix)
 		return nil

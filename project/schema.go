@@ -228,6 +228,9 @@ func (c *checker) mapping(n *yaml.Node, r *schema.Rule, s *shape) {
 			c.unknownKey(key, value, r)
 			continue
 		}
+		if now := formerNames[key.Value]; now != "" && r.Fixed(now) != nil {
+			c.advise(variables.Notice{Rule: "obsolete", Text: key.Value + " is what " + now + " was called before it was in the specification", Fix: "write " + now}, key.Line, key.Column)
+		}
 		step := key.Value
 		if !fixed {
 			step = "*"
@@ -238,6 +241,9 @@ func (c *checker) mapping(n *yaml.Node, r *schema.Rule, s *shape) {
 		c.path = c.path[:len(c.path)-1]
 	}
 }
+
+// formerNames are extensions that are part of the specification by now, and their names there.
+var formerNames = map[string]string{"x-develop": "develop", "x-initialSync": "initial_sync"}
 
 // keyName checks a name that the user gives.
 func (c *checker) keyName(key *yaml.Node, s *shape) {

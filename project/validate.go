@@ -147,19 +147,6 @@ func (v *validator) targets(s types.ServiceConfig) {
 	}
 }
 
-func (v *validator) watches(s types.ServiceConfig) {
-	if s.Develop == nil {
-		return
-	}
-	for i, w := range s.Develop.Watch {
-		needsTarget := w.Action != types.WatchActionRebuild && w.Action != types.WatchActionRestart
-		if w.Target == "" && needsTarget {
-			v.fail("missing-key", fmt.Sprintf("watching with the action %s needs a target", w.Action), "add target: and a path in the container",
-				"services", s.Name, "develop", "watch", index(i))
-		}
-	}
-}
-
 // limits compares the two places in which a limit can be stated.
 func (v *validator) limits(s types.ServiceConfig) {
 	if s.Deploy == nil {

@@ -29,7 +29,7 @@ func FromProject(p *project.Project, in Input) (*Project, []project.Warning, err
 	r.run()
 	b := &builder{project: p, in: in, errors: r.errors}
 	b.out = &Project{Name: p.Name, Disabled: p.DisabledServiceNames()}
-	b.unhealthy = b.flag(b.xStackOf(p.Extensions), restartUnhealthy, false)
+	b.unhealthy = b.flag(b.xStackOf(p.Extensions, projectKeys), restartUnhealthy, false)
 	b.networks()
 	b.volumes()
 	for _, name := range p.ServiceNames() {

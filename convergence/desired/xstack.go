@@ -17,10 +17,16 @@ const xStack = "x-stack"
 // restartUnhealthy is a key of xStack: whoever keeps the project converged restarts containers that are unhealthy.
 const restartUnhealthy = "restart_unhealthy"
 
-var xStackKeys = []string{restartUnhealthy}
+// onChange is a key of xStack that services have. The loader reads it, and refuses what is wrong in it.
+const onChange = "on_change"
 
-// xStackOf reads the project's extension, or that of the service.
-func (b *builder) xStackOf(extensions types.Extensions, path ...string) map[string]any {
+var (
+	projectKeys = []string{restartUnhealthy}
+	serviceKeys = []string{onChange, restartUnhealthy}
+)
+
+// xStackOf reads the project's extension, or that of the service, which may have the keys.
+func (b *builder) xStackOf(extensions types.Extensions, known []string, path ...string) map[string]any {
 	content, there := extensions[xStack]
 	if !there || content == nil {
 		return nil
@@ -28,13 +34,16 @@ func (b *builder) xStackOf(extensions types.Extensions, path ...string) map[stri
 	path = extend(path, xStack)
 	keys, ok := content.(map[string]any)
 	if !ok {
-		b.errors = append(b.errors, b.project.Mistake(xStack+" is a mapping", "write "+xStack+": {"+xStackKeys[0]+": true}", path...))
+		b.errors = append(b.errors, b.project.Mistake(xStack+" is a mapping", "write "+xStack+": {"+restartUnhealthy+": true}", path...))
 		return nil
 	}
 	for _, key := range sortedKeys(keys) {
-		if !slices.Contains(xStackKeys, key) {
-			problem := fmt.Sprintf("%s has no key %q; it has %s", xStack, key, strings.Join(xStackKeys, ", "))
-			b.errors = append(b.errors, b.project.Mistake(problem, project.Suggest(key, xStackKeys), extend(path, key)...))
+		if !slices.Contains(known, key) {
+			problem, fix := fmt.Sprintf("%s has no key %q; it has %s", xStack, key, strings.Join(known, ", ")), project.Suggest(key, known)
+			if slices.Contains(serviceKeys, key) {
+				problem, fix = fmt.Sprintf("%s is a key of %s on services", key, xStack), "write it below the services that it is meant for"
+			}
+			b.errors = append(b.errors, b.project.Mistake(problem, fix, extend(path, key)...))
 		}
 	}
 	return keys
@@ -58,5 +67,5 @@ func (b *builder) flag(keys map[string]any, key string, otherwise bool, path ...
 
 // restartsUnhealthy is what the service says, else the project.
 func (b *builder) restartsUnhealthy(s types.ServiceConfig) bool {
-	return b.flag(b.xStackOf(s.Extensions, place(s.Name)...), restartUnhealthy, b.unhealthy, place(s.Name)...)
+	return b.flag(b.xStackOf(s.Extensions, serviceKeys, place(s.Name)...), restartUnhealthy, b.unhealthy, place(s.Name)...)
 }

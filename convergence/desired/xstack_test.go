@@ -40,9 +40,10 @@ func TestMistakesInXStack(t *testing.T) {
 	for _, tc := range []struct{ text, want string }{
 		{
 			"services:\n  web:\n    image: w\n    x-stack: {restart_unhealty: true}\n",
-			`compose.yaml:4:15: x-stack has no key "restart_unhealty"; it has restart_unhealthy` + "|" + `did you mean "restart_unhealthy"?`,
+			`compose.yaml:4:15: x-stack has no key "restart_unhealty"; it has on_change, restart_unhealthy` + "|" + `did you mean "restart_unhealthy"?`,
 		},
 		{"services:\n  web:\n    image: w\nx-stack:\n  keep: true\n", `compose.yaml:5:3: x-stack has no key "keep"`},
+		{"services:\n  web:\n    image: w\nx-stack:\n  on_change: restart\n", "compose.yaml:5:3: on_change is a key of x-stack on services|below the services"},
 		{"services:\n  web:\n    image: w\n    x-stack: [restart_unhealthy]\n", "compose.yaml:4:5: x-stack is a mapping"},
 		{"services:\n  web:\n    image: w\n    x-stack: {restart_unhealthy: 1}\n", "restart_unhealthy is true or false"},
 	} {

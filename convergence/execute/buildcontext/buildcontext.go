@@ -4,7 +4,6 @@ package buildcontext
 
 import (
 	"archive/tar"
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"errors"
@@ -16,10 +15,10 @@ import (
 	"strings"
 
 	"github.com/moby/patternmatcher"
-	"github.com/moby/patternmatcher/ignorefile"
 
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/project"
 )
 
 const (
@@ -123,7 +122,7 @@ func (p *packer) prepare(b *desired.Build) error {
 			p.content = content
 		}
 	}
-	patterns, err := readIgnore(path+ignoreName, filepath.Join(b.Context, ignoreName))
+	patterns, err := project.ReadDockerignore(b.Context, path)
 	if err != nil {
 		return engine.Errorf(engine.ErrInvalid, "cannot build %s: %w", b.Service, err)
 	}
@@ -133,25 +132,6 @@ func (p *packer) prepare(b *desired.Build) error {
 		return engine.Errorf(engine.ErrInvalid, "cannot build %s: cannot understand %s: %w", b.Service, ignoreName, err)
 	}
 	return nil
-}
-
-// readIgnore reads the first of the files that is there.
-func readIgnore(paths ...string) ([]string, error) {
-	for _, path := range paths {
-		content, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		patterns, err := ignorefile.ReadAll(bytes.NewReader(content))
-		if err != nil {
-			return nil, fmt.Errorf("cannot understand %s: %w", path, err)
-		}
-		return patterns, nil
-	}
-	return nil, nil
 }
 
 func (p *packer) pack(w io.Writer) error {
