@@ -1,0 +1,116 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// worker does what one service asks for, one thing after the other.
+type worker struct {
+	service string
+	actions Actions
+	report  func(Report)
+	mirror  mirror // is used by steps only, of which one runs at a time
+
+	inbox chan event
+	ended chan finished
+	timer *time.Timer
+	stop  context.CancelFunc // ends the step that runs
+
+	state state
+}
+
+func newWorker(service string, files Files, actions Actions, report func(Report)) *worker {
+	w := &worker{
+		service: service, actions: actions, report: report, mirror: mirror{files: files},
+		inbox: make(chan event), ended: make(chan finished, 1), timer: time.NewTimer(0), stop: func() {},
+	}
+	w.timer.Stop()
+	return w
+}
+
+// run works until ctx ends, and with it the step that runs then.
+func (w *worker) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			w.leave()
+			return
+		case e := <-w.inbox: // what the session tells
+			w.handle(ctx, e)
+		case e := <-w.ended: // the step has
+			w.stop()
+			w.handle(ctx, e)
+		case <-w.timer.C: // what could not be done is tried again
+			w.handle(ctx, woken{time.Now()})
+		}
+	}
+}
+
+// leave waits for the step, which sees that the context has ended.
+func (w *worker) leave() {
+	w.timer.Stop()
+	w.stop()
+	if w.state.running != nil {
+		<-w.ended
+	}
+}
+
+func (w *worker) handle(ctx context.Context, e event) {
+	var out []action
+	w.state, out = next(w.state, e)
+	for _, a := range out {
+		switch a := a.(type) {
+		case start:
+			var step context.Context
+			step, w.stop = context.WithCancel(ctx)
+			go func() { w.ended <- w.perform(step, a.step) }()
+		case cancel:
+			w.stop()
+		case tell:
+			a.report.Service, a.report.Took = w.service, time.Since(a.since)
+			w.report(a.report)
+		case wake:
+			w.timer.Reset(a.after)
+		default:
+			panic(fmt.Sprintf("session: an action that is not known: %T", a))
+		}
+	}
+}
+
+// perform does one step.
+func (w *worker) perform(ctx context.Context, s step) (done finished) {
+	defer func() { done.at = time.Now() }()
+	switch s := s.(type) {
+	case copyStep:
+		done.synced, done.err = w.copy(ctx, s)
+	case restartStep:
+		done.err = w.actions.Restart(ctx, w.service)
+	case signalStep:
+		done.err = w.actions.Signal(ctx, w.service, s.signal)
+	case execStep:
+		done.err = w.actions.Exec(ctx, w.service, s.hook)
+	case rebuildStep:
+		done.err = w.actions.Rebuild(ctx, w.service)
+	default:
+		panic(fmt.Sprintf("session: a step that is not known: %T", s))
+	}
+	return done
+}
+
+func (w *worker) copy(ctx context.Context, s copyStep) (Synced, error) {
+	work := w.mirror.work(s.rules, s.copies, s.compare)
+	if len(work.Files) == 0 && len(work.Remove) == 0 {
+		return Synced{}, nil
+	}
+	return w.actions.Sync(ctx, w.service, work)
+}
+
+// send tells the worker. It waits for no step.
+func (w *worker) send(ctx context.Context, e event) {
+	select {
+	case w.inbox <- e:
+	case <-ctx.Done():
+	}
+}
