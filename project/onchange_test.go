@@ -83,7 +83,7 @@ func TestInitialSync(t *testing.T) {
 			t.Fatal(err)
 		}
 		watches := p.Watches("web")
-		if len(watches) != 1 || watches[0].NoInitialSync != off || watches[0].Position("target").Col != 54 {
+		if len(watches) != 1 || watches[0].NoInitialSync != off || watches[0].Position("target").Col != 47 {
 			t.Errorf("%q: %+v", text, watches)
 		}
 	}
