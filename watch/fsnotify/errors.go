@@ -23,14 +23,14 @@ func instanceError(err error) error {
 		return os.NewSyscallError("inotify_init1", err)
 	}
 	_ = unix.Close(spare)
-	return limit("max_user_instances", "programs that watch files", 1024)
+	return limit("instances", "programs that watch files", 1024)
 }
 
 // watchError explains why a directory is not watched.
 func watchError(err error) error {
 	switch {
 	case errors.Is(err, unix.ENOSPC):
-		return limit("max_user_watches", "watched directories", 1<<20)
+		return limit("watches", "watched directories", 1<<20)
 	case errors.Is(err, unix.ENOTDIR):
 		return fmt.Errorf("%w as a directory", fs.ErrNotExist)
 	default:
@@ -38,10 +38,26 @@ func watchError(err error) error {
 	}
 }
 
-func limit(name, of string, enough int) *watch.Limit {
-	text, _ := os.ReadFile("/proc/sys/fs/inotify/" + name)
+// limit describes the one of fs.inotify, or that of a user namespace if it is lower.
+func limit(what, of string, enough int) *watch.Limit {
+	l := &watch.Limit{Name: "fs.inotify.max_user_" + what, Of: of}
+	l.Value = setting(l.Name)
+	own := "user.max_inotify_" + what
+	if value := setting(own); value > 0 && value < l.Value {
+		l.Name, l.Value = own, value
+	}
+	l.Raise = max(enough, 2*l.Value)
+	return l
+}
+
+// setting is the value that sysctl shows; 0 if it is not known.
+func setting(name string) int {
+	text, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
+	if err != nil {
+		return 0
+	}
 	value, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-	return &watch.Limit{Name: "fs.inotify." + name, Value: value, Raise: max(enough, 2*value), Of: of}
+	return value
 }
 
 // blind is a *watch.Blind if the directory is on a file system that others change without the kernel of this machine, which is
