@@ -13,7 +13,7 @@ func (m *maker) dockerfiles(service string) {
 // dockerfiles are the files that say how the service's image is built. They need not be there.
 func dockerfiles(p *project.Project, service string) []string {
 	b := p.Services[service].Build
-	if b == nil || project.RemoteContext(b.Context) {
+	if !local(b) {
 		return nil
 	}
 	dockerfile := project.Dockerfile(b)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"stackrun.dev/stack/project"
 )
 
@@ -24,7 +26,7 @@ type Options struct {
 func Of(p *project.Project, o Options) ([]*Rule, []project.Warning, error) {
 	m := &maker{Project: p}
 	for _, name := range p.ServiceNames() {
-		if len(o.Services) > 0 && !slices.Contains(o.Services, name) {
+		if !o.concerns(name) {
 			continue
 		}
 		var err error
@@ -43,6 +45,26 @@ func Of(p *project.Project, o Options) ([]*Rule, []project.Warning, error) {
 	}
 	return m.rules, m.warnings, m.errors.Sorted()
 }
+
+// Files are those whose content is part of the rules, beside the project's own: when one of them changes, Of is to be asked again.
+// They need not be there.
+func Files(p *project.Project, o Options) []string {
+	var out []string
+	for _, name := range p.ServiceNames() {
+		if b := p.Services[name].Build; o.concerns(name) && o.Develop && p.Services[name].Develop != nil && local(b) {
+			out = append(out, project.DockerignoreFiles(b.Context, project.Dockerfile(b))...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func (o Options) concerns(service string) bool {
+	return len(o.Services) == 0 || slices.Contains(o.Services, service)
+}
+
+// local says whether the build's context is a folder of this machine.
+func local(b *types.BuildConfig) bool { return b != nil && !project.RemoteContext(b.Context) }
 
 // maker collects rules.
 type maker struct {
@@ -94,7 +116,7 @@ func (m *maker) relative(texts []string, path string) []string {
 // leftOut is what the .dockerignore of the service's build says, and what that is relative to.
 func (m *maker) leftOut(service string) (patterns, string, error) {
 	b := m.Services[service].Build
-	if b == nil || project.RemoteContext(b.Context) {
+	if !local(b) {
 		return nil, "", nil
 	}
 	texts, err := project.ReadDockerignore(b.Context, project.Dockerfile(b))
@@ -102,7 +124,10 @@ func (m *maker) leftOut(service string) (patterns, string, error) {
 		return nil, "", err
 	}
 	out, err := compile(texts, here)
-	return out, withoutLinks(b.Context), err
+	if err != nil {
+		return nil, "", fmt.Errorf("cannot understand .dockerignore: %w", err)
+	}
+	return out, withoutLinks(b.Context), nil
 }
 
 // withoutLinks is where the path really is. What is not there yet is where its name says, below the part that is.

@@ -41,9 +41,10 @@ func (m *maker) bindSources(service string) []string {
 			continue
 		}
 		path := withoutLinks(v.Source)
-		if unwatched(path) {
-			at := m.Position("services", service, "volumes", strconv.Itoa(i))
-			m.warn("no-effect", at, "changes of %s are not watched: it has no files of the project", v.Source)
+		if path == "/" {
+			m.warn("no-effect", m.Position("services", service, "volumes", strconv.Itoa(i)), "on_change is not about the bind mount of /: all of this machine is not watched")
+		}
+		if path == "/" || noFiles(path) {
 			continue
 		}
 		if !slices.Contains(out, path) {
@@ -53,13 +54,13 @@ func (m *maker) bindSources(service string) []string {
 	return out
 }
 
-// unwatched says whether the path is one of the whole machine, or of the kernel's, or no file at all: a socket, a device.
-func unwatched(path string) bool {
+// noFiles says whether the path is one of the kernel's, or no file at all: a socket, a device.
+func noFiles(path string) bool {
 	for _, dir := range []string{"/proc", "/sys", "/dev"} {
 		if _, ok := below(path, dir); ok {
 			return true
 		}
 	}
 	info, err := os.Stat(path)
-	return path == "/" || err == nil && !info.IsDir() && !info.Mode().IsRegular()
+	return err == nil && !info.IsDir() && !info.Mode().IsRegular()
 }

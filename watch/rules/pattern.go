@@ -45,7 +45,7 @@ func compile(texts []string, dot string) (patterns, error) {
 	for _, text := range texts {
 		p, err := compileOne(text, dot)
 		if err != nil {
-			return nil, fmt.Errorf("cannot understand the pattern %q: %w", text, err)
+			return nil, fmt.Errorf("pattern %q: %w", text, err)
 		}
 		if p != nil {
 			out = append(out, *p)
