@@ -1,9 +1,12 @@
 package watch_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,20 +145,69 @@ func TestAFileOfTomorrowIsToldOnce(t *testing.T) {
 	}
 }
 
+// Each directory in which something can happen that makes a path lead to another file is watched, and no other.
 func TestWhereLinksLead(t *testing.T) {
+	base := t.TempDir()
+	for _, name := range []string{"a/real/file", "b/c/file"} {
+		write(t, filepath.Join(base, name), "1")
+	}
+	for name, to := range map[string]string{
+		"a/file": "real/file", "a/dir": "real", "one": "a/two", "a/two": base + "/b", "b/up": "../a/./real", "loop": "loop",
+		"nowhere": "b/none/none", "a/real/back": "..",
+	} {
+		if err := os.Symlink(to, filepath.Join(base, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ path, want string }{
+		{"b/c/file", "/b/c"},
+		{"a/file", "/a /a/real"},
+		{"a/dir/file", "/a /a/real"},
+		{"one/c/file", " /a /b/c"},
+		{"one/up/file", " /a /a/real /b"},
+		{"one/up/back/real/back/file", " /a /a/real /b"},
+		{"a/dir/missing/file", "/a /a/real"},
+		{"nowhere/file", " /b"},
+		{"loop/file", ""},
+		{"b/c/file/below", "/b/c"},
+		{"b", ""},
+	} {
+		s := watchtest.NewScripted()
+		w := watch.New(s)
+		if err := w.Files([]string{filepath.Join(base, c.path)}, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, dir := range s.Watched() {
+			got = append(got, strings.TrimPrefix(dir, base))
+		}
+		if got := strings.Join(got, " "); got != c.want {
+			t.Errorf("%s: directories %q, want %q", c.path, got, c.want)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A directory that goes while it is being watched has the next one above it watched, and what was begun in vain is ended.
+func TestADirectoryThatGoesMeanwhile(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir+"/there/a", "1")
-	if err := os.Mkdir(dir+"/here", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(dir+"/there/a", dir+"/here/a"); err != nil {
-		t.Fatal(err)
-	}
+	write(t, dir+"/sub/a", "1")
+	write(t, dir+"/b", "1")
 	s := watchtest.NewScripted()
+	s.Refuse = func(path string) error {
+		if path != dir+"/sub" {
+			return nil
+		}
+		return errors.Join(os.RemoveAll(path), fs.ErrNotExist)
+	}
 	w := watch.New(s)
 	defer func() { _ = w.Close() }()
-	_ = w.Files([]string{dir + "/here/a"}, time.Now().Add(time.Hour))
-	if dirs := s.Watched(); !slices.Equal(dirs, []string{dir + "/here", dir + "/there"}) {
-		t.Errorf("directories %v", dirs)
+	if err := w.Files([]string{dir + "/sub/a"}, time.Now().Add(time.Hour)); err != nil {
+		t.Error(err)
+	}
+	if got, want := s.Calls(), []string{"add " + dir + "/sub", "add " + dir, "remove " + dir + "/sub"}; !slices.Equal(got, want) {
+		t.Errorf("calls %v, want %v", got, want)
 	}
 }

@@ -44,15 +44,6 @@ func New() (*Source, error) {
 	return s, nil
 }
 
-// Watcher makes a watch.Watcher with a source of its own.
-func Watcher() (*watch.Watcher, error) {
-	s, err := New()
-	if err != nil {
-		return nil, err
-	}
-	return watch.New(s), nil
-}
-
 // Add implements watch.Source.
 func (s *Source) Add(dir string) error {
 	s.mu.Lock()

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"stackrun.dev/stack/watch"
 )
 
 const patience = 10 * time.Second
@@ -15,10 +17,12 @@ func TestWatcher(t *testing.T) {
 	file := filepath.Join(dir, "compose.yaml")
 	must(t, os.Mkdir(dir, 0o700))
 	must(t, os.WriteFile(file, []byte("a"), 0o600))
-	w, err := Watcher()
-	must(t, err)
+	linked := filepath.Join(filepath.Dir(dir), "current", "file")
+	must(t, first(os.WriteFile(filepath.Join(makeDir(t, dir, "v1"), "file"), []byte("1"), 0o600),
+		os.WriteFile(filepath.Join(makeDir(t, dir, "v2"), "file"), []byte("2"), 0o600), os.Symlink("v1", filepath.Dir(linked))))
+	w := watch.New(open(t))
 	defer func() { must(t, w.Close()) }()
-	must(t, w.Files([]string{file, filepath.Join(dir, "sub", "env")}, time.Now().Add(time.Hour)))
+	must(t, w.Files([]string{file, filepath.Join(dir, "sub", "env"), linked}, time.Now().Add(time.Hour)))
 	for _, step := range []struct {
 		name string
 		do   func() error
@@ -39,6 +43,11 @@ func TestWatcher(t *testing.T) {
 		{"everything replaced", func() error {
 			return first(os.Rename(dir, dir+".old"), os.MkdirAll(filepath.Join(dir, "sub"), 0o700), os.WriteFile(file, []byte("f"), 0o600))
 		}},
+		{"a link on the way turned", func() error {
+			link := filepath.Dir(linked)
+			return first(os.Symlink("v2", link+"~"), os.Rename(link+"~", link))
+		}},
+		{"changed where it leads", func() error { return os.WriteFile(linked, []byte("3"), 0o600) }},
 		{"changed after that", func() error { return os.WriteFile(file, []byte("g"), 0o600) }},
 	} {
 		must(t, step.do())
@@ -48,6 +57,14 @@ func TestWatcher(t *testing.T) {
 			t.Fatalf("%s: nothing was told", step.name)
 		}
 	}
+}
+
+// makeDir makes a directory beside another one.
+func makeDir(t *testing.T, beside, name string) string {
+	t.Helper()
+	dir := filepath.Join(filepath.Dir(beside), name)
+	must(t, os.Mkdir(dir, 0o700))
+	return dir
 }
 
 func must(t *testing.T, err error) {
