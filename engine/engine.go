@@ -48,6 +48,7 @@ type Engine interface {
 	Containers
 	Execs
 	Archives
+	Syncs
 }
 
 // System describes the engine itself.

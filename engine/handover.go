@@ -16,23 +16,5 @@ import "github.com/docker/docker/api/types"
 // With other engines the label means nothing, and the second start is a conflict.
 const LabelTakesOver = "dev.stack.takes-over"
 
-// What Version tells about handing over: a component of this name with this detail.
-const (
-	handoverComponent = "stack"
-	handoverDetail    = "handover"
-)
-
-// HandoverComponent is what an engine that hands over adds to the components of its Version.
-func HandoverComponent(version string) types.ComponentVersion {
-	return types.ComponentVersion{Name: handoverComponent, Version: version, Details: map[string]string{handoverDetail: "true"}}
-}
-
 // HandsOver reports whether the engine of that version heeds LabelTakesOver.
-func HandsOver(v types.Version) bool {
-	for _, c := range v.Components {
-		if c.Name == handoverComponent && c.Details[handoverDetail] == "true" {
-			return true
-		}
-	}
-	return false
-}
+func HandsOver(v types.Version) bool { return does(v, handoverDetail) }

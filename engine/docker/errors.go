@@ -33,6 +33,7 @@ var misfiled = []struct {
 	{engine.ErrInternal, engine.ErrConflict, "address already in use"},
 	{engine.ErrInternal, engine.ErrConflict, "is not running"},
 	{engine.ErrInternal, engine.ErrConflict, "is not connected to"},
+	{engine.ErrInternal, engine.ErrForbidden, "is marked read-only"},
 	{engine.ErrInternal, engine.ErrInvalid, "executable file not found in $PATH"},
 	{engine.ErrInternal, engine.ErrInvalid, "invalid tar header"},
 	{engine.ErrInternal, engine.ErrInvalid, "unexpected EOF"},

@@ -64,6 +64,7 @@ func New(e engine.Engine, opts Options) http.Handler {
 	s.add(imageRoutes(e))
 	s.add(buildRoutes(e))
 	s.add(logRoutes(e))
+	s.add(syncRoutes(e))
 	s.add(containerrouter.NewRouter(&containerBackend{e}, decoder{}, opts.CgroupV2).Routes())
 	s.add(volumerouter.NewRouter(volumeBackend{e}, noSwarm{}).Routes())
 	s.add(systemrouter.NewRouter(systemBackend{e}, nil, buildCache{builds{e}}, features).Routes())

@@ -72,16 +72,21 @@ func (e *Engine) look(ctx context.Context, c *container.Container, name string) 
 	return view{root: root, prefix: prefix, unlock: c.Unlock}, nil
 }
 
-// stoppedRoot opens the volume or bind in which name is, or the container's own root file system.
-func (e *Engine) stoppedRoot(ctx context.Context, r *container.Record, name string) (*os.File, string, error) {
-	clean, best := path.Clean("/"+name), container.Mount{}
+// mountAt finds the volume or bind in which the path is, which is clean; the zero value if it is in none.
+func mountAt(r *container.Record, clean string) container.Mount {
+	best := container.Mount{}
 	for _, m := range r.Mounts {
 		below := clean == m.Destination || strings.HasPrefix(clean, m.Destination+"/")
 		if below && m.Type != mount.TypeTmpfs && len(m.Destination) > len(best.Destination) {
 			best = m
 		}
 	}
-	if best.Destination != "" {
+	return best
+}
+
+// stoppedRoot opens the volume or bind in which name is, or the container's own root file system.
+func (e *Engine) stoppedRoot(ctx context.Context, r *container.Record, name string) (*os.File, string, error) {
+	if best := mountAt(r, path.Clean("/"+name)); best.Destination != "" {
 		root, err := e.mountSource(best)
 		return root, best.Destination, err
 	}

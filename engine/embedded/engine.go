@@ -78,6 +78,7 @@ type Engine struct {
 	restarts  restartTable
 	handovers handovers
 	migration migration
+	syncing   turns
 	inherited sync.Map // IDs of containers that an earlier engine made
 	leftovers sync.Map // IDs of processes that are being cleared, with the channel to close when they have ended
 	volumeUse volumeUse

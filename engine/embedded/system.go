@@ -31,7 +31,7 @@ func (e *Engine) Version(ctx context.Context) (types.Version, error) {
 	v.Platform.Name = "stack"
 	v.Components = []types.ComponentVersion{{Name: "Engine", Version: v.Version, Details: map[string]string{
 		"ApiVersion": v.APIVersion, "MinAPIVersion": v.MinAPIVersion, "Os": v.Os, "Arch": v.Arch, "KernelVersion": v.KernelVersion, "GoVersion": v.GoVersion,
-	}}, engine.HandoverComponent(v.Version)}
+	}}, engine.Component(v.Version)}
 	return v, nil
 }
 

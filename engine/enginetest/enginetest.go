@@ -95,6 +95,7 @@ var groups = []group{
 	{"Registry", registryCases},
 	{"Build", buildCases},
 	{"Archives", archiveCases},
+	{"Syncs", syncCases},
 	{"Errors", errorCases},
 	{"Concurrency", concurrencyCases},
 }

@@ -97,6 +97,9 @@ func missing(f *fixture, none string) map[string]func() error {
 			return err
 		},
 		"CopyTo":            func() error { return f.CopyTo(f.ctx, none, "/", tarOf(f, nil), container.CopyToContainerOptions{}) },
+		"CompareFiles":      func() error { return two(f.CompareFiles(f.ctx, none, nil)) },
+		"SyncFiles":         func() error { return f.SyncFiles(f.ctx, none, tarOf(f, nil), engine.SyncOptions{}) },
+		"SyncFiles, more":   func() error { return f.trySync(none, []string{"/a"}, regular("/b", "1")) },
 		"NetworkInspect":    func() error { return two(f.NetworkInspect(f.ctx, none, network.InspectOptions{})) },
 		"NetworkRemove":     func() error { return f.NetworkRemove(f.ctx, none) },
 		"NetworkConnect":    func() error { return f.NetworkConnect(f.ctx, none, f.run(), nil) },

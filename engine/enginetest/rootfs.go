@@ -19,7 +19,7 @@ const busybox = "/bin/busybox"
 
 // commands are the names that the suite runs Busybox by.
 var commands = strings.Fields(`cat cp echo env false head hostname httpd id kill ls ln mkdir mv nc nslookup ping printf
-	ps pwd readlink rm seq sh sleep stty tail test timeout touch true wget wc`)
+	ps pwd readlink rm rmdir seq sh sleep stty tail test timeout touch true wget wc`)
 
 // SeedOwner owns the files in /data of the test image.
 const SeedOwner = 1000

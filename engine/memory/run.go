@@ -136,22 +136,48 @@ func (e *Engine) process(c *ctr, r *run) *Process {
 
 // user finds a user's number: "1000", "name", either with a group.
 func (v *vfs) user(text string) (int, error) {
-	name, _, _ := strings.Cut(text, ":")
+	uid, _, err := v.owner(text)
+	return uid, err
+}
+
+// owner finds a user's number and that of the group.
+func (v *vfs) owner(text string) (uid, gid int, err error) {
+	name, group, _ := strings.Cut(text, ":")
 	if name == "" {
-		return 0, nil
+		return 0, 0, nil
 	}
-	if uid, err := strconv.Atoi(name); err == nil {
-		return uid, nil
+	if entry := v.entry("/etc/passwd", name, 4); entry != nil {
+		if uid, err = strconv.Atoi(entry[2]); err == nil {
+			gid, err = strconv.Atoi(entry[3])
+		}
+	} else if uid, err = strconv.Atoi(name); err != nil {
+		return 0, 0, errors.New("no user " + name + " in /etc/passwd")
 	}
-	passwd, _, err := v.stat("/etc/passwd")
-	if err == nil {
-		for line := range strings.Lines(string(passwd.data)) {
-			if fields := strings.Split(line, ":"); len(fields) > 2 && fields[0] == name {
-				return strconv.Atoi(fields[2])
-			}
+	if group == "" || err != nil {
+		return uid, gid, err
+	}
+	if entry := v.entry("/etc/group", group, 3); entry != nil {
+		group = entry[2]
+	}
+	if gid, err = strconv.Atoi(group); err != nil {
+		return 0, 0, errors.New("no group " + group + " in /etc/group")
+	}
+	return uid, gid, nil
+}
+
+// entry finds the line of /etc/passwd or /etc/group with the name or the number, of at least so many fields.
+func (v *vfs) entry(file, name string, fields int) []string {
+	n, _, err := v.stat(file)
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(n.data)) {
+		entry := strings.Split(strings.TrimSuffix(line, "\n"), ":")
+		if len(entry) >= fields && (entry[0] == name || entry[2] == name) {
+			return entry
 		}
 	}
-	return 0, errors.New("no user " + name + " in /etc/passwd")
+	return nil
 }
 
 // live runs the process to its end and records it.

@@ -19,7 +19,7 @@ func (e *Engine) Version(ctx context.Context) (types.Version, error) {
 	return types.Version{
 		Version: "memory", APIVersion: api.DefaultVersion, MinAPIVersion: api.MinSupportedAPIVersion,
 		Os: "linux", Arch: "amd64", Platform: struct{ Name string }{"memory"},
-		Components: []types.ComponentVersion{engine.HandoverComponent("memory")},
+		Components: []types.ComponentVersion{engine.Component("memory")},
 	}, nil
 }
 

@@ -26,6 +26,7 @@ func directory() node { return node{mode: fs.ModeDir | 0o755} }
 type tree interface {
 	get(name string) (node, bool)
 	put(name string, n node) error
+	chmod(name string, mode fs.FileMode) error
 	remove(name string) error      // with everything below
 	children(name string) []string // base names, sorted
 }
@@ -66,6 +67,16 @@ func (t *memTree) put(name string, n node) error {
 		}
 	}
 	t.nodes[name] = n
+	return nil
+}
+
+func (t *memTree) chmod(name string, mode fs.FileMode) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n, ok := t.nodes[name]; ok {
+		n.mode = mode
+		t.nodes[name] = n
+	}
 	return nil
 }
 
@@ -132,8 +143,13 @@ func (t hostTree) put(name string, n node) error {
 	case n.mode&fs.ModeSymlink != 0:
 		return t.root.Symlink(n.link, name)
 	}
-	return t.root.WriteFile(name, n.data, n.mode.Perm())
+	if err := t.root.WriteFile(name, n.data, n.mode.Perm()); err != nil || n.modified.IsZero() {
+		return err
+	}
+	return t.root.Chtimes(name, n.modified, n.modified)
 }
+
+func (t hostTree) chmod(name string, mode fs.FileMode) error { return t.root.Chmod(dot(name), mode) }
 
 func (t hostTree) remove(name string) error { return t.root.RemoveAll(name) }
 

@@ -292,6 +292,8 @@ func (t fileTree) put(name string, n node) error {
 	return t.dir.put(t.name, n)
 }
 
+func (t fileTree) chmod(_ string, mode fs.FileMode) error { return t.dir.chmod(t.name, mode) }
+
 func (t fileTree) remove(string) error { return fs.ErrPermission }
 
 func (t fileTree) children(string) []string { return nil }

@@ -95,6 +95,10 @@ func (reader) CopyTo(_ context.Context, ref, _ string, _ io.Reader, _ container.
 	return refused("copy files to container", ref)
 }
 
+func (reader) SyncFiles(_ context.Context, ref string, _ io.Reader, _ engine.SyncOptions) error {
+	return refused("sync files to container", ref)
+}
+
 func (reader) ImagePull(_ context.Context, ref string, _ image.PullOptions, _ engine.Progress) error {
 	return refused("pull image", ref)
 }

@@ -19,7 +19,7 @@ import (
 // is a write until it is put here.
 var reads = strings.Fields(`Version Info Events ImageList ImageInspect ImageHistory ImageSave DistributionInspect NetworkList NetworkInspect
 	VolumeList VolumeInspect ContainerList ContainerInspect ContainerWait ContainerLogs ContainerTop ContainerStats
-	ExecInspect StatPath CopyFrom`)
+	ExecInspect StatPath CopyFrom CompareFiles`)
 
 func TestEveryWriteIsRefused(t *testing.T) {
 	e := readonly.New(memory.New())

@@ -49,7 +49,7 @@ func Unpack(root *os.File, name string, content io.Reader, opts UnpackOptions) e
 			return u.finishDirs()
 		}
 		if err != nil {
-			return engine.Errorf(engine.ErrInvalid, "cannot read the archive: %w", err)
+			return brokenArchive(err)
 		}
 		if err := u.entry(header, archive); err != nil {
 			return err
@@ -239,11 +239,21 @@ func setCapability(p place, header *tar.Header) error {
 }
 
 func setTime(dir int, name string, at time.Time) error {
-	if at.IsZero() || at.Before(time.Unix(0, 0)) {
+	stamp := timespec(at)
+	return unix.UtimesNanoAt(dir, name, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// timespec is a time as the kernel takes it; none is before 1970.
+func timespec(at time.Time) unix.Timespec {
+	if at.Before(time.Unix(0, 0)) {
 		at = time.Unix(0, 0)
 	}
-	stamp := unix.NsecToTimespec(at.UnixNano())
-	return unix.UtimesNanoAt(dir, name, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
+	return unix.NsecToTimespec(at.UnixNano())
+}
+
+// brokenArchive is the error of an archive that cannot be read.
+func brokenArchive(err error) error {
+	return engine.Errorf(engine.ErrInvalid, "cannot read the archive: %w", err)
 }
 
 func (u *unpacker) finishDirs() error {

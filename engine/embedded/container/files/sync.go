@@ -1,0 +1,272 @@
+package files
+
+import (
+	"archive/tar"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"stackrun.dev/stack/engine"
+)
+
+// SyncOptions say how files are synced.
+type SyncOptions struct {
+	engine.SyncOptions
+
+	// Owner, if not nil, owns everything that is written. Otherwise the archive says who does.
+	Owner *Owner
+
+	// Temporary is the name that a file has for the moment before it takes its place. Nobody else may use it at the same time;
+	// what has it is a leftover of a call that was killed, and is removed.
+	Temporary string
+}
+
+// Sync removes files and unpacks a plain tar. See engine.Syncs for what is promised.
+func Sync(ctx context.Context, roots Roots, content io.Reader, opts SyncOptions) error {
+	s := syncer{dirs: newParents(roots), opts: opts, buffer: make([]byte, 64<<10)}
+	defer s.dirs.forget()
+	if err := s.remove(ctx, opts.Remove); err != nil {
+		return err
+	}
+	archive := tar.NewReader(readWhile{ctx, content})
+	for {
+		header, err := archive.Next()
+		switch {
+		case err == io.EOF:
+			return engine.SyncFailure(s.failed)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return brokenArchive(err)
+		}
+		if err := s.entry(header, archive); err != nil {
+			return cmp.Or(ctx.Err(), err)
+		}
+	}
+}
+
+type syncer struct {
+	dirs   *parents
+	opts   SyncOptions
+	buffer []byte
+	failed []error
+}
+
+// broken is an error after which the archive cannot be read any further.
+type broken struct{ error }
+
+func (b broken) Unwrap() error { return b.error }
+
+// fail notes what could not be done, unless nothing else can be done either.
+func (s *syncer) fail(name string, err error) error {
+	if stop, ok := errors.AsType[broken](err); ok {
+		return stop.error
+	}
+	if err != nil {
+		s.failed = append(s.failed, unsynced(name, err))
+	}
+	return nil
+}
+
+// unsynced gives an error its kind and its name.
+func unsynced(name string, err error) error {
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return engine.Errorf(engine.ErrConflict, "cannot replace %s in the container: it is a mount point, or has one in it", name)
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EEXIST):
+		return engine.Errorf(engine.ErrConflict, "cannot write %s in the container: something on the way to it is no directory", name)
+	case errors.Is(err, unix.ESTALE):
+		return engine.Errorf(engine.ErrConflict, "cannot write %s: the container's file system has gone", name)
+	case errors.Is(err, unix.EDQUOT):
+		return engine.Errorf(engine.ErrUnavailable, "cannot write %s in the container: the disk quota is used up", name)
+	}
+	return missing(name, err)
+}
+
+// remove removes what is no directory, and then directories that are empty.
+func (s *syncer) remove(ctx context.Context, names []string) error {
+	var dirs []string
+	for i, name := range names {
+		clean, err := engine.SyncPath(name)
+		if err == nil && i%betweenChecks == 0 {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		isDir, err := s.unlink(clean)
+		if isDir {
+			dirs = append(dirs, clean)
+		}
+		if err != nil {
+			s.failed = append(s.failed, unsynced(clean, err))
+		}
+	}
+	for _, name := range dirs {
+		if err := s.rmdir(name); err != nil {
+			s.failed = append(s.failed, unsynced(name, err))
+		}
+	}
+	return nil
+}
+
+// unlink removes what is no directory. What is not there is removed already.
+func (s *syncer) unlink(name string) (isDir bool, err error) {
+	p, err := s.dirs.of(name)
+	if err != nil {
+		return false, unlessGone(err)
+	}
+	switch there, err := p.look(); {
+	case err != nil || there.mode == 0:
+		return false, err
+	case there.is(unix.S_IFDIR):
+		return true, nil
+	case there.mounted:
+		return false, unix.EBUSY
+	}
+	return false, unlessGone(unix.Unlinkat(int(p.parent.Fd()), p.name, 0))
+}
+
+// rmdir removes a directory that is empty and no mount point.
+func (s *syncer) rmdir(name string) error {
+	p, err := s.dirs.of(name)
+	if err != nil || name == "/" {
+		return unlessGone(err)
+	}
+	if there, err := p.look(); err != nil || there.mounted {
+		return err
+	}
+	err = unix.Unlinkat(int(p.parent.Fd()), p.name, unix.AT_REMOVEDIR)
+	s.dirs.stale(name)
+	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EBUSY) {
+		return nil
+	}
+	return unlessGone(err)
+}
+
+func unlessGone(err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return nil
+	}
+	return err
+}
+
+// entry unpacks one entry. The error is one after which there is no going on.
+func (s *syncer) entry(header *tar.Header, content io.Reader) error {
+	name, err := engine.SyncTarget(header)
+	if err != nil || name == "/" {
+		return err
+	}
+	p, err := s.dirs.make(name, s.own)
+	if err != nil {
+		return s.fail(name, err)
+	}
+	switch header.Typeflag {
+	case tar.TypeDir:
+		err = s.dir(p, name, header)
+	case tar.TypeSymlink:
+		err = s.link(p, name, header)
+	default:
+		err = s.file(p, name, header, content)
+	}
+	return s.fail(name, err)
+}
+
+// own gives a directory that was made on the way to the one who gets what is in it.
+func (s *syncer) own(p place) error {
+	if s.opts.Owner == nil {
+		return nil
+	}
+	return unix.Fchownat(int(p.parent.Fd()), p.name, s.opts.Owner.UID, s.opts.Owner.GID, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+func (s *syncer) owner(header *tar.Header) (uid, gid int) {
+	if s.opts.Owner != nil {
+		return s.opts.Owner.UID, s.opts.Owner.GID
+	}
+	return header.Uid, header.Gid
+}
+
+// dir makes a directory, or gives the one that is there its permissions.
+func (s *syncer) dir(p place, name string, header *tar.Header) error {
+	at, mode := int(p.parent.Fd()), uint32(header.Mode&0o7777)
+	there, err := p.look()
+	switch {
+	case err != nil:
+		return err
+	case there.is(unix.S_IFDIR) && there.mode&0o7777 == mode:
+		return nil // not even its change time changes
+	case there.is(unix.S_IFDIR):
+		return chmod(p, mode)
+	case there.mounted:
+		return unix.EBUSY
+	case there.mode != 0:
+		if err := unlessGone(unix.Unlinkat(at, p.name, 0)); err != nil {
+			return err
+		}
+	}
+	s.dirs.stale(name)
+	if err := unix.Mkdirat(at, p.name, 0o700); err != nil {
+		return err
+	}
+	uid, gid := s.owner(header)
+	if err := unix.Fchownat(at, p.name, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	return chmod(p, mode)
+}
+
+// link makes a symbolic link beside its place and moves it there.
+func (s *syncer) link(p place, name string, header *tar.Header) error {
+	at := int(p.parent.Fd())
+	there, err := p.look()
+	if there.mounted {
+		err = unix.EBUSY
+	}
+	if err == nil {
+		err = s.temporary(p, func() error { return unix.Symlinkat(header.Linkname, at, s.opts.Temporary) })
+	}
+	if err != nil {
+		return err
+	}
+	uid, gid := s.owner(header)
+	if err = unix.Fchownat(at, s.opts.Temporary, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err == nil {
+		err = s.publish(p, name, there)
+	}
+	return s.cleanUp(p, err)
+}
+
+// temporary makes a file of the temporary name, after what was left there.
+func (s *syncer) temporary(p place, makeIt func() error) error {
+	err := makeIt()
+	if errors.Is(err, unix.EEXIST) {
+		if err := removeTree(int(p.parent.Fd()), s.opts.Temporary, 0); err != nil {
+			return err
+		}
+		err = makeIt()
+	}
+	return err
+}
+
+// publish moves the temporary file to its place. A directory there gives way.
+func (s *syncer) publish(p place, name string, there found) error {
+	at := int(p.parent.Fd())
+	if there.is(unix.S_IFDIR) {
+		defer s.dirs.forget()
+		if err := removeTree(at, p.name, 0); err != nil {
+			return err
+		}
+	}
+	return unix.Renameat(at, s.opts.Temporary, at, p.name)
+}
+
+// cleanUp takes the temporary file away if it could not be moved.
+func (s *syncer) cleanUp(p place, err error) error {
+	if err != nil {
+		_ = unix.Unlinkat(int(p.parent.Fd()), s.opts.Temporary, 0)
+	}
+	return err
+}
