@@ -1,0 +1,186 @@
+package syncing
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+
+	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/watch/session"
+	"stackrun.dev/stack/watch/tree"
+)
+
+// atOnce is in how many containers something is done at a time.
+const atOnce = 4
+
+// Sync implements session.Actions. Only content that the tree has seen is written: a file that is another one by now is left out
+// and told as Changed. Removed counts what was asked for; a comparison does not know what was there, so that it counts none. A
+// container that goes away meanwhile is none of the service's any more; one that ends is compared when it starts.
+func (s *Services) Sync(ctx context.Context, service string, work session.Work) (session.Synced, error) {
+	list, err := s.members.of(ctx, service)
+	if err != nil {
+		return session.Synced{}, err
+	}
+	b := newBatch(s, work)
+	results := make([]result, len(list))
+	each(len(list), func(i int) { results[i] = b.sync(ctx, list[i]) })
+	if ctx.Err() != nil {
+		return session.Synced{}, context.Cause(ctx)
+	}
+	return b.sum(results)
+}
+
+// each calls do with 0 to n-1, some at a time.
+func each(n int, do func(i int)) {
+	var all sync.WaitGroup
+	free := make(chan struct{}, atOnce)
+	for i := range n {
+		free <- struct{}{}
+		all.Go(func() {
+			defer func() { <-free }()
+			do(i)
+		})
+	}
+	all.Wait()
+}
+
+// batch is one Sync.
+type batch struct {
+	services *Services
+	files    []session.File
+	remove   []string
+	compare  bool
+
+	mu       sync.Mutex
+	states   []engine.FileState  // what a container is to have of each file; made by describe
+	archives map[string]*archive // by which of the files they have
+}
+
+func newBatch(s *Services, work session.Work) *batch {
+	files := slices.DeleteFunc(slices.Clone(work.Files), func(f session.File) bool { return f.Entry.Kind == tree.None })
+	return &batch{services: s, files: files, remove: work.Remove, compare: work.Compare, archives: make(map[string]*archive)}
+}
+
+// result is what was done in one container.
+type result struct {
+	reached bool // the container is as it should be, but for what packed tells
+	removed int
+	packed  packed
+	err     error
+}
+
+// sync does the work in one container, once more if the container has ended meanwhile and begun again.
+func (b *batch) sync(ctx context.Context, m member) result {
+	b.services.noteVolatile(ctx, m, b.files)
+	r := b.try(ctx, m)
+	if r.err == nil || ctx.Err() != nil {
+		return r
+	}
+	err, again := b.services.judge(ctx, m, r.err)
+	if again {
+		if r = b.try(ctx, m); r.err == nil || ctx.Err() != nil {
+			return r
+		}
+		err, _ = b.services.judge(ctx, m, r.err)
+	}
+	r.err = err
+	return r
+}
+
+func (b *batch) try(ctx context.Context, m member) result {
+	which, err := b.which(ctx, m)
+	if err != nil {
+		return result{err: err}
+	}
+	if len(which)+len(b.remove) == 0 {
+		return result{reached: true}
+	}
+	a := b.archive(which)
+	if nothing, packed := a.nothing(ctx); nothing && len(b.remove) == 0 {
+		return result{reached: true, packed: packed}
+	}
+	var r result
+	r.packed, r.err = a.send(ctx, func(content io.Reader) error {
+		return b.services.engine.SyncFiles(ctx, m.id, content, engine.SyncOptions{Remove: b.remove})
+	})
+	if r.reached = r.err == nil; r.reached && !b.compare {
+		r.removed = len(b.remove)
+	}
+	return r
+}
+
+// archive is the one with these files, the same for all containers that need the same ones.
+func (b *batch) archive(which []int) *archive {
+	var key []byte
+	for _, i := range which {
+		key = binary.AppendUvarint(key, uint64(i))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a := b.archives[string(key)]
+	if a == nil {
+		a = newArchive(b.services, b.files, which)
+		b.archives[string(key)] = a
+	}
+	return a
+}
+
+// sum adds up what was done, and says once what could not be read.
+func (b *batch) sum(results []result) (session.Synced, error) {
+	var out session.Synced
+	var errs []error
+	changed, unread := make(map[string]bool), make(map[string]bool)
+	for _, r := range results {
+		for _, source := range r.packed.changed {
+			changed[source] = true
+		}
+		for _, err := range r.packed.failed {
+			if !unread[err.Error()] {
+				unread[err.Error()] = true
+				errs = append(errs, err)
+			}
+		}
+		if r.err != nil {
+			errs = append(errs, r.err)
+		}
+		if r.reached {
+			out.Containers++
+			out.Written += r.packed.entries
+			out.Removed += r.removed
+			out.Bytes += r.packed.bytes
+		}
+	}
+	out.Changed = slices.Sorted(maps.Keys(changed))
+	b.services.rest(b.files, changed)
+	return out, errors.Join(errs...)
+}
+
+// rest counts how many times in a row each file has changed while it was read.
+func (s *Services) rest(files []session.File, changed map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.restless)+len(changed) == 0 {
+		return
+	}
+	for _, f := range files {
+		if changed[f.Source] {
+			s.restless[f.Source]++
+		} else {
+			delete(s.restless, f.Source)
+		}
+	}
+}
+
+// enough is how many times a file may change while it is read until what is in it at a moment is better than nothing.
+const enough = 3
+
+// impatient says whether a file has changed too often to wait for what the tree has seen.
+func (s *Services) impatient(source string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.restless[source] >= enough
+}
