@@ -64,13 +64,9 @@ type Synced struct {
 	Bytes                        int64 // of the content that was written
 
 	// Unsettled names the sources of files that were not found as their Entry says: gone, of another kind, or of another
-	// content (by the digest; without one, by size and time). They are copied again soon.
+	// content (by the digest; without one, by size and time). They are copied again soon, even if no further change is told:
+	// what has changed back again nobody tells. Until then containers may have an older content or a newer one.
 	Unsettled []string
-
-	// Changed are sources, absolute and sorted, that were no longer, or not for all the time of reading, what their Entry says.
-	// Containers may have the old content or a newer one. They do not count as written and are to be synced again, from what
-	// the tree has of them then, even if no further change is told: what has changed back again nobody tells.
-	Changed []string
 }
 
 // Report is one thing that was done, or could not be.

@@ -27,10 +27,10 @@ func openFile(name string) (file, error) {
 
 // packed is what an archive has of the files that it was to have.
 type packed struct {
-	entries int
-	bytes   int64
-	changed []string // sources that are not what the tree has seen; most are left out
-	failed  []error  // of files that cannot be read; they are left out
+	entries   int
+	bytes     int64
+	unsettled []string // sources that are not what the tree has seen; most are left out
+	failed    []error  // of files that cannot be read; they are left out
 }
 
 // packer writes files to a tar as the tree has seen them.
@@ -82,7 +82,7 @@ func (p *packer) entry(h *tar.Header) error {
 func (p *packer) missing(f *session.File, err error) {
 	for _, other := range []error{fs.ErrNotExist, syscall.ENOTDIR, syscall.ELOOP, syscall.ENXIO} {
 		if errors.Is(err, other) {
-			p.changed = append(p.changed, f.Source)
+			p.unsettled = append(p.unsettled, f.Source)
 			return
 		}
 	}
@@ -98,7 +98,7 @@ func (p *packer) file(f *session.File, in file) error {
 	case err != nil:
 		p.missing(f, err)
 	case !info.Mode().IsRegular():
-		p.changed = append(p.changed, f.Source)
+		p.unsettled = append(p.unsettled, f.Source)
 	case info.Size() > heldFile:
 		return p.stream(f, in, info)
 	default:
@@ -130,15 +130,15 @@ func (p *packer) whole(f *session.File, in file, info fs.FileInfo) error {
 		case fits(f, content, info, still):
 			return p.content(f, info, content)
 		case still && p.impatient(f.Source):
-			p.changed = append(p.changed, f.Source)
+			p.unsettled = append(p.unsettled, f.Source)
 			return p.content(f, info, content)
 		case still || after.Size() > heldFile:
-			p.changed = append(p.changed, f.Source)
+			p.unsettled = append(p.unsettled, f.Source)
 			return nil
 		}
 		info = after
 	}
-	p.changed = append(p.changed, f.Source)
+	p.unsettled = append(p.unsettled, f.Source)
 	return nil
 }
 
@@ -161,10 +161,10 @@ func (p *packer) content(f *session.File, info fs.FileInfo, content []byte) erro
 	return err
 }
 
-// stream writes a file while it is read. If it changes meanwhile what is written is worth nothing, and is told as changed.
+// stream writes a file while it is read. If it changes meanwhile what is written is worth nothing, and is told as unsettled.
 func (p *packer) stream(f *session.File, in file, info fs.FileInfo) error {
 	if !seen(f, info) && !p.impatient(f.Source) {
-		p.changed = append(p.changed, f.Source)
+		p.unsettled = append(p.unsettled, f.Source)
 		return nil
 	}
 	h := header(f, tar.TypeReg)
@@ -183,7 +183,7 @@ func (p *packer) stream(f *session.File, in file, info fs.FileInfo) error {
 	case err != nil:
 		p.missing(f, err)
 	case content.err == io.EOF || !same(info, after) || !seen(f, info):
-		p.changed = append(p.changed, f.Source)
+		p.unsettled = append(p.unsettled, f.Source)
 	default:
 		p.entries++
 		p.bytes += h.Size

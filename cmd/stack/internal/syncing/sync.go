@@ -18,7 +18,7 @@ import (
 const atOnce = 4
 
 // Sync implements session.Actions. Only content that the tree has seen is written: a file that is another one by now is left out
-// and told as Changed. Removed counts what was asked for; a comparison does not know what was there, so that it counts none. A
+// and told as Unsettled. Removed counts what was asked for; a comparison does not know what was there, so that it counts none. A
 // container that goes away meanwhile is none of the service's any more; one that ends is compared when it starts.
 func (s *Services) Sync(ctx context.Context, service string, work session.Work) (session.Synced, error) {
 	list, err := s.members.of(ctx, service)
@@ -135,7 +135,7 @@ func (b *batch) sum(results []result) (session.Synced, error) {
 	var errs []error
 	changed, unread := make(map[string]bool), make(map[string]bool)
 	for _, r := range results {
-		for _, source := range r.packed.changed {
+		for _, source := range r.packed.unsettled {
 			changed[source] = true
 		}
 		for _, err := range r.packed.failed {
@@ -154,7 +154,7 @@ func (b *batch) sum(results []result) (session.Synced, error) {
 			out.Bytes += r.packed.bytes
 		}
 	}
-	out.Changed = slices.Sorted(maps.Keys(changed))
+	out.Unsettled = slices.Sorted(maps.Keys(changed))
 	b.services.rest(b.files, changed)
 	return out, errors.Join(errs...)
 }
