@@ -169,7 +169,7 @@ func (a *assembler) parse(t target, sc *scope, via *tree.Reference) (*reading, e
 	if err != nil {
 		return nil, err
 	}
-	r := &reading{path: t.path, real: real(t.path), scope: sc, file: &tree.File{Name: t.name, Dir: sc.dir, Root: sc.root, Env: sc.env, Via: via}}
+	r := &reading{path: t.path, real: RealPath(t.path), scope: sc, file: &tree.File{Name: t.name, Dir: sc.dir, Root: sc.root, Env: sc.env, Via: via}}
 	a.readings[key] = r
 	a.paths = append(a.paths, t.path)
 	sources, errs := parseFile(r.file, content)

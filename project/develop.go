@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -20,18 +21,22 @@ type Watch struct {
 	NoInitialSync bool
 
 	project *Project
+	volumes []types.ServiceVolumeConfig
 	path    []string
 }
 
 // Watches are the rules of the service's develop.watch, in their order.
 func (p *Project) Watches(service string) []Watch {
-	develop := p.Services[service].Develop
-	if develop == nil {
+	s, on := p.Services[service]
+	if !on {
+		s = p.DisabledServices[service]
+	}
+	if s.Develop == nil {
 		return nil
 	}
-	out := make([]Watch, len(develop.Watch))
-	for i, trigger := range develop.Watch {
-		w := Watch{Trigger: trigger, project: p, path: []string{"services", service, "develop", "watch", index(i)}}
+	out := make([]Watch, len(s.Develop.Watch))
+	for i, trigger := range s.Develop.Watch {
+		w := Watch{Trigger: trigger, project: p, volumes: s.Volumes, path: []string{"services", service, "develop", "watch", index(i)}}
 		w.NoInitialSync = !trigger.InitialSync && p.has(w.at([]string{"initial_sync"})...)
 		out[i] = w
 	}
@@ -48,6 +53,29 @@ func (w Watch) Mistake(problem, fix string, key ...string) *Error {
 	return w.project.mistake("invalid-watch", problem, fix, w.at(key)...)
 }
 
+// Copies says whether the rule's action copies files.
+func (w Watch) Copies() bool {
+	return strings.HasPrefix(string(w.Action), string(types.WatchActionSync))
+}
+
+// Destination is the target as an absolute path: one that is relative is so to the root.
+func (w Watch) Destination() string { return path.Join("/", w.Target) }
+
+// Covered returns the bind mount in which the rule's target is, if there is one: what is copied there would be written to this
+// machine. It says whether the mount shows at the target what would be copied, so that there is nothing to copy.
+func (w Watch) Covered() (mount types.ServiceVolumeConfig, shown, covered bool) {
+	for _, m := range w.volumes {
+		if m.Type != types.VolumeTypeBind {
+			continue
+		}
+		target := path.Clean(m.Target)
+		if rel, ok := strings.CutPrefix(w.Destination(), target); ok && (rel == "" || rel[0] == '/' || target == "/") {
+			return m, RealPath(filepath.Join(m.Source, rel)) == RealPath(w.Path), true
+		}
+	}
+	return types.ServiceVolumeConfig{}, false, false
+}
+
 var watchActions = []string{
 	string(types.WatchActionRebuild), string(types.WatchActionRestart), string(types.WatchActionSync), string(types.WatchActionSyncExec), string(types.WatchActionSyncRestart),
 }
@@ -60,7 +88,7 @@ func (v *validator) watches(s types.ServiceConfig) {
 	}
 	for _, w := range v.Watches(s.Name) {
 		known := slices.Contains(watchActions, string(w.Action))
-		copies := strings.HasPrefix(string(w.Action), string(types.WatchActionSync))
+		copies := w.Copies()
 		runs := w.Action == types.WatchActionSyncExec
 		for _, f := range []serviceFault{
 			{!known, "invalid-value", fmt.Sprintf("action cannot be %q", w.Action),

@@ -116,7 +116,7 @@ func (a *assembler) includesItself(t target, at *tree.Value, stack []*reading) b
 		a.fail(variables.RuleLimit, at.Place, fmt.Sprintf("files are included more than %d levels deep, the most that is followed", maxIncludes), "")
 		return true
 	}
-	file := real(t.path)
+	file := RealPath(t.path)
 	i := slices.IndexFunc(stack, func(r *reading) bool { return r.real == file })
 	if i < 0 {
 		return false

@@ -125,12 +125,12 @@ func (a *assembler) text(v *tree.Value) string {
 
 // inside says whether the path leads to something below the directory, links followed.
 func inside(dir, path string) bool {
-	rel, err := filepath.Rel(real(dir), real(path))
+	rel, err := filepath.Rel(RealPath(dir), RealPath(path))
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
-// real follows the links of what there is of the path.
-func real(path string) string {
+// RealPath follows the symbolic links of what there is of the path. It stays absolute if it is so.
+func RealPath(path string) string {
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
 		return resolved
 	}
@@ -138,7 +138,7 @@ func real(path string) string {
 	if parent == path {
 		return path
 	}
-	return filepath.Join(real(parent), filepath.Base(path))
+	return filepath.Join(RealPath(parent), filepath.Base(path))
 }
 
 // confine reports env files and label files that lead out of the remote resource whose services name them.

@@ -31,6 +31,7 @@ import (
 //
 // Lines beginning with "# " at the top of a section say where else to look:
 //
+//	# rules     the difference is that of the rules about changed files, package watch/rules
 //	# model     the difference is that of the loaded model; the desired state does not show it
 //	# warning   the effect is the warning
 //	# refused   of an attribute that is done, these values are refused
@@ -49,7 +50,7 @@ type attributeCase struct {
 	attribute string
 	without   string   // what the forms take the place of
 	forms     []string // what is added to the base
-	looks     []string // "model", "warning", "refused", "allowed"
+	looks     []string // "rules", "model", "warning", "refused", "allowed"
 	tests     []string // "watch.TestName"
 	want      string
 }

@@ -10,6 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"stackrun.dev/stack/project"
+	"stackrun.dev/stack/watch/rules"
 )
 
 // Every attribute of the specification is shown at work, or refused, in every type that it may have.
@@ -41,7 +42,7 @@ func (f *caseFile) check(t *testing.T, c *attributeCase) string {
 	var outcomes []string
 	for _, form := range c.forms {
 		o := s.play(f.base + form)
-		text := o.since(base, state == Read || c.looksAt("model"))
+		text := o.since(base, c.looksAt("rules"), state == Read || c.looksAt("model"))
 		if problem := judge(support, c, o, text); problem != "" {
 			t.Errorf("%s:\n%s%s", problem, form, text)
 		}
@@ -75,10 +76,6 @@ func judge(support Support, c *attributeCase, o outcome, text string) string {
 	case c.looksAt("warning"):
 		if len(o.warnings) == 0 {
 			return "it is not warned about"
-		}
-	case state == Read && support.Quiet:
-		if len(o.warnings) > 0 || !strings.Contains(text, "model.") {
-			return "it is not kept in the model without a word"
 		}
 	case state == Read:
 		if !strings.Contains(strings.Join(o.warnings, "\n"), "has no effect") || !strings.Contains(text, "model.") {
@@ -123,6 +120,7 @@ type outcome struct {
 	desired  *Project
 	lines    []string // of the desired state
 	model    []string // of the loaded model
+	rules    []string // of what is done when files change
 }
 
 // hostEnvironment is what the cases find in the environment.
@@ -150,8 +148,26 @@ func (s stage) play(text string) outcome {
 	}
 	o.desired = d
 	o.lines = strings.Split(s.plain(strings.Join(linesOf(d), "\n")), "\n")
-	o.model = s.modelLines(p)
+	o.model, o.rules = s.modelLines(p), s.ruleLines(p)
 	return o
+}
+
+// ruleLines are the rules of develop.watch, without where they are written.
+func (s stage) ruleLines(p *project.Project) []string {
+	found, _, err := rules.Of(p, rules.Options{Develop: true})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	services := make(map[string][]rules.Rule)
+	for _, r := range found {
+		plain := *r
+		plain.Place = project.Position{}
+		services[r.Service] = append(services[r.Service], plain)
+	}
+	if len(services) == 0 {
+		return nil
+	}
+	return strings.Split(s.plain(strings.Join(linesOf(map[string]any{"rules": services}), "\n")), "\n")
 }
 
 func (o *outcome) warn(s stage, warnings []project.Warning) {
@@ -178,11 +194,14 @@ func (s stage) modelLines(p *project.Project) []string {
 }
 
 // since says what is different from the base.
-func (o outcome) since(base outcome, withModel bool) string {
+func (o outcome) since(base outcome, withRules, withModel bool) string {
 	if o.err != "" {
 		return "error: " + o.err + "\n"
 	}
 	changed := difference(base.lines, o.lines)
+	if withRules {
+		changed = append(changed, difference(base.rules, o.rules)...)
+	}
 	if withModel {
 		changed = append(changed, difference(base.model, o.model)...)
 	}

@@ -67,18 +67,17 @@ Made from the program by ` + "`make docs`" + `: every attribute of the [Compose 
 
 - **done**: it is carried out. What the engine at hand cannot do, it says when the container is made; a remark names what the embedded engine has not.
 - **read**: it is kept in the model and printed by ` + "`stack config`" + `, and it takes effect on a cluster of machines. On one machine it has no meaning, or the engine
-  has nothing that corresponds; a warning with file, line and column says so; only of develop, which up does not use in Compose either, nothing is said.
+  has nothing that corresponds; a warning with file, line and column says so.
 - **refused**: an error with file, line and column, that gives this reason.
 
 What is not listed is refused as unknown. ` + "`<name>`" + ` stands for any name, ` + "`[]`" + ` for any element. The container of a ` + "`pre_start`" + ` hook has the attributes of a
 service; they are not repeated here.
 
-The proof is a file of cases: for each type that the attribute may have, a Compose file with it, and the lines in which what the engine is asked for then differs, or the
-error. ` + "`go test ./convergence/desired -run TestAttributes`" + ` runs them; a row without a case fails. Where more tests are named, they show what becomes of it later.
+The proof is a file of cases: for each type that the attribute may have, a Compose file with it, and the lines in which what the engine is asked for then differs (of develop:
+the rules about changed files), or the error. ` + "`go test ./convergence/desired -run TestAttributes`" + ` runs them; a row without a case fails. Where more tests are named, they show what becomes of it later.
 That the embedded engine refuses what the remarks say is shown by TestEmbeddedEngineHasNot in test/e2e.
 
-What the specification has no words for stands below ` + "`x-stack`" + `, on a service, or on the project for all services that do not say otherwise: with
-` + "`restart_unhealthy: true`" + `, whoever keeps the project as it is wished restarts containers that become unhealthy. Unknown keys are refused.
+What the specification has no words for stands below ` + "`x-stack`" + `: see [x-stack](reference/x-stack.md). Unknown keys are refused.
 
 `
 

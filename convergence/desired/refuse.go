@@ -96,9 +96,6 @@ func (r *refuser) fields(attribute string, path []string, v reflect.Value, cover
 
 func (r *refuser) report(attribute string, s Support, path []string) {
 	name := strings.Join(path[min(2, len(path)-1):], ".")
-	if s.State == Read && s.Quiet {
-		return
-	}
 	if s.State == Read {
 		at := r.project.Position(path...)
 		r.warnings = append(r.warnings, project.Warning{Position: at, Text: fmt.Sprintf("%s has no effect: %s", name, s.Reason)})

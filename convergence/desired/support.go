@@ -6,7 +6,6 @@ import "strings"
 type Support struct {
 	Attribute string // "services.<name>.ports[].target", as in the specification; "<name>" and "[]" stand for any
 	State     State
-	Quiet     bool   // of what is read: nobody is warned, because up and config do no more with it in Compose either
 	Reason    string // why it has no effect or is refused; of what is done, what an engine may not have of it
 }
 
@@ -59,7 +58,6 @@ const (
 	windowsOnly  = "it exists on Windows only"
 	noAttest     = "an engine's image store keeps no attestations"
 	inDockerfile = "the Dockerfile decides who may read it: RUN --mount=type=secret,uid=…,mode=…"
-	kept         = "it is kept for what watches files, which no command does yet"
 	unknownHere  = "this version of stack does not know it"
 )
 
@@ -80,7 +78,6 @@ func makeTable() map[string]Support {
 	for name, reason := range readServices {
 		t["services.<name>."+name] = Support{State: Read, Reason: reason}
 	}
-	t["services.<name>.develop"] = Support{State: Read, Reason: kept, Quiet: true}
 	for name, reason := range readElsewhere {
 		t[name] = Support{State: Read, Reason: reason}
 	}
@@ -113,9 +110,10 @@ var doneServices = []string{
 	"build.no_cache", "build.platforms", "build.pull", "build.network", "build.extra_hosts", "build.shm_size", "build.ulimits", "build.cache_from",
 }
 
-// doneByOperations are carried out by operations of their own, and not by what a container is made of.
+// doneByOperations are carried out by operations of their own, and not by what a container is made of; develop is by whoever
+// watches files.
 var doneByOperations = []string{
-	"deploy.rollback_config", "deploy.update_config", "models", "post_start", "pre_start", "pre_stop", "provider", "pull_refresh_after", "use_api_socket",
+	"deploy.rollback_config", "deploy.update_config", "develop", "models", "post_start", "pre_start", "pre_stop", "provider", "pull_refresh_after", "use_api_socket",
 }
 
 var doneElsewhere = []string{

@@ -30,8 +30,8 @@ func (m *maker) develop(service string) error {
 		if r.Action == SyncExec {
 			r.Exec = w.Exec
 		}
-		if r.Action.Syncs() {
-			r.Target, r.into = path.Join("/", w.Target), strings.HasSuffix(w.Target, "/")
+		if w.Copies() {
+			r.Target, r.into = w.Destination(), strings.HasSuffix(w.Target, "/")
 			r.Compare = !w.NoInitialSync
 			if !m.besideMounts(r, w) {
 				continue
@@ -48,24 +48,17 @@ func (m *maker) develop(service string) error {
 // besideMounts takes out of the rule what bind mounts show in the container anyway, and what would be written through them onto
 // this machine. It says whether something is left of the rule.
 func (m *maker) besideMounts(r *Rule, w project.Watch) bool {
+	if mount, shown, covered := w.Covered(); shown {
+		return m.withoutCopy(r, w, mount.Target)
+	} else if covered {
+		m.warn("no-effect", w.Position("target"), "%s is in the bind mount of %s, and what is copied there would be written to this machine; the rule has no effect",
+			r.Target, m.shown(mount.Source))
+		return false
+	}
 	for _, v := range m.Services[r.Service].Volumes {
-		if v.Type != types.VolumeTypeBind {
-			continue
+		if rel, ok := below(path.Clean(v.Target), r.Target); ok && v.Type == types.VolumeTypeBind {
+			r.mounted = append(r.mounted, rel)
 		}
-		mount := path.Clean(v.Target)
-		inMount, covered := below(r.Target, mount)
-		if !covered {
-			if rel, ok := below(mount, r.Target); ok {
-				r.mounted = append(r.mounted, rel)
-			}
-			continue
-		}
-		if path.Join(withoutLinks(v.Source), inMount) != withoutLinks(r.Path) {
-			m.warn("no-effect", w.Position("target"), "%s is in the bind mount of %s, and what is copied there would be written to this machine; the rule has no effect",
-				r.Target, m.shown(v.Source))
-			return false
-		}
-		return m.withoutCopy(r, w, v.Target)
 	}
 	return true
 }

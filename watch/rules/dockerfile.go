@@ -6,7 +6,7 @@ import "stackrun.dev/stack/project"
 func (m *maker) dockerfiles(service string) {
 	at := m.Position("services", service, "build")
 	for _, path := range dockerfiles(m.Project, service) {
-		m.rules = append(m.rules, &Rule{Service: service, Path: withoutLinks(path), Action: Rebuild, Place: at})
+		m.rules = append(m.rules, &Rule{Service: service, Path: project.RealPath(path), Action: Rebuild, Place: at})
 	}
 }
 

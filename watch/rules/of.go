@@ -80,7 +80,7 @@ func (m *maker) warn(rule string, at project.Position, format string, args ...an
 
 // add completes the rule and takes it in.
 func (m *maker) add(r *Rule, leftOut patterns, context string, ignore ...string) error {
-	r.Path = withoutLinks(r.Path)
+	r.Path = project.RealPath(filepath.Clean(r.Path))
 	var err error
 	if r.include, err = compile(m.relative(r.Include, r.Path), everywhere); err != nil {
 		return err
@@ -127,25 +127,12 @@ func (m *maker) leftOut(service string) (patterns, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("cannot understand .dockerignore: %w", err)
 	}
-	return out, withoutLinks(b.Context), nil
-}
-
-// withoutLinks is where the path really is. What is not there yet is where its name says, below the part that is.
-func withoutLinks(path string) string {
-	path = filepath.Clean(path)
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	parent := filepath.Dir(path)
-	if parent == path {
-		return path
-	}
-	return filepath.Join(withoutLinks(parent), filepath.Base(path))
+	return out, project.RealPath(b.Context), nil
 }
 
 // shown is a path as the user would write it.
 func (m *maker) shown(path string) string {
-	for _, dir := range []string{m.Dir, withoutLinks(m.Dir)} {
+	for _, dir := range []string{m.Dir, project.RealPath(m.Dir)} {
 		if rel, ok := below(path, dir); ok {
 			return "./" + strings.TrimPrefix(rel, here)
 		}

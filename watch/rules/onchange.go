@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"stackrun.dev/stack/project"
 )
 
 // onChange adds the rules of x-stack's on_change: one for each bind mount of the service.
@@ -40,7 +42,7 @@ func (m *maker) bindSources(service string) []string {
 		if v.Type != types.VolumeTypeBind || !filepath.IsAbs(v.Source) {
 			continue
 		}
-		path := withoutLinks(v.Source)
+		path := project.RealPath(v.Source)
 		if path == "/" {
 			m.warn("no-effect", m.Position("services", service, "volumes", strconv.Itoa(i)), "on_change is not about the bind mount of /: all of this machine is not watched")
 		}

@@ -14,7 +14,7 @@ import (
 // load writes the files, "compose.yaml" among them, and loads the project. DIR in them is their directory.
 func load(t *testing.T, files map[string]string) *project.Project {
 	t.Helper()
-	dir := withoutLinks(t.TempDir())
+	dir := project.RealPath(t.TempDir())
 	for name, text := range files {
 		path := filepath.Join(dir, name)
 		if to, link := strings.CutPrefix(text, "-> "); link {
