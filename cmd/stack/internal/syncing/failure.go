@@ -30,7 +30,12 @@ func (s *Services) judge(ctx context.Context, m member, err error) (told error, 
 	case failed == nil && errors.Is(err, engine.ErrConflict):
 		again = true
 	}
-	return fmt.Errorf("cannot sync to container %s of service %s: %w%s", m.name, m.service, err, advice(is, err)), again
+	return fmt.Errorf("cannot sync to container %s of service %s: %w%s", m.name, m.service, m.named(err), advice(is, err)), again
+}
+
+// named has the container's name for its ID.
+func (m member) named(err error) error {
+	return &engine.Error{Text: strings.ReplaceAll(err.Error(), m.id, m.name), Err: err}
 }
 
 // gone says of what an inspection has returned that the container is no more, or will soon be.

@@ -22,7 +22,7 @@ const lastLines = 10
 func (s *Services) Signal(ctx context.Context, service, signal string) error {
 	return s.inside(ctx, service, func(m member) error {
 		if err := s.engine.ContainerKill(ctx, m.id, signal); err != nil {
-			return fmt.Errorf("cannot send %s to container %s of service %s: %w", signal, m.name, service, err)
+			return fmt.Errorf("cannot send %s to container %s of service %s: %w", signal, m.name, service, m.named(err))
 		}
 		return nil
 	})
@@ -39,7 +39,7 @@ func (s *Services) Exec(ctx context.Context, service string, command types.Servi
 			return nil
 		}
 		lines := said.Lines(lastLines)
-		err = fmt.Errorf("%q failed in container %s of service %s: %w", strings.Join(h.Command, " "), m.name, service, err)
+		err = fmt.Errorf("%q failed in container %s of service %s: %w", strings.Join(h.Command, " "), m.name, service, m.named(err))
 		if len(lines) > 0 {
 			err = fmt.Errorf("%w\n  %s", err, strings.Join(lines, "\n  "))
 		}
