@@ -33,6 +33,14 @@ type OnChange struct {
 	Paths  []string // Docker's patterns, relative to each bind mount's source; empty: all files
 	Ignore []string // patterns of files that do not count
 	Place  Position // where it is written
+
+	project *Project
+	path    []string
+}
+
+// Mistake is an Error about what is said, or about the value that it has under the key.
+func (c OnChange) Mistake(problem, fix string, key ...string) *Error {
+	return c.project.mistake(invalidOnChange, problem, fix, append(slices.Clone(c.path), key...)...)
 }
 
 const (
@@ -80,24 +88,25 @@ func (r *onChangeReader) fail(v *tree.Value, problem, fix string) {
 }
 
 func (r *onChangeReader) read(service string) {
-	e, n := r.project.root.Find("services", service, xStack, onChangeKey)
+	path := []string{"services", service, xStack, onChangeKey}
+	e, n := r.project.root.Find(path...)
 	switch {
-	case n < 4 || e.Value == nil || r.project.options.NoInterpolate:
+	case n < len(path) || e.Value == nil || r.project.options.NoInterpolate:
 	case e.Value.Kind != tree.List:
-		r.one(e.Value)
+		r.one(e.Value, path)
 	case len(e.Value.Items) == 0:
 		r.fail(e.Value, "on_change is empty", onChangeForms)
 	default:
-		for _, item := range e.Value.Items {
-			r.one(item)
+		for i, item := range e.Value.Items {
+			r.one(item, append(slices.Clone(path), index(i)))
 		}
 	}
 }
 
 // one reads a reaction.
-func (r *onChangeReader) one(v *tree.Value) {
+func (r *onChangeReader) one(v *tree.Value, path []string) {
 	before := len(r.errors)
-	c := OnChange{Place: positionOf(v.Place)}
+	c := OnChange{Place: positionOf(v.Place), project: r.project, path: path}
 	switch {
 	case v.Kind == tree.String && v.Text == "restart":
 		c.Restart = true
