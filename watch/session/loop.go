@@ -86,41 +86,47 @@ func (s *Session) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-s.asked: // other rules, new containers
-			if !busy {
-				busy = s.take(ctx, looking)
-			}
+			busy = busy || s.look(ctx, looking)
+			s.renew()
 		case err := <-looking: // the tree knows what the rules name
 			if busy = false; err != nil {
 				return fmt.Errorf("cannot watch: %w", err)
 			}
-			s.broadcast(ctx, seen{time.Now()})
+			s.broadcast(seen{time.Now()})
 			s.ask(func() {})
 		case b, ok := <-s.files.Batches(): // files have changed
 			if !ok {
 				return errors.New("cannot watch any longer: the source of events has ended")
 			}
-			s.broadcast(ctx, changed{changes(b.Changes), b.Since})
+			s.broadcast(changed{changes(b.Changes), b.Since})
 		}
 	}
 }
 
-// take passes on what was asked for. It reports whether looking will be told of the tree.
-func (s *Session) take(ctx context.Context, looking chan<- error) bool {
+// look has the tree look for what new rules name, and reports whether there are any. How it ended is told.
+func (s *Session) look(ctx context.Context, told chan<- error) bool {
 	s.mu.Lock()
-	list, fresh, again := s.rules, s.fresh, slices.Sorted(maps.Keys(s.again))
+	list, fresh := s.rules, s.fresh
 	s.fresh = false
-	clear(s.again)
 	s.mu.Unlock()
 	if fresh {
 		s.assign(ctx, list)
-		s.gone.Go(func() { looking <- s.files.Watch(rules.Roots(list)) })
-	}
-	for _, service := range again {
-		if w := s.workers[service]; w != nil {
-			w.send(ctx, renewed{time.Now()})
-		}
+		s.gone.Go(func() { told <- s.files.Watch(rules.Roots(list)) })
 	}
 	return fresh
+}
+
+// renew tells the workers of services that have new containers.
+func (s *Session) renew() {
+	s.mu.Lock()
+	again := slices.Sorted(maps.Keys(s.again))
+	clear(s.again)
+	s.mu.Unlock()
+	for _, service := range again {
+		if w := s.workers[service]; w != nil {
+			w.inbox.put(renewed{time.Now()})
+		}
+	}
 }
 
 // assign gives each service its rules, and a worker to those that have none. One whose rules are gone keeps its worker, which has
@@ -140,12 +146,12 @@ func (s *Session) assign(ctx context.Context, list []*rules.Rule) {
 			s.workers[service] = w
 			s.gone.Go(func() { w.run(ctx) })
 		}
-		w.send(ctx, updated{own[service]})
+		w.inbox.put(updated{own[service]})
 	}
 }
 
-func (s *Session) broadcast(ctx context.Context, e event) {
+func (s *Session) broadcast(e event) {
 	for _, w := range s.workers {
-		w.send(ctx, e)
+		w.inbox.put(e)
 	}
 }

@@ -92,7 +92,7 @@ func (w *worklist) removed(r *rules.Rule, source, target string) {
 	if !w.covered(target) {
 		w.remove[target] = true
 	}
-	for dir := path.Dir(target); within(dir, r.Target) && dir != r.Target && !w.present(dir); dir = path.Dir(dir) {
+	for dir := path.Dir(target); within(dir, r.Target) && dir != r.Target && !w.needed(dir); dir = path.Dir(dir) {
 		w.gone.add(dir)
 		if !w.covered(dir) {
 			w.remove[dir] = true

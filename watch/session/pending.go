@@ -196,12 +196,13 @@ func matching(r *rules.Rule, path string, a as) as {
 	return match
 }
 
-// changes are the paths of a batch.
+// changes are the paths of a batch. Of what came and has gone again nothing tells what it was.
 func changes(list []tree.Change) causes {
 	out := make(causes, len(list))
 	for _, c := range list {
-		if a := asOf(c.Was.Kind) | asOf(c.Is.Kind); a != 0 {
-			out[c.Path] = a
+		out[c.Path] = asOf(c.Was.Kind) | asOf(c.Is.Kind)
+		if out[c.Path] == 0 {
+			out[c.Path] = asFile | asDir
 		}
 	}
 	return out

@@ -16,7 +16,7 @@ import (
 type Files interface {
 	// Watch says what is watched from now on. When it returns, Each knows what is there.
 	Watch(roots []tree.Root) error
-	// Batches tells what has changed. It is closed when the tree is.
+	// Batches tells what has changed, also what Each has shown and was undone before it was told. It is closed when the tree is.
 	Batches() <-chan tree.Batch
 	// Each calls visit with what is at the path and below it, a directory before what is in it, until visit returns false. It
 	// never shows less than Batches has told, and may be called at any time, by several at once. visit must not call it.

@@ -70,14 +70,14 @@ func (s *sight) covered(target string) bool {
 	return known
 }
 
-// present says whether the tree has a directory for the target, wanted by the rules or not.
-func (s *sight) present(target string) bool {
+// needed says whether the tree has something for the target, or a directory there that the rules want only for what is in it.
+func (s *sight) needed(target string) bool {
 	for _, r := range s.rules {
 		if within(target, r.Target) && s.at(sourceOf(r, target)).Kind == tree.Dir {
 			return true
 		}
 	}
-	return false
+	return s.claim(target, 0).Entry.Kind != tree.None
 }
 
 // ours says whether one of the rules is about the target.
@@ -99,9 +99,14 @@ func (s *sight) ours(target string) bool {
 
 // at is what the tree has at the path.
 func (s *sight) at(file string) tree.Entry {
+	if file == "/" {
+		return tree.Entry{Kind: tree.Dir}
+	}
 	var out tree.Entry
-	s.files.Each(file, func(_ string, e tree.Entry) bool {
-		out = e
+	s.files.Each(file, func(path string, e tree.Entry) bool {
+		if path == file {
+			out = e
+		}
 		return false
 	})
 	return out

@@ -13,7 +13,7 @@ type worker struct {
 	report  func(Report)
 	mirror  mirror // is used by steps only, of which one runs at a time
 
-	inbox chan event
+	inbox *queue
 	ended chan finished
 	timer *time.Timer
 	stop  context.CancelFunc // ends the step that runs
@@ -24,7 +24,7 @@ type worker struct {
 func newWorker(service string, files Files, actions Actions, report func(Report)) *worker {
 	w := &worker{
 		service: service, actions: actions, report: report, mirror: mirror{files: files},
-		inbox: make(chan event), ended: make(chan finished, 1), timer: time.NewTimer(0), stop: func() {},
+		inbox: newQueue(), ended: make(chan finished, 1), timer: time.NewTimer(0), stop: func() {},
 	}
 	w.timer.Stop()
 	return w
@@ -37,8 +37,10 @@ func (w *worker) run(ctx context.Context) {
 		case <-ctx.Done():
 			w.leave()
 			return
-		case e := <-w.inbox: // what the session tells
-			w.handle(ctx, e)
+		case <-w.inbox.some: // what the session tells
+			for _, e := range w.inbox.take() {
+				w.handle(ctx, e)
+			}
 		case e := <-w.ended: // the step has
 			w.stop()
 			w.handle(ctx, e)
@@ -105,12 +107,4 @@ func (w *worker) copy(ctx context.Context, s copyStep) (Synced, error) {
 		return Synced{}, nil
 	}
 	return w.actions.Sync(ctx, w.service, work)
-}
-
-// send tells the worker. It waits for no step.
-func (w *worker) send(ctx context.Context, e event) {
-	select {
-	case w.inbox <- e:
-	case <-ctx.Done():
-	}
 }
