@@ -31,6 +31,7 @@ const (
 	everything             // "*", "**": any first segment matches
 	literal                // "a/b": a path and what is below it
 	anywhere               // "**/a": the same at any depth
+	ending                 // "**/*.a": names that end so, at any depth
 )
 
 const (
@@ -95,15 +96,17 @@ func (p *pattern) analyze() {
 		p.kind, p.prefix = literal, p.text
 	case !strings.ContainsAny(tail, special) && tail != "":
 		p.kind, p.contains = anywhere, tail
+	case len(tail) > 1 && len(tail) < len(p.text) && tail[0] == '*' && !strings.ContainsAny(tail[1:], special+"/"):
+		p.kind, p.contains = ending, tail[1:]
 	default:
 		p.prefix = p.text[:strings.IndexAny(p.text, special)]
 		if !strings.ContainsAny(p.text, crossing) {
-			p.contains = longestLiteral(p.text)
+			p.contains = longestLiteral(p.text[len(p.prefix):])
 		}
 	}
 }
 
-// longestLiteral is the longest text that is in every path that matches. A slash behind "**" need not be.
+// longestLiteral is the longest text that is in every path that matches what begins with a special character. A slash behind "**" need not be.
 func longestLiteral(text string) string {
 	longest := ""
 	for i := 0; i < len(text); {
@@ -132,6 +135,8 @@ func (p *pattern) matches(path string) bool {
 		return len(path) == len(p.text) || path[len(p.text)] == '/'
 	case anywhere:
 		return hasSegments(path, p.contains)
+	case ending:
+		return hasEnding(path, p.contains)
 	}
 	if !strings.Contains(path, p.contains) {
 		return false
@@ -153,6 +158,17 @@ func hasSegments(path, part string) bool {
 			return true
 		}
 	}
+}
+
+// hasEnding says whether a segment of the path ends with the text.
+func hasEnding(path, end string) bool {
+	for rest, more := path, true; more; {
+		var name string
+		if name, rest, more = strings.Cut(rest, "/"); strings.HasSuffix(name, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // mayMatchBelow says whether the pattern could match something below the directory. It may say so of one where it cannot.
