@@ -29,7 +29,8 @@ type Event struct {
 	Dir string // as it was given to Add
 
 	// Name is that of an entry of Dir which has come, gone, or changed: its content, its permissions, or its times. Empty: the
-	// directory itself is gone, is another one, or has other permissions. It may not be watched any more; Add sees to it.
+	// directory itself is gone, is another one, or has other permissions, or entries of it have come and gone whose names are
+	// not known. It may not be watched any more: Add sees to it, and then it is to be listed.
 	Name string
 
 	Lost bool // events were lost: anything may have happened anywhere. The other fields are empty

@@ -14,11 +14,11 @@ import (
 // directory is what one look has found.
 type directory struct {
 	id      identity
-	mode    uint32
+	self    entry
 	entries []entry // sorted by name
 }
 
-// entry is an entry of a directory.
+// entry is an entry of a directory, or with no name the directory itself.
 type entry struct {
 	name string
 	mark uint64 // differs when the entry does
@@ -42,7 +42,7 @@ func look(path string) (*directory, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, err
 	}
-	d := &directory{id: identityOf(fd, "", &st), mode: st.Mode}
+	d := &directory{id: identityOf(fd, "", &st), self: entry{mark: mark(&st, ""), new: isNew(&st, time.Now())}}
 	names, err := f.Readdirnames(-1)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func look(path string) (*directory, error) {
 		if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
 			continue // it has gone since
 		}
-		d.entries = append(d.entries, entry{name: name, mark: mark(&st), new: isNew(&st, now)})
+		d.entries = append(d.entries, entryOf(fd, name, &st, now))
 	}
 	return d, nil
 }
@@ -79,37 +79,43 @@ func identityOf(at int, path string, st *unix.Stat_t) identity {
 	return id
 }
 
-var seed = maphash.MakeSeed()
-
-// mark stands for all that a change of an entry changes. What happens in a directory is none of its own.
-func mark(st *unix.Stat_t) uint64 {
-	if isDirectory(st) {
-		st = &unix.Stat_t{Dev: st.Dev, Ino: st.Ino, Mode: st.Mode}
+// entryOf describes an entry. What happens in a directory is none of its own, but its times do no harm where nothing else tells
+// it from one that was there before.
+func entryOf(fd int, name string, st *unix.Stat_t, now time.Time) entry {
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		if handle := identityOf(fd, name, st).handle; handle != "" {
+			return entry{name: name, mark: mark(&unix.Stat_t{Dev: st.Dev, Ino: st.Ino, Mode: st.Mode}, handle)}
+		}
 	}
-	var b [64]byte
-	for i, v := range [...]uint64{
+	return entry{name: name, mark: mark(st, ""), new: isNew(st, now)}
+}
+
+// mark stands for all that a change changes.
+func mark(st *unix.Stat_t, handle string) uint64 {
+	b := make([]byte, 0, 128)
+	for _, v := range [...]uint64{
 		uint64(st.Dev), st.Ino, uint64(st.Mode), uint64(st.Size),
 		uint64(st.Mtim.Sec), uint64(st.Mtim.Nsec), uint64(st.Ctim.Sec), uint64(st.Ctim.Nsec),
 	} {
-		binary.NativeEndian.PutUint64(b[8*i:], v)
+		b = binary.NativeEndian.AppendUint64(b, v)
 	}
-	return maphash.Bytes(seed, b[:])
+	return maphash.Bytes(seed, append(b, handle...))
 }
 
-func isDirectory(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFDIR }
+var seed = maphash.MakeSeed()
 
-// isNew says that the entry has changed within one step of the clock that makes its times: the kernel's tick, or what a file
-// system keeps that knows seconds only.
+// isNew says that it has changed within one step of the clock that makes its times: the kernel's tick, or what a file system
+// keeps that knows seconds only.
 func isNew(st *unix.Stat_t, now time.Time) bool {
-	if isDirectory(st) {
-		return false
-	}
 	step := 20 * time.Millisecond
 	if st.Ctim.Nsec == 0 {
 		step = 2 * time.Second
 	}
 	return now.Sub(time.Unix(st.Ctim.Unix())).Abs() < step
 }
+
+// maybe says that it has changed, or could have without a trace.
+func (e entry) maybe(now entry) bool { return e.mark != now.mark || e.new }
 
 // differences calls tell with the names that have come, gone, or changed since, and with those that may have.
 func (d *directory) differences(now *directory, tell func(name string)) {
@@ -123,7 +129,7 @@ func (d *directory) differences(now *directory, tell func(name string)) {
 			tell(is[0].name)
 			is = is[1:]
 		default:
-			if was[0].mark != is[0].mark || was[0].new {
+			if was[0].maybe(is[0]) {
 				tell(is[0].name)
 			}
 			was, is = was[1:], is[1:]

@@ -144,7 +144,8 @@ func (s *Source) pass() bool {
 }
 
 // again looks at a directory and tells what differs. One that is gone or another one is given up: who is told adds what is there
-// by then.
+// by then. One whose own times differ is told, too: somebody may have seen an entry in it that came after the one look and went
+// before the other.
 func (s *Source) again(dir string) {
 	s.mu.Lock()
 	before := s.dirs[dir]
@@ -163,7 +164,7 @@ func (s *Source) again(dir string) {
 		s.out.Put(watch.Event{Dir: dir})
 		return
 	}
-	if now.mode != before.mode {
+	if before.self.maybe(now.self) {
 		s.out.Put(watch.Event{Dir: dir})
 	}
 	s.dirs[dir] = now
