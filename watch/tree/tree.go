@@ -1,9 +1,15 @@
 // Package tree knows the files below some directories as they were last seen, and tells what has changed: not that something
 // was written, but that the content, the permissions, the kind or the target of a link is another one than before.
+//
+// Files are not read when they are first seen; one goroutine does that afterwards, so that a later touch is known to be no
+// change. One that is touched before that counts as changed. What cannot be seen, since no event tells of it:
+// files that are written through a mapping while they stay open, and through a hard link from elsewhere.
 package tree
 
 import (
 	"io/fs"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -43,11 +49,43 @@ type Batch struct {
 	Since   time.Time // when the first event of it came
 }
 
-// Root is a directory, or one file, that is watched with all that is below it.
+// Root is a directory, or one file, that is watched with all that is below it. It may be reached through symbolic links; those
+// below it are never followed.
 type Root struct {
 	Path string // absolute; it need not be there
 
 	// Skip says of a path below Path that it does not count, and of a directory that neither does what is below it: it is not
-	// watched. nil: everything counts.
+	// watched. nil: everything counts. Several goroutines call it at once; it must not call the Tree.
 	Skip func(path string, dir bool) bool
+}
+
+// differs says whether is another one than e. A file whose content is not known on both sides is.
+func (e Entry) differs(is Entry) bool {
+	switch {
+	case e.Kind != is.Kind || e.Mode != is.Mode || e.Link != is.Link:
+		return true
+	case e.Kind == File:
+		return e.Digest != is.Digest || e.Digest == Digest{}
+	default:
+		return false
+	}
+}
+
+// merge makes one change of those that are about the same path, in their order, and leaves out what is as it was. The result is
+// sorted.
+func merge(changes []Change) []Change {
+	slices.SortStableFunc(changes, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
+	out := changes[:0]
+	for i := 0; i < len(changes); {
+		last := i
+		for last+1 < len(changes) && changes[last+1].Path == changes[i].Path {
+			last++
+		}
+		c := Change{Path: changes[i].Path, Was: changes[i].Was, Is: changes[last].Is}
+		if i == last || c.Was.differs(c.Is) {
+			out = append(out, c)
+		}
+		i = last + 1
+	}
+	return out
 }
