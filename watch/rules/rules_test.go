@@ -245,3 +245,65 @@ func TestTemporary(t *testing.T) {
 		}
 	}
 }
+
+// What Python writes into a bind mount when it starts again is not why it is to start again, unless somebody says so. Patterns of a
+// mounted file are about its name.
+func TestOnChangeMatches(t *testing.T) {
+	p := load(t, map[string]string{"src/a.py": "", "nginx.conf": "", "compose.yaml": `
+services:
+  plain: {image: i, volumes: ['./src:/app', './nginx.conf:/n'], x-stack: {on_change: restart}}
+  said: {image: i, volumes: ['./src:/app'], x-stack: {on_change: {restart: true, ignore: ['!**/__pycache__']}}}
+  named: {image: i, volumes: ['./src:/app', './nginx.conf:/n'], x-stack: {on_change: {signal: HUP, paths: ['*.conf']}}}
+`})
+	rules, _, err := Of(p, Options{OnChange: true})
+	must(t, err)
+	for _, tc := range []struct{ file, want string }{
+		{"src/a.py", "plain said"},
+		{"src/__pycache__/a.pyc", "said"},
+		{"src/sub/__pycache__/a.pyc", "said"},
+		{"nginx.conf", "plain named"},
+		{"src/web.conf", "plain said named"},
+		{"src/.git/HEAD", ""},
+		{"other", ""},
+	} {
+		got := map[string]bool{}
+		for _, r := range rules {
+			if _, ok := r.Matches(filepath.Join(p.Dir, tc.file), false); ok {
+				got[r.Service] = true
+			}
+		}
+		want := strings.Fields(tc.want)
+		for _, service := range want {
+			if !got[service] {
+				t.Errorf("%s does not concern %s", tc.file, service)
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("%s concerns %v, want %v", tc.file, got, want)
+		}
+	}
+}
+
+func TestFiles(t *testing.T) {
+	p := load(t, map[string]string{"compose.yaml": `
+services:
+  a: {build: ., develop: {watch: [{path: ., action: rebuild}]}}
+  b: {build: {context: sub, dockerfile: ../web.Dockerfile}, develop: {watch: [{path: ., action: rebuild}]}}
+  c: {build: other}
+  d: {build: https://example.test/x.git, develop: {watch: [{path: ., action: rebuild}]}}
+  e: {image: e, develop: {watch: [{path: ., action: restart}]}}
+`})
+	for _, tc := range []struct {
+		o    Options
+		want string
+	}{
+		{all, ".dockerignore Dockerfile.dockerignore sub/.dockerignore web.Dockerfile.dockerignore"},
+		{Options{Develop: true, Services: []string{"b"}}, "sub/.dockerignore web.Dockerfile.dockerignore"},
+		{Options{OnChange: true}, ""},
+	} {
+		got := strings.ReplaceAll(strings.Join(Files(p, tc.o), " "), p.Dir+"/", "")
+		if got != tc.want {
+			t.Errorf("%+v: %s, want %s", tc.o, got, tc.want)
+		}
+	}
+}
