@@ -36,7 +36,7 @@ var rules = []Rule{
 	latestTag, publicPort, ineffectivePorts,
 	missingHealthcheck, weakDependency, neverCompletes,
 	secretInEnvironment, privileged, hostNamespace, engineSocket, bindOutsideProject,
-	unpinnedInclude, unused, missingBuildFile, missingWatchPath, needlessSync,
+	unpinnedInclude, unused, missingBuildFile, missingWatchPath, needlessSync, mountedFile,
 }
 
 // silences is the name under which comments are found that silence nothing. It is no rule of its own that can be silenced.

@@ -58,6 +58,24 @@ var missingWatchPath = Rule{
 	},
 }
 
+var mountedFile = Rule{
+	Name:    "mounted-file",
+	Summary: "a mounted file of which a signal or a command tells that it has changed",
+	Why:     "many editors save by putting another file in its place, and a running container sees the old one until it is restarted",
+	Bad:     "services:\n  web:\n    image: web:1.4\n    volumes: [./password.txt:/run/web/password.txt]\n    x-stack: {on_change: {signal: SIGHUP}}\n",
+	Good:    "services:\n  web:\n    image: web:1.4\n    volumes: [./web:/run/web]\n    x-stack: {on_change: {signal: SIGHUP}}\n",
+	check: func(l *linter) {
+		for _, name := range l.names {
+			stays := func(c project.OnChange) bool { return !c.Restart }
+			for i, m := range l.all[name].Volumes {
+				if m.Type == types.VolumeTypeBind && isFile(m.Source) && slices.ContainsFunc(l.OnChange(name), stays) {
+					l.find(l.fromProject(project.RealPath(m.Source))+" is mounted by itself", "mount its folder, or write on_change: restart", "services", name, "volumes", strconv.Itoa(i))
+				}
+			}
+		}
+	},
+}
+
 // missingOnChangePaths finds paths of on_change that have no wildcards and are in no bind mount of the service.
 func (l *linter) missingOnChangePaths(service string) {
 	var sources []string
