@@ -72,7 +72,7 @@ bench: build test-packages
 
 .PHONY: docs
 docs: build-packages
-	go test ./cmd/stack ./convergence/desired ./project/lint -run AreDocumented -update
+	go test ./cmd/stack ./convergence/desired ./project/lint ./watch/rules -run AreDocumented -update
 
 .PHONY: clean
 clean:

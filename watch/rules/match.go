@@ -60,7 +60,7 @@ func (r *Rule) Skips(path string, dir bool) bool {
 func (r *Rule) apart(rel string) bool {
 	for rest, more := rel, true; more; {
 		var name string
-		if name, rest, more = strings.Cut(rest, "/"); folders[name] {
+		if name, rest, more = strings.Cut(rest, "/"); isFolder(name) {
 			return true
 		}
 	}
