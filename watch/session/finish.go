@@ -45,6 +45,9 @@ func (s state) copied(done pending, e finished) (state, []action) {
 	if e.err != nil {
 		report.Err = fmt.Errorf("%w; it is tried again with the next change", e.err)
 		s.failed = merge(s.failed, pending{copies: done.copies, after: done.after, compare: done.compare})
+		if s.waiting.copying() { // the next change has come meanwhile
+			s = s.add(pending{})
+		}
 		return s, []action{tell{report, done.since}}
 	}
 	if done.compare != nothing && e.synced.Written+e.synced.Removed == 0 {

@@ -25,7 +25,7 @@ func (m *mirror) work(list []*rules.Rule, copies fired, compare extent) Work {
 			s.index = append(s.index, i)
 		}
 	}
-	w := &worklist{sight: s, gone: &m.gone, files: map[string]File{}, remove: map[string]bool{}}
+	w := &worklist{sight: s, gone: &m.gone, files: map[string]File{}, remove: map[string]bool{}, opened: map[string]bool{}}
 	for i, r := range s.rules {
 		for source, a := range copies[s.index[i]] {
 			w.changed(r, source, a)
@@ -38,8 +38,9 @@ func (m *mirror) work(list []*rules.Rule, copies fired, compare extent) Work {
 		w.compare(compare)
 	}
 	if compare == all {
-		w.bury()
+		w.opened["/"] = true
 	}
+	w.bury()
 	return w.sorted(compare != nothing)
 }
 
@@ -51,7 +52,11 @@ type worklist struct {
 	remove map[string]bool
 	listed []File // by the comparison, beside files
 
-	// uncovered: a directory of one rule has come to light where a file of another was. No change tells what is in it.
+	// opened: whether there may still be what has gone below a target. What was below a file was left to the file, which may
+	// never have been there.
+	opened map[string]bool
+
+	// uncovered: a directory has taken the place of a file, and rules that have not changed may have something for it, too.
 	uncovered bool
 }
 
@@ -63,12 +68,14 @@ func (w *worklist) changed(r *rules.Rule, source string, a as) {
 			continue
 		}
 		target := path.Join(r.Target, rel)
-		switch c := w.claim(target, 0); {
+		c := w.claim(target, 0)
+		if a&asFile != 0 && !c.covers() {
+			w.opened[target] = w.gone.anyBelow(target)
+			w.uncovered = w.uncovered || c.Entry.Kind == tree.Dir && w.shared(target)
+		}
+		switch {
 		case c.Entry.Kind == tree.None:
 			w.removed(r, source, target)
-		case c.Entry.Kind == tree.Dir && c.Source != source && a&asFile != 0:
-			w.uncovered = true
-			w.write(c)
 		case c.itself && a&asFile == 0: // it stays as the container has it
 		default:
 			w.write(c)
@@ -129,16 +136,31 @@ func (w *worklist) list(i int, r *rules.Rule) {
 	w.listed = w.listed[:begin+len(mine)]
 }
 
-// bury removes what has gone since the session began.
+// bury removes what has gone since the session began, as far as it may be there.
 func (w *worklist) bury() {
+	maps.DeleteFunc(w.opened, func(_ string, some bool) bool { return !some })
+	if len(w.opened) == 0 {
+		return
+	}
 	for _, target := range w.gone.all() {
 		switch {
+		case !w.below(target):
 		case w.claim(target, 0).Entry.Kind != tree.None || !w.ours(target):
 			w.gone.forget(target)
 		case !w.covered(target):
 			w.remove[target] = true
 		}
 	}
+}
+
+// below says whether the target is below one of the opened.
+func (w *worklist) below(target string) bool {
+	for dir := path.Dir(target); !w.opened[dir]; dir = path.Dir(dir) {
+		if dir == "/" {
+			return false
+		}
+	}
+	return true
 }
 
 // sorted is the Work.

@@ -127,6 +127,9 @@ func TestTombs(t *testing.T) {
 	m.work(list, fire(list, changes(s.take().Changes)).copies, nothing)
 	edit(s, "/src/b: 2", "/src/d: -> b")
 	m.work(list, fire(list, changes(s.take().Changes)).copies, nothing)
+	if got := m.gone.all(); !slices.Equal(got, []string{"/app/a", "/app/d/c", "/app/e"}) {
+		t.Errorf("gone: %q", got)
+	}
 	want := []string{"- /app/e", "- /app/a", "/app/b <- /src/b", "/app/d <- /src/d"}
 	for range 2 {
 		if w := m.work(list, nil, all); !slices.Equal(lines(w), want) || !w.Compare {
@@ -145,13 +148,22 @@ func TestTombs(t *testing.T) {
 func TestTombsAreBounded(t *testing.T) {
 	var tombs tombs
 	for i := range 3 * mostTombs {
-		tombs.add(fmt.Sprint(i))
+		tombs.add(fmt.Sprintf("/d/%d", i))
 	}
 	if n := len(tombs.all()); n > mostTombs {
 		t.Errorf("%d are kept", n)
 	}
-	if _, ok := tombs.when[fmt.Sprint(3*mostTombs-1)]; !ok {
+	if _, ok := tombs.when[fmt.Sprintf("/d/%d", 3*mostTombs-1)]; !ok {
 		t.Error("the youngest is forgotten")
+	}
+	for _, target := range tombs.all() {
+		if !tombs.anyBelow("/d") {
+			t.Fatal("there are some below the directory")
+		}
+		tombs.forget(target)
+	}
+	if tombs.anyBelow("/d") || tombs.anyBelow("/") {
+		t.Error("there is none below the directory")
 	}
 }
 

@@ -53,6 +53,7 @@ func TestSchedules(t *testing.T) {
 type schedule struct {
 	*rand.Rand
 	*runs
+	own     map[string]*rand.Rand // of each service, so that it does not matter which is called first
 	rules   []*rules.Rule
 	updates bool // the rules change, too: what is deleted while no rule is about it stays in the target
 	images  map[string]map[string]tree.Entry
@@ -79,7 +80,10 @@ var (
 
 func newSchedule(n uint64) *schedule {
 	s := &schedule{
-		Rand: rand.New(rand.NewPCG(n, 0)), images: map[string]map[string]tree.Entry{}, wrote: map[string]time.Time{},
+		Rand: rand.New(rand.NewPCG(n, 0)), own: map[string]*rand.Rand{}, images: map[string]map[string]tree.Entry{}, wrote: map[string]time.Time{},
+	}
+	for i, service := range services {
+		s.own[service] = rand.New(rand.NewPCG(n, uint64(i)+1))
 	}
 	s.updates = s.IntN(4) == 0
 	s.rules = slices.Concat(of("web", every()...), of("web", to("/more", "/app")), of("job", to("/src", "/app"), plainRule("/build", rules.Rebuild)))
@@ -188,15 +192,16 @@ func (s *schedule) rebuilds() []int {
 }
 
 // chance is what becomes of a call. It is asked with the stage locked.
-func (s *schedule) chance(_, what string) fate {
-	f := fate{takes: time.Duration(s.IntN(40)) * time.Millisecond}
+func (s *schedule) chance(service, what string) fate {
+	own := s.own[service]
+	f := fate{takes: time.Duration(own.IntN(40)) * time.Millisecond}
 	if what == "rebuild" {
 		f.takes *= 20
 	}
-	if !s.calm && s.IntN(5) == 0 {
+	if own.IntN(5) == 0 && !s.calm {
 		f.err = errors.New("no")
 	}
-	f.hangs = !s.calm && what == "rebuild" && s.IntN(5) == 0 && !s.updates
+	f.hangs = own.IntN(5) == 0 && what == "rebuild" && !s.calm && !s.updates
 	return f
 }
 
@@ -210,11 +215,11 @@ func (s *schedule) renew(service string) {
 
 // replace is what a rebuild does when it has succeeded: sometimes there is another image, and new containers are seen a little later.
 func (s *schedule) replace(service string) {
-	if s.IntN(2) == 0 {
+	if s.own[service].IntN(2) == 0 {
 		return
 	}
 	s.replicas[service] = maps.Clone(s.images[service])
-	lag := time.Duration(s.IntN(20)) * time.Millisecond
+	lag := time.Duration(s.own[service].IntN(20)) * time.Millisecond
 	time.AfterFunc(lag, func() { s.Renewed(service) })
 }
 
@@ -245,9 +250,13 @@ func (s *schedule) rest(t *testing.T) {
 	s.calm = true
 	s.stage.mu.Unlock()
 	s.Update(s.rules)
-	for _, dir := range []string{"/src", "/build"} { // whatever hangs or has failed is begun anew
-		s.put(dir+"/last", fmt.Sprint(s.IntN(1000)))
-		s.wrote[dir+"/last"] = time.Now()
+	last := []string{"/src/last"} // what has failed is tried again
+	if len(s.rebuilds()) > 0 {
+		last = append(last, "/build/last") // what hangs is begun anew
+	}
+	for _, file := range last {
+		s.put(file, fmt.Sprint(s.IntN(1000)))
+		s.wrote[file] = time.Now()
 	}
 	s.tellAll(t)
 	time.Sleep(time.Minute)

@@ -22,6 +22,9 @@ type claim struct {
 	itself bool // it is the directory of a rule, which the container keeps as it has it
 }
 
+// covers says whether nothing can be below it.
+func (c claim) covers() bool { return c.Entry.Kind == tree.File || c.Entry.Kind == tree.Link }
+
 // claim is what the last of the rules, from this one on, that has something for the target says.
 func (s *sight) claim(target string, from int) claim {
 	for i := len(s.rules) - 1; i >= from; i-- {
@@ -63,8 +66,7 @@ func (s *sight) covered(target string) bool {
 	}
 	known, ok := s.covers[dir]
 	if !ok {
-		k := s.claim(dir, 0).Entry.Kind
-		known = k == tree.File || k == tree.Link || s.covered(dir)
+		known = s.claim(dir, 0).covers() || s.covered(dir)
 		s.covers[dir] = known
 	}
 	return known
@@ -78,6 +80,17 @@ func (s *sight) needed(target string) bool {
 		}
 	}
 	return s.claim(target, 0).Entry.Kind != tree.None
+}
+
+// shared says whether more than one rule may have something at or below the target.
+func (s *sight) shared(target string) bool {
+	n := 0
+	for _, r := range s.rules {
+		if within(target, r.Target) || within(r.Target, target) {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // ours says whether one of the rules is about the target.

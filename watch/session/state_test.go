@@ -177,6 +177,12 @@ func TestNext(t *testing.T) {
 			{wrote(6, 1), []string{"restart"}},
 			{ok(7), []string{"tell sync+restart wrote 1 [/again/b /fresh/a] since 5"}},
 		}},
+		"what failed to be copied is tried again with a change that has come meanwhile": {every(), []move{
+			{files(1, "/copy/a"), []string{"copy /copy/a"}},
+			{files(2, "/copy/b"), nil},
+			{fail(3), []string{"tell sync [/copy/a] since 1: " + retried, "copy /copy/a /copy/b"}},
+			{fail(4), []string{"tell sync [/copy/a /copy/b] since 2: " + retried}},
+		}},
 		"what was copied before gets its restart": {every(), []move{
 			{files(1, "/fresh/a"), []string{"copy /fresh/a"}},
 			{files(2, "/fresh/b"), nil},

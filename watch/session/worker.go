@@ -53,7 +53,6 @@ func (w *worker) run(ctx context.Context) {
 // leave waits for the step, which sees that the context has ended.
 func (w *worker) leave() {
 	w.timer.Stop()
-	w.stop()
 	if w.state.running != nil {
 		<-w.ended
 	}
