@@ -1,6 +1,7 @@
-// Package watch tells when files have changed: a source reports that something happened in directories, and a Watcher makes
-// batches of that and looks whether the content of the files that count is another one.
+// Package watch tells when files have changed. A Source reports that something happened in a directory: watch/fsnotify asks the
+// kernel, watch/poll looks again and again, and a Fallback polls what the kernel does not tell. A Watcher makes batches of that
+// for a few files, those of a project, and looks whether their content is another one; watch/tree does so for whole trees.
 //
 // Directories are watched and not files, because editors save by writing another file and renaming it. Where a directory is
-// missing, the nearest one above it is watched until it is there. watch/fsnotify is the source of this machine.
+// missing, the nearest one above it is watched until it is there.
 package watch

@@ -1,7 +1,7 @@
 // Package fsnotify is the source of file events of this machine: the kernel's own, which is asked through inotify.
 //
 // A directory is known by the kernel's number for it and not by its path, so that one that was renamed, replaced, or added under
-// two paths is never taken for another.
+// two paths is never taken for another. The library of this name goes by paths; that is why it is not used.
 package fsnotify
 
 import (

@@ -2,6 +2,7 @@
 package outbox
 
 import (
+	"slices"
 	"sync"
 
 	"stackrun.dev/stack/watch"
@@ -46,7 +47,7 @@ func (o *Outbox) Put(e watch.Event) {
 	if o.waits(e) || o.waits(lost) {
 		return
 	}
-	if len(o.waiting) >= most {
+	if len(o.waiting)-o.taken >= most {
 		e = lost
 	}
 	if e == lost {
@@ -97,6 +98,9 @@ func (o *Outbox) next() (watch.Event, bool) {
 	e := o.waiting[o.taken]
 	o.taken++
 	delete(o.known, e)
+	if o.taken == most { // a reader who never catches up
+		o.waiting, o.taken = slices.Clone(o.waiting[o.taken:]), 0
+	}
 	return e, true
 }
 
