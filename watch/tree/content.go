@@ -17,6 +17,7 @@ import (
 type read struct {
 	dir    *dir
 	name   string
+	follow bool // a symbolic link at the path
 	stat   stat
 	digest Digest
 	err    error
@@ -107,7 +108,7 @@ func closeDir(fd int) {
 func (r *read) read(dir int) {
 	const tries, large = 3, 16 << 20
 	for range tries {
-		s, digest, err := readOnce(dir, r.name, len(r.dir.cover) == 0)
+		s, digest, err := readOnce(dir, r.name, r.follow)
 		if err == nil {
 			r.stat, r.digest, r.err = s, digest, nil
 			return
@@ -200,13 +201,9 @@ func (t *Tree) read() {
 
 // readNext reads the files of one directory.
 func (t *Tree) readNext() bool {
-	d, reads := t.nextUnread()
-	if d == nil {
-		return false
-	}
-	fd, err := d.open(unix.O_PATH)
-	if err != nil {
-		return true // there is another event about it
+	reads, fd, err := t.nextUnread()
+	if err != nil || fd < 0 {
+		return err != nil // there is another event about it
 	}
 	defer closeDir(fd)
 	for i := range reads {
@@ -232,24 +229,26 @@ func (t *Tree) yield() {
 	}
 }
 
-func (t *Tree) nextUnread() (*dir, []read) {
+// nextUnread opens the next directory with files that are to be read; a negative descriptor: there is none.
+func (t *Tree) nextUnread() ([]read, int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	last := len(t.unread) - 1
 	if last < 0 {
 		t.unread = nil
-		return nil, nil
+		return nil, -1, nil
 	}
 	d := t.unread[last]
 	t.unread = t.unread[:last]
 	d.raw = false
 	var reads []read
 	for name, n := range d.names {
-		if n.kind() == File && n.digest == (Digest{}) && n.trusted && n.size <= readLimit && !d.gone {
-			reads = append(reads, read{dir: d, name: name})
+		if n.kind() == File && n.digest == (Digest{}) && n.trusted && n.size <= readLimit {
+			reads = append(reads, read{dir: d, name: name, follow: len(d.cover) == 0})
 		}
 	}
-	return d, reads
+	fd, err := d.open(unix.O_PATH)
+	return reads, fd, err
 }
 
 // wasRead keeps the digest of a file that nothing has happened to since it was seen.

@@ -141,7 +141,7 @@ type editor struct {
 func (e *editor) step() {
 	steps := []func() string{
 		e.write, e.write, e.write, e.rewrite, e.append, e.truncate, e.save, e.save, e.mkdir, e.fill, e.rename, e.rename, e.moveOut, e.moveIn,
-		e.remove, e.chmod, e.symlink, e.swap, e.touch, e.restoreTime, e.link, e.pipe,
+		e.remove, e.chmod, e.symlink, e.swap, e.touch, e.restoreTime, e.link, e.socket,
 	}
 	what := steps[e.random.IntN(len(steps))]()
 	e.log = append(e.log, time.Now().Format("05.000 ")+strings.TrimSpace(what))
@@ -187,7 +187,7 @@ func (e *editor) write() string {
 	path := e.path()
 	_ = os.MkdirAll(filepath.Dir(path), 0o755)
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return "write nothing" // a pipe would wait for somebody who reads it
+		return "write nothing"
 	}
 	return fmt.Sprintln("write ", path, os.WriteFile(path, e.text(), 0o644))
 }
@@ -324,7 +324,7 @@ func (e *editor) link() string {
 	return fmt.Sprintln("hard link ", from, " as ", to, err)
 }
 
-func (e *editor) pipe() string {
+func (e *editor) socket() string {
 	path := e.path()
-	return fmt.Sprintln("pipe ", path, unix.Mkfifo(path, 0o600))
+	return fmt.Sprintln("socket ", path, unix.Mknod(path, unix.S_IFSOCK|0o600, 0))
 }

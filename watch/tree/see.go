@@ -98,7 +98,7 @@ func (p *pass) seeFile(at place, old *node, s *stat) {
 	if s.recent() || old != nil && old.digest != (Digest{}) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.reads = append(p.reads, read{dir: at.dir, name: at.name, stat: *s})
+		p.reads = append(p.reads, read{dir: at.dir, name: at.name, follow: len(at.dir.cover) == 0, stat: *s})
 		return
 	}
 	p.file(at.dir, at.name, s, Digest{})
