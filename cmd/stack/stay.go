@@ -208,7 +208,7 @@ func (s *stay) cannot(err error) {
 
 // polled says that changes of the project's files are noticed later.
 func (s *stay) polled(err error) {
-	_ = s.warn([]project.Warning{{Text: "the project's files are watched, but " + err.Error()}})
+	_ = s.warn([]project.Warning{{Text: "changes of the project's files are noticed a little later: " + err.Error()}})
 }
 
 // status prints why a round failed, once.

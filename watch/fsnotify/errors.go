@@ -41,23 +41,23 @@ func watchError(err error) error {
 // limit describes the one of fs.inotify, or that of a user namespace if it is lower.
 func limit(what, of string, enough int) *watch.Limit {
 	l := &watch.Limit{Name: "fs.inotify.max_user_" + what, Of: of}
-	l.Value = setting(l.Name)
+	l.Value, _ = setting(l.Name)
 	own := "user.max_inotify_" + what
-	if value := setting(own); value > 0 && value < l.Value {
+	if value, known := setting(own); known && value < l.Value {
 		l.Name, l.Value = own, value
 	}
 	l.Raise = max(enough, 2*l.Value)
 	return l
 }
 
-// setting is the value that sysctl shows; 0 if it is not known.
-func setting(name string) int {
+// setting is the value that sysctl shows.
+func setting(name string) (int, bool) {
 	text, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
 	if err != nil {
-		return 0
+		return 0, false
 	}
-	value, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-	return value
+	value, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	return value, err == nil
 }
 
 // blind is a *watch.Blind if the directory is on a file system that others change without the kernel of this machine, which is

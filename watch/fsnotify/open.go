@@ -1,6 +1,7 @@
 package fsnotify
 
 import (
+	"errors"
 	"fmt"
 
 	"stackrun.dev/stack/watch"
@@ -13,6 +14,9 @@ func Open(told func(error)) watch.Source {
 	polling := poll.New(poll.Interval)
 	kernel, err := New()
 	if err != nil {
+		if limit := (*watch.Limit)(nil); errors.As(err, &limit) {
+			err = limit
+		}
 		told(fmt.Errorf("all directories are polled: %w", err))
 		return polling
 	}
