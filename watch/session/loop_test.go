@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,9 +20,11 @@ type runs struct {
 	*source
 	*stage
 	*Session
+	cancel func()
+	ended  chan error
+
+	told    sync.Mutex
 	reports []string
-	cancel  func()
-	ended   chan error
 }
 
 func begin(t *testing.T, list []*rules.Rule, edits ...string) *runs {
@@ -30,13 +33,28 @@ func begin(t *testing.T, list []*rules.Rule, edits ...string) *runs {
 	edit(r.source, edits...)
 	r.source.take()
 	r.stage = newStage(r.source)
-	r.Session = New(r.source, r.stage, Options{Report: func(p Report) { r.reports = append(r.reports, line(p)) }})
+	r.Session = New(r.source, r.stage, Options{Report: r.note})
 	r.Update(list)
 	ctx, cancel := context.WithCancel(t.Context())
 	r.cancel = cancel
 	go func() { r.ended <- r.Run(ctx) }()
 	synctest.Wait()
 	return r
+}
+
+func (r *runs) note(p Report) {
+	r.told.Lock()
+	defer r.told.Unlock()
+	r.reports = append(r.reports, line(p))
+}
+
+// taken are the reports since it was asked before.
+func (r *runs) taken() []string {
+	r.told.Lock()
+	defer r.told.Unlock()
+	out := r.reports
+	r.reports = nil
+	return out
 }
 
 // change edits the source, and tells of it.
@@ -95,8 +113,9 @@ func TestRunComparesFirst(t *testing.T) {
 		r := begin(t, slices.Concat(of("web", app()), of("job", to("/src", "/job"))), "/src/a: 1")
 		r.change("/src/b: 1")
 		r.end(t)
-		slices.Sort(r.reports)
-		expect(t, "reports", r.reports, "job sync [/src/b] +1 -0 0s", "web sync [/src/b] +1 -0 0s", "web sync [] +1 -0 0s")
+		reports := r.taken()
+		slices.Sort(reports)
+		expect(t, "reports", reports, "job sync [/src/b] +1 -0 0s", "web sync [/src/b] +1 -0 0s", "web sync [] +1 -0 0s")
 	})
 }
 
@@ -104,7 +123,7 @@ func TestRunTellsOfAnEmptyComparison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := begin(t, of("web", app()))
 		r.end(t)
-		expect(t, "reports", r.reports, "web sync [] 0s")
+		expect(t, "reports", r.taken(), "web sync [] 0s")
 		expect(t, "calls", r.log())
 	})
 }
@@ -113,12 +132,12 @@ func TestRunTellsOfAnEmptyComparison(t *testing.T) {
 func TestServicesGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := begin(t, slices.Concat(of("slow", to("/src", "/app")), of("quick", to("/src", "/app"))), "/src/x: 1")
-		r.fate = func(service, _ string) fate {
+		r.decide(func(service, _ string) fate {
 			if service == "slow" {
 				return fate{takes: 2 * time.Second}
 			}
 			return fate{takes: 2 * time.Millisecond}
-		}
+		})
 		r.change("/src/a: 1")
 		time.Sleep(time.Second)
 		r.change("/src/b: 1")
@@ -126,19 +145,19 @@ func TestServicesGoOn(t *testing.T) {
 		r.change("/src/c: 1")
 		time.Sleep(time.Second)
 		synctest.Wait()
-		expect(t, "reports", r.reports,
+		expect(t, "reports", r.taken(),
 			"quick sync [/src/a] +1 -0 2ms", "quick sync [/src/b] +1 -0 2ms", "quick sync [/src/c] +1 -0 2ms", "slow sync [/src/a] +1 -0 2s")
 		time.Sleep(5 * time.Second)
 		r.end(t)
-		expect(t, "the last report", r.reports[4:], "slow sync [/src/b /src/c] +2 -0 3s")
+		expect(t, "the last report", r.taken(), "slow sync [/src/b /src/c] +2 -0 3s")
 	})
 }
 
 func TestRebuildIsSuperseded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := begin(t, of("web", app(), plainRule("/src/Gemfile", rules.Rebuild)), "/src/a: 1", "/src/Gemfile: 1")
-		r.reports = nil
-		r.fate = slow("rebuild", 10*time.Second)
+		r.taken()
+		r.decide(slow("rebuild", 10*time.Second))
 		r.change("/src/Gemfile: 2")
 		time.Sleep(4 * time.Second)
 		r.change("/src/a: 2")
@@ -147,7 +166,7 @@ func TestRebuildIsSuperseded(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		r.end(t)
 		expect(t, "calls", r.log()[1:], "web rebuild cancelled", "web rebuild", "web sync /app/Gemfile <- /src/Gemfile, /app/a <- /src/a")
-		expect(t, "reports", r.reports, "web rebuild [/src/Gemfile] 18s", "web sync [/src/Gemfile /src/a] +2 -0 0s")
+		expect(t, "reports", r.taken(), "web rebuild [/src/Gemfile] 18s", "web sync [/src/Gemfile /src/a] +2 -0 0s")
 	})
 }
 
@@ -157,16 +176,16 @@ func TestEndEndsActions(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := begin(t, every())
-				r.fate = func(_, w string) fate { return fate{hangs: strings.HasPrefix(w, what)} }
+				r.decide(func(_, w string) fate { return fate{hangs: strings.HasPrefix(w, what)} })
 				r.change(map[string]string{
 					"sync": "/copy/a: 1", "restart": "/again/a: 1", "signal": "/hup/a: 1", "exec": "/run/a: 1", "rebuild": "/build/a: 1",
 				}[what])
 				if r.quiet() {
 					t.Error("nothing runs")
 				}
-				r.reports = nil
+				r.taken()
 				r.end(t)
-				expect(t, "reports", r.reports)
+				expect(t, "reports", r.taken())
 			})
 		})
 	}
@@ -176,7 +195,7 @@ func TestEndEndsActions(t *testing.T) {
 func TestUpdateEndsWhatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := begin(t, of("web", app()))
-		r.fate = func(string, string) fate { return fate{hangs: true} }
+		r.decide(func(string, string) fate { return fate{hangs: true} })
 		r.change("/src/a: 1")
 		r.Update(nil)
 		synctest.Wait()
@@ -184,7 +203,7 @@ func TestUpdateEndsWhatIsGone(t *testing.T) {
 		r.change("/src/b: 1")
 		r.Renewed("web")
 		synctest.Wait()
-		r.fate = func(string, string) fate { return fate{} }
+		r.decide(func(string, string) fate { return fate{} })
 		r.Update(of("web", app()))
 		synctest.Wait()
 		r.end(t)
@@ -198,17 +217,17 @@ func TestCopyingWaitsForTheTree(t *testing.T) {
 		r := begin(t, of("web", app(), plainRule("/again", rules.Restart)), "/src/a: 1", "/more/b: 1")
 		look := make(chan error)
 		r.roots = func([]tree.Root) error { return <-look }
-		r.reports = nil
+		r.taken()
 		r.Update(of("web", app(), to("/more", "/more"), plainRule("/again", rules.Restart)))
 		synctest.Wait()
 		r.change("/src/a: 2", "/more/b: 2")
 		r.Renewed("web")
 		r.change("/again/c: 1")
-		expect(t, "while it looks", r.reports)
+		expect(t, "while it looks", r.taken())
 		look <- nil
 		synctest.Wait()
 		r.end(t)
-		expect(t, "reports", r.reports, "web sync [/more/b /src/a] +2 -0 0s", "web restart [/again/c] 0s")
+		expect(t, "reports", r.taken(), "web sync [/more/b /src/a] +2 -0 0s", "web restart [/again/c] 0s")
 	})
 }
 
@@ -239,7 +258,7 @@ func TestRunEndsWithTheTree(t *testing.T) {
 func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := begin(t, every())
-		r.fate = func(string, string) fate { return fate{err: errors.New("no")} }
+		r.decide(func(string, string) fate { return fate{err: errors.New("no")} })
 		r.change("/copy/a: 1", "/build/a: 1", "/again/a: 1")
 		before := len(r.log())
 		time.Sleep(24 * time.Hour)

@@ -107,6 +107,7 @@ func TestWorkIsOfNow(t *testing.T) {
 	edit(s, "/src/a:", "/src/b: 1")
 	second := fire(list, changes(s.take().Changes)).copies
 	edit(s, "/src/a: 3")
+	s.look()
 	m := &mirror{files: s}
 	for _, f := range []fired{second, first} {
 		w := m.work(list, f, nothing)
@@ -170,9 +171,9 @@ func TestTombsAreBounded(t *testing.T) {
 func BenchmarkCompare(b *testing.B) {
 	s := newSource()
 	for i := range 100_000 {
-		s.entries[fmt.Sprintf("/src/%d/%d", i/100, i)] = tree.Entry{Kind: tree.File}
+		s.seen[fmt.Sprintf("/src/%d/%d", i/100, i)] = tree.Entry{Kind: tree.File}
 	}
-	s.entries["/src"] = tree.Entry{Kind: tree.Dir}
+	s.seen["/src"] = tree.Entry{Kind: tree.Dir}
 	m := &mirror{files: s}
 	for b.Loop() {
 		m.work([]*rules.Rule{app()}, nil, all)

@@ -196,16 +196,20 @@ func matching(r *rules.Rule, path string, a as) as {
 	return match
 }
 
-// changes are the paths of a batch. Of what came and has gone again nothing tells what it was.
+// changes are the paths of a batch. Of what is again as it was nothing tells what it has been meanwhile.
 func changes(list []tree.Change) causes {
 	out := make(causes, len(list))
 	for _, c := range list {
-		out[c.Path] = asOf(c.Was.Kind) | asOf(c.Is.Kind)
-		if out[c.Path] == 0 {
+		if out[c.Path] = asOf(c.Was.Kind) | asOf(c.Is.Kind); asWas(c) {
 			out[c.Path] = asFile | asDir
 		}
 	}
 	return out
+}
+
+func asWas(c tree.Change) bool {
+	c.Was.ModTime = c.Is.ModTime
+	return c.Was == c.Is
 }
 
 // under is what is left of it when the rules are others now: what they ask for by the paths that it names.

@@ -57,7 +57,6 @@ type schedule struct {
 	rules   []*rules.Rule
 	updates bool // the rules change, too: what is deleted while no rule is about it stays in the target
 	images  map[string]map[string]tree.Entry
-	wrote   map[string]time.Time // when a path was changed last
 	asked   []asked
 	calm    bool // nothing fails any more
 }
@@ -80,7 +79,7 @@ var (
 
 func newSchedule(n uint64) *schedule {
 	s := &schedule{
-		Rand: rand.New(rand.NewPCG(n, 0)), own: map[string]*rand.Rand{}, images: map[string]map[string]tree.Entry{}, wrote: map[string]time.Time{},
+		Rand: rand.New(rand.NewPCG(n, 0)), own: map[string]*rand.Rand{}, images: map[string]map[string]tree.Entry{},
 	}
 	for i, service := range services {
 		s.own[service] = rand.New(rand.NewPCG(n, uint64(i)+1))
@@ -124,14 +123,16 @@ func (s *schedule) play(t *testing.T) {
 
 // move is one thing that happens.
 func (s *schedule) move(t *testing.T) {
-	switch n := s.IntN(20); {
+	switch n := s.IntN(21); {
 	case n < 11:
 		s.edit()
 	case n < 16:
 		s.tellAll(t)
 	case n < 17:
+		s.source.look()
+	case n < 18:
 		s.renew(services[s.IntN(len(services))])
-	case n < 18 && s.updates:
+	case n < 19 && s.updates:
 		s.Update(slices.DeleteFunc(slices.Clone(s.rules), func(r *rules.Rule) bool { return s.IntN(3) == 0 }))
 	default:
 		time.Sleep(time.Duration(s.IntN(200)) * time.Millisecond)
@@ -142,13 +143,7 @@ func (s *schedule) move(t *testing.T) {
 func (s *schedule) edit() {
 	dir, name, text := places[s.IntN(len(places))], names[s.IntN(len(names))], texts[s.IntN(len(texts))]
 	file := path.Join(dir, name)
-	before := s.now(file)
 	s.put(file, text)
-	if s.now(file) != before {
-		for _, p := range append(slices.Collect(maps.Keys(s.changes)), file) {
-			s.wrote[p] = time.Now()
-		}
-	}
 }
 
 // tellAll has the session told of what has changed. A rebuild that this is about ends at once.
@@ -161,7 +156,7 @@ func (s *schedule) tellAll(t *testing.T) {
 	for _, c := range b.Changes {
 		for _, r := range s.rules {
 			if matching(r, c.Path, asOf(c.Was.Kind)|asOf(c.Is.Kind))&asFile != 0 {
-				s.asked = append(s.asked, asked{r, c.Path, s.wrote[c.Path]})
+				s.asked = append(s.asked, asked{r, c.Path, time.Now()})
 			}
 		}
 	}
@@ -172,9 +167,10 @@ func (s *schedule) tellAll(t *testing.T) {
 	}) {
 		return
 	}
+	still := s.rebuilds()
 	for _, i := range running {
-		if s.calls[i].ended.IsZero() {
-			t.Errorf("a rebuild of %s went on when there was a newer change", s.calls[i].service)
+		if slices.Contains(still, i) {
+			t.Errorf("a rebuild went on when there was a newer change of what is built")
 		}
 	}
 }
@@ -182,6 +178,8 @@ func (s *schedule) tellAll(t *testing.T) {
 // rebuilds are the indexes of calls of rebuilds that have not ended.
 func (s *schedule) rebuilds() []int {
 	synctest.Wait()
+	s.stage.mu.Lock()
+	defer s.stage.mu.Unlock()
 	var out []int
 	for i, c := range s.calls {
 		if c.what == "rebuild" && c.ended.IsZero() {
@@ -225,7 +223,7 @@ func (s *schedule) replace(service string) {
 
 // image is what the service's containers are made of: the source by now, and what they have of their own.
 func (s *schedule) image(service string) map[string]tree.Entry {
-	out := expected(s.entries, s.rules, service)
+	out := expected(s.disk, s.rules, service)
 	for _, p := range foreign {
 		write(out, p, entryOf("own"))
 	}
@@ -256,17 +254,18 @@ func (s *schedule) rest(t *testing.T) {
 	}
 	for _, file := range last {
 		s.put(file, fmt.Sprint(s.IntN(1000)))
-		s.wrote[file] = time.Now()
 	}
 	s.tellAll(t)
 	time.Sleep(time.Minute)
 	synctest.Wait()
-	before := len(s.calls)
+	before := len(s.log())
 	time.Sleep(24 * time.Hour)
 	synctest.Wait()
-	if len(s.calls) > before {
-		t.Errorf("idle, but: %v", s.log()[before:])
+	if later := s.log()[before:]; len(later) > 0 {
+		t.Errorf("idle, but: %v", later)
 	}
+	s.stage.mu.Lock()
+	defer s.stage.mu.Unlock()
 	for _, service := range services {
 		s.compare(t, service)
 	}

@@ -13,19 +13,24 @@ import (
 	"stackrun.dev/stack/watch/tree"
 )
 
-// source is a tree in memory: what is set shows at once, and is told of with tell.
+// source is a tree in memory: what is put on its disk shows when it is looked at, and is told of with tell.
 type source struct {
 	batches chan tree.Batch
 	roots   func([]tree.Root) error // what Watch does, if anything
 
 	mu      sync.Mutex
-	entries map[string]tree.Entry
+	disk    map[string]tree.Entry
+	seen    map[string]tree.Entry
+	touched map[string]bool // on disk, since it was looked at
 	changes map[string]tree.Change
 	since   time.Time
 }
 
 func newSource() *source {
-	return &source{batches: make(chan tree.Batch), entries: map[string]tree.Entry{}, changes: map[string]tree.Change{}}
+	return &source{
+		batches: make(chan tree.Batch), disk: map[string]tree.Entry{}, seen: map[string]tree.Entry{},
+		touched: map[string]bool{}, changes: map[string]tree.Change{},
+	}
 }
 
 func (s *source) Watch(roots []tree.Root) error {
@@ -40,12 +45,12 @@ func (s *source) Batches() <-chan tree.Batch { return s.batches }
 func (s *source) Each(root string, visit func(string, tree.Entry) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, ok := s.entries[root]
+	e, ok := s.seen[root]
 	if ok && !visit(root, e) || e.Kind != tree.Dir {
 		return
 	}
-	for _, p := range slices.Sorted(maps.Keys(s.entries)) {
-		if p != root && within(p, root) && !visit(p, s.entries[p]) {
+	for _, p := range slices.Sorted(maps.Keys(s.seen)) {
+		if p != root && within(p, root) && !visit(p, s.seen[p]) {
 			return
 		}
 	}
@@ -58,13 +63,13 @@ func (s *source) put(file, text string) {
 	defer s.mu.Unlock()
 	if text != "" {
 		for dir := path.Dir(file); dir != "/"; dir = path.Dir(dir) {
-			if s.entries[dir].Kind != tree.Dir {
+			if s.disk[dir].Kind != tree.Dir {
 				s.set(dir, tree.Entry{Kind: tree.Dir, Mode: 0o755})
 			}
 		}
 	}
 	e := entryOf(text)
-	for p := range s.entries {
+	for p := range s.disk {
 		if p != file && within(p, file) && e.Kind != tree.Dir {
 			s.set(p, tree.Entry{})
 		}
@@ -73,26 +78,45 @@ func (s *source) put(file, text string) {
 }
 
 func (s *source) set(file string, e tree.Entry) {
-	was := s.entries[file]
-	if was == e {
-		return
+	s.touched[file] = true
+	if s.disk[file] = e; e.Kind == tree.None {
+		delete(s.disk, file)
 	}
-	if e.Kind == tree.None {
-		delete(s.entries, file)
-	} else {
-		s.entries[file] = e
-	}
-	if c, ok := s.changes[file]; ok {
-		was = c.Was
-	}
-	if len(s.changes) == 0 {
-		s.since = time.Now()
-	}
-	s.changes[file] = tree.Change{Path: file, Was: was, Is: e} // told though it was undone: Each has shown it
 }
 
-// take is the batch of what has changed since the one before.
+// now is what is on the disk, seen or not.
+func (s *source) now(file string) tree.Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.disk[file]
+}
+
+// look sees what is on the disk. What was undone since it was seen stays a change, since it has shown.
+func (s *source) look() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for file := range s.touched {
+		was, is := s.seen[file], s.disk[file]
+		if was == is {
+			continue
+		}
+		if s.seen[file] = is; is.Kind == tree.None {
+			delete(s.seen, file)
+		}
+		if c, ok := s.changes[file]; ok {
+			was = c.Was
+		}
+		if len(s.changes) == 0 {
+			s.since = time.Now()
+		}
+		s.changes[file] = tree.Change{Path: file, Was: was, Is: is}
+	}
+	clear(s.touched)
+}
+
+// take looks, and is the batch of what has changed since the one before.
 func (s *source) take() tree.Batch {
+	s.look()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := tree.Batch{Since: s.since}
@@ -133,8 +157,14 @@ func TestSource(t *testing.T) {
 	}
 	s.put("/src/d/a", "2")
 	s.put("/src/d/a", "1")
+	if b := s.take(); len(b.Changes) != 0 {
+		t.Errorf("undone before it was seen: %v", b.Changes)
+	}
+	s.put("/src/d/a", "2")
+	s.look()
+	s.put("/src/d/a", "1")
 	if b := s.take(); len(b.Changes) != 1 {
-		t.Errorf("there and back: %v", b.Changes)
+		t.Errorf("undone after it was seen: %v", b.Changes)
 	}
 	s.put("/src/d", "file")
 	if b := s.take(); len(b.Changes) != 2 || b.Changes[1].Is.Kind != tree.None {

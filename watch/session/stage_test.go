@@ -55,6 +55,13 @@ func newStage(s *source) *stage {
 
 var _ Actions = (*stage)(nil)
 
+// decide says what becomes of calls from now on.
+func (s *stage) decide(fate func(service, what string) fate) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fate = fate
+}
+
 // begin notes a call, which ends when the function is called.
 func (s *stage) begin(service, what string, work Work) (fate, func(error)) {
 	s.mu.Lock()
@@ -228,13 +235,6 @@ func (s *stage) quiet() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !slices.ContainsFunc(slices.Collect(maps.Values(s.busy)), func(what string) bool { return what != "" })
-}
-
-// now is what is at the path, told or not.
-func (s *source) now(file string) tree.Entry {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.entries[file]
 }
 
 // of are the rules for the service.
