@@ -12,6 +12,13 @@ import (
 	"stackrun.dev/stack/engine/enginetest"
 )
 
+func BenchmarkEmbedded(b *testing.B) {
+	enginetest.Benchmark(b, func(t testing.TB) enginetest.Subject {
+		e := open(t)
+		return enginetest.Subject{Engine: e, Image: enginetest.ImportImage(t, e)}
+	})
+}
+
 // BenchmarkUpDown creates, starts, kills and removes containers on one network side by side, as a project going up and
 // down does.
 func BenchmarkUpDown(b *testing.B) {

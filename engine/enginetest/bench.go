@@ -25,6 +25,10 @@ func Benchmark(b *testing.B, start func(t testing.TB) Subject) {
 		{"List50", benchmarkList},
 		{"Inspect", benchmarkInspect},
 		{"Logs1000Lines", benchmarkLogs},
+		{"Sync1", benchmarkSync(1)},
+		{"Sync200", benchmarkSync(200)},
+		{"Sync10000", benchmarkSync(10_000)},
+		{"Compare100000", benchmarkCompare(100_000)},
 	} {
 		b.Run(bench.name, func(b *testing.B) { bench.run(b, s.begin(b)) })
 	}

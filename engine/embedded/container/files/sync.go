@@ -31,12 +31,20 @@ func Sync(ctx context.Context, roots Roots, content io.Reader, opts SyncOptions)
 	if err := s.remove(ctx, opts.Remove); err != nil {
 		return err
 	}
+	if err := s.unpack(ctx, content); err != nil {
+		return err
+	}
+	return engine.SyncFailure(s.failed)
+}
+
+// unpack unpacks the archive.
+func (s *syncer) unpack(ctx context.Context, content io.Reader) error {
 	archive := tar.NewReader(readWhile{ctx, content})
 	for {
 		header, err := archive.Next()
 		switch {
 		case err == io.EOF:
-			return engine.SyncFailure(s.failed)
+			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
@@ -53,6 +61,9 @@ type syncer struct {
 	opts   SyncOptions
 	buffer []byte
 	failed []error
+
+	onlyNamed bool // the file system has no files without names
+	renamed   bool // a directory gave way: what is open may be one that is gone
 }
 
 // broken is an error after which the archive cannot be read any further.
@@ -80,6 +91,8 @@ func unsynced(name string, err error) error {
 		return engine.Errorf(engine.ErrConflict, "cannot write %s in the container: something on the way to it is no directory", name)
 	case errors.Is(err, unix.ESTALE):
 		return engine.Errorf(engine.ErrConflict, "cannot write %s: the container's file system has gone", name)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return engine.Errorf(engine.ErrForbidden, "cannot write %s in the container: %w", name, err)
 	case errors.Is(err, unix.EDQUOT):
 		return engine.Errorf(engine.ErrUnavailable, "cannot write %s in the container: the disk quota is used up", name)
 	}
@@ -160,19 +173,39 @@ func (s *syncer) entry(header *tar.Header, content io.Reader) error {
 	if err != nil || name == "/" {
 		return err
 	}
+	if s.renamed {
+		s.dirs.forget()
+		s.renamed = false
+	}
 	p, err := s.dirs.make(name, s.own)
 	if err != nil {
 		return s.fail(name, err)
 	}
-	switch header.Typeflag {
-	case tar.TypeDir:
-		err = s.dir(p, name, header)
-	case tar.TypeSymlink:
-		err = s.link(p, name, header)
-	default:
-		err = s.file(p, name, header, content)
+	if header.Typeflag == tar.TypeReg {
+		return s.fail(name, s.file(p, name, header, content))
+	}
+	put := s.dir
+	if header.Typeflag == tar.TypeSymlink {
+		put = s.link
+	}
+	err = put(p, name, header)
+	if vanished(err) {
+		if p, err = s.reopen(name); err == nil {
+			err = put(p, name, header)
+		}
 	}
 	return s.fail(name, err)
+}
+
+// vanished says that the directory may have been removed since it was opened. ext4 calls making a file there EPERM.
+func vanished(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.ESTALE)
+}
+
+// reopen opens the directory of the path anew.
+func (s *syncer) reopen(name string) (place, error) {
+	s.dirs.forget()
+	return s.dirs.make(name, s.own)
 }
 
 // own gives a directory that was made on the way to the one who gets what is in it.
@@ -220,7 +253,7 @@ func (s *syncer) dir(p place, name string, header *tar.Header) error {
 }
 
 // link makes a symbolic link beside its place and moves it there.
-func (s *syncer) link(p place, name string, header *tar.Header) error {
+func (s *syncer) link(p place, _ string, header *tar.Header) error {
 	at := int(p.parent.Fd())
 	there, err := p.look()
 	if there.mounted {
@@ -234,9 +267,12 @@ func (s *syncer) link(p place, name string, header *tar.Header) error {
 	}
 	uid, gid := s.owner(header)
 	if err = unix.Fchownat(at, s.opts.Temporary, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err == nil {
-		err = s.publish(p, name, there)
+		err = s.publish(p, there)
 	}
-	return s.cleanUp(p, err)
+	if err != nil {
+		s.cleanUp(p)
+	}
+	return err
 }
 
 // temporary makes a file of the temporary name, after what was left there.
@@ -252,10 +288,10 @@ func (s *syncer) temporary(p place, makeIt func() error) error {
 }
 
 // publish moves the temporary file to its place. A directory there gives way.
-func (s *syncer) publish(p place, name string, there found) error {
+func (s *syncer) publish(p place, there found) error {
 	at := int(p.parent.Fd())
 	if there.is(unix.S_IFDIR) {
-		defer s.dirs.forget()
+		s.renamed = true
 		if err := removeTree(at, p.name, 0); err != nil {
 			return err
 		}
@@ -263,10 +299,5 @@ func (s *syncer) publish(p place, name string, there found) error {
 	return unix.Renameat(at, s.opts.Temporary, at, p.name)
 }
 
-// cleanUp takes the temporary file away if it could not be moved.
-func (s *syncer) cleanUp(p place, err error) error {
-	if err != nil {
-		_ = unix.Unlinkat(int(p.parent.Fd()), s.opts.Temporary, 0)
-	}
-	return err
-}
+// cleanUp takes away the temporary file, which could not be moved.
+func (s *syncer) cleanUp(p place) { _ = unix.Unlinkat(int(p.parent.Fd()), s.opts.Temporary, 0) }

@@ -2,77 +2,67 @@ package files
 
 import (
 	"archive/tar"
-	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// file writes a file that has no name yet, gives it all that it is to have, and moves it to its place: whoever reads sees
-// the old file or the new one, and what is killed on the way leaves nothing.
+// staged is a new file that is not in its place yet.
+type staged struct {
+	*os.File
+	named bool // it has the temporary name; else it has none
+}
+
+// file writes a file that has no name yet, gives it all that it is to have, and then its name: whoever reads sees the old
+// file or the new one, and what is killed on the way leaves nothing, or at worst the temporary name.
 func (s *syncer) file(p place, name string, header *tar.Header, content io.Reader) error {
-	file, named, err := s.stage(p)
-	if errors.Is(err, unix.ENOENT) { // the directory was removed since it was opened
-		s.dirs.forget()
-		if p, err = s.dirs.make(name, s.own); err == nil {
-			file, named, err = s.stage(p)
+	file, err := s.stage(p)
+	if vanished(err) {
+		if p, err = s.reopen(name); err == nil {
+			file, err = s.stage(p)
 		}
 	}
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	err = s.fill(file, header, content)
-	var there found
-	if err == nil {
-		there, err = p.look()
+	if err = s.fill(file.File, header, content); err == nil {
+		err = s.place(p, header, &file)
 	}
-	if there.mounted {
-		err = cmp.Or(err, s.inPlace(p, header, file))
-		if named {
-			_ = s.cleanUp(p, unix.EBUSY)
+	if vanished(err) {
+		if p, err = s.reopen(name); err == nil {
+			err = s.place(p, header, &file)
 		}
-		return err
 	}
-	if err == nil && !named {
-		err = s.temporary(p, func() error {
-			return unix.Linkat(unix.AT_FDCWD, procPath(file), int(p.parent.Fd()), s.opts.Temporary, unix.AT_SYMLINK_FOLLOW)
-		})
-		named = err == nil
-	}
-	if err == nil {
-		err = s.publish(p, name, there)
-	}
-	if named {
-		return s.cleanUp(p, err)
+	if file.named {
+		s.cleanUp(p)
 	}
 	return err
 }
 
-func procPath(file *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", file.Fd()) }
-
 // stage opens a new file in the directory: one without a name where the file system has such, else one of the temporary
 // name.
-func (s *syncer) stage(p place) (file *os.File, named bool, err error) {
-	at := int(p.parent.Fd())
-	fd, err := unix.Openat(at, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) {
-		named = true
-		err = s.temporary(p, func() (err error) {
-			fd, err = unix.Openat(at, s.opts.Temporary, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-			return err
-		})
+func (s *syncer) stage(p place) (staged, error) {
+	if !s.onlyNamed {
+		fd, err := unix.Openat(int(p.parent.Fd()), ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+		if err == nil {
+			return staged{os.NewFile(uintptr(fd), p.name), false}, nil
+		}
+		if s.onlyNamed = errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR); !s.onlyNamed {
+			return staged{}, err
+		}
 	}
-	if err != nil {
-		return nil, false, err
-	}
-	return os.NewFile(uintptr(fd), p.name), named, nil
+	var file *os.File
+	err := s.temporary(p, func() (err error) {
+		file, err = openChild(place{p.parent, s.opts.Temporary}, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL)
+		return err
+	})
+	return staged{file, err == nil}, err
 }
 
-// fill writes the content and sets owner, mode and time, in the order in which one does not undo the other.
+// fill writes the content and then what belongs to it.
 func (s *syncer) fill(file *os.File, header *tar.Header, content io.Reader) error {
 	if _, err := io.CopyBuffer(writerOnly{file}, readerOnly{content}, s.buffer); err != nil {
 		return err
@@ -80,16 +70,18 @@ func (s *syncer) fill(file *os.File, header *tar.Header, content io.Reader) erro
 	return s.dress(file, header)
 }
 
+// dress sets owner, mode and time, in the order in which one does not undo the other.
 func (s *syncer) dress(file *os.File, header *tar.Header) error {
+	fd := int(file.Fd())
 	uid, gid := s.owner(header)
-	if err := unix.Fchown(int(file.Fd()), uid, gid); err != nil {
+	if err := unix.Fchown(fd, uid, gid); err != nil {
 		return err
 	}
-	if err := unix.Fchmod(int(file.Fd()), uint32(header.Mode&0o7777)); err != nil {
+	if err := unix.Fchmod(fd, uint32(header.Mode&0o7777)); err != nil {
 		return err
 	}
 	stamp := timespec(header.ModTime)
-	return unix.UtimesNanoAt(unix.AT_FDCWD, procPath(file), []unix.Timespec{stamp, stamp}, 0)
+	return unix.UtimesNanoAt(fd, "", []unix.Timespec{stamp, stamp}, unix.AT_EMPTY_PATH)
 }
 
 // writerOnly and readerOnly hide shortcuts that would leave the buffer aside.
@@ -107,9 +99,40 @@ func (r readerOnly) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// place gives the file its name.
+func (s *syncer) place(p place, header *tar.Header, file *staged) error {
+	there, err := p.look()
+	switch {
+	case err != nil:
+		return err
+	case there.mounted:
+		return s.inPlace(p, header, file.File)
+	case there.mode == 0 && !file.named:
+		if err := linkTo(file.File, p.parent, p.name); !errors.Is(err, unix.EEXIST) {
+			return err
+		}
+	}
+	if !file.named {
+		if err := s.temporary(p, func() error { return linkTo(file.File, p.parent, s.opts.Temporary) }); err != nil {
+			return err
+		}
+	}
+	err = s.publish(p, there)
+	file.named = err != nil
+	return err
+}
+
+// linkTo gives an open file a name.
+func linkTo(file, dir *os.File, name string) error {
+	return unix.Linkat(int(file.Fd()), "", int(dir.Fd()), name, unix.AT_EMPTY_PATH)
+}
+
 // inPlace writes what was staged into a file that cannot be replaced, since it is a mount point. Its readers may see a part.
-func (s *syncer) inPlace(p place, header *tar.Header, staged *os.File) error {
+func (s *syncer) inPlace(p place, header *tar.Header, from *os.File) error {
 	target, err := openChild(p, unix.O_WRONLY|unix.O_NONBLOCK)
+	if errors.Is(err, unix.EISDIR) {
+		return unix.EBUSY
+	}
 	if err != nil {
 		return err
 	}
@@ -120,7 +143,7 @@ func (s *syncer) inPlace(p place, header *tar.Header, staged *os.File) error {
 	if err := target.Truncate(0); err != nil {
 		return err
 	}
-	if _, err := io.Copy(target, io.NewSectionReader(staged, 0, header.Size)); err != nil {
+	if _, err := io.Copy(target, io.NewSectionReader(from, 0, header.Size)); err != nil {
 		return err
 	}
 	return s.dress(target, header)

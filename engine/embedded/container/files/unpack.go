@@ -142,30 +142,19 @@ func (u *unpacker) make(p place, target string, header *tar.Header, content io.R
 
 // clear removes what is in the way.
 func (u *unpacker) clear(p place, target string, forDir bool) error {
-	var stat unix.Stat_t
-	dir := int(p.parent.Fd())
-	if err := unix.Fstatat(dir, p.name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		if errors.Is(err, unix.ENOENT) {
-			return nil
-		}
-		return err
-	}
-	wasDir := stat.Mode&unix.S_IFMT == unix.S_IFDIR
+	there, err := p.look()
+	isDir := there.is(unix.S_IFDIR)
 	switch {
-	case wasDir && forDir:
-		return nil
-	case wasDir != forDir && !u.opts.ReplaceKinds:
+	case err != nil || there.mode == 0 || isDir && forDir:
+		return err
+	case isDir != forDir && !u.opts.ReplaceKinds:
 		return engine.Errorf(engine.ErrInvalid, "cannot overwrite %s: a directory and what is none do not replace each other", target)
-	case wasDir:
-		handle, err := os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", dir))
-		if err != nil {
-			return err
-		}
-		defer handle.Close()
-		return handle.RemoveAll(p.name)
-	default:
-		return unix.Unlinkat(dir, p.name, 0)
 	}
+	err = removeTree(int(p.parent.Fd()), p.name, 0)
+	if errors.Is(err, unix.EBUSY) {
+		return engine.Errorf(engine.ErrConflict, "cannot overwrite %s: it is a mount point, or has one in it", target)
+	}
+	return err
 }
 
 func writeFile(p place, mode uint32, content io.Reader) error {
