@@ -123,7 +123,7 @@ func (s *schedule) play(t *testing.T) {
 
 // move is one thing that happens.
 func (s *schedule) move(t *testing.T) {
-	switch n := s.IntN(21); {
+	switch n := s.IntN(22); {
 	case n < 11:
 		s.edit()
 	case n < 16:
@@ -131,8 +131,10 @@ func (s *schedule) move(t *testing.T) {
 	case n < 17:
 		s.source.look()
 	case n < 18:
+		s.flip(t)
+	case n < 19:
 		s.renew(services[s.IntN(len(services))])
-	case n < 19 && s.updates:
+	case n < 20 && s.updates:
 		s.Update(slices.DeleteFunc(slices.Clone(s.rules), func(r *rules.Rule) bool { return s.IntN(3) == 0 }))
 	default:
 		time.Sleep(time.Duration(s.IntN(200)) * time.Millisecond)
@@ -144,6 +146,17 @@ func (s *schedule) edit() {
 	dir, name, text := places[s.IntN(len(places))], names[s.IntN(len(names))], texts[s.IntN(len(texts))]
 	file := path.Join(dir, name)
 	s.put(file, text)
+}
+
+// flip writes a file, which may just be copied, and takes that back before anybody looks.
+func (s *schedule) flip(t *testing.T) {
+	file := "/src/" + names[s.IntN(3)]
+	s.put(file, "5")
+	s.tellAll(t)
+	time.Sleep(time.Duration(s.IntN(15)) * time.Millisecond)
+	s.put(file, "6")
+	time.Sleep(time.Duration(s.IntN(15)) * time.Millisecond)
+	s.put(file, "5")
 }
 
 // tellAll has the session told of what has changed. A rebuild that this is about ends at once.

@@ -11,6 +11,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"stackrun.dev/stack/watch/rules"
+	"stackrun.dev/stack/watch/tree"
 )
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -361,5 +362,27 @@ func TestUnsettledEnds(t *testing.T) {
 	}
 	if _, again := next(s, files(4, "/copy/b")); text(again[0]) != "copy /copy/a /copy/b" {
 		t.Errorf("with the next change: %s", text(again[0]))
+	}
+}
+
+func TestChanges(t *testing.T) {
+	for name, c := range map[string]struct {
+		was, is string
+		want    as
+	}{
+		"a file comes":                        {"", "1", asFile},
+		"a file goes":                         {"1", "", asFile},
+		"a link for a file":                   {"1", "-> a", asFile},
+		"a directory comes":                   {"", "dir", asDir},
+		"a directory for a file":              {"1", "dir", asFile | asDir},
+		"what came and went again":            {"", "", asFile | asDir},
+		"a directory that was something else": {"dir", "dir", asFile | asDir},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := changes([]tree.Change{{Path: "/a", Was: entryOf(c.was), Is: entryOf(c.is)}})
+			if got["/a"] != c.want {
+				t.Errorf("got %v, want %v", got["/a"], c.want)
+			}
+		})
 	}
 }
