@@ -40,6 +40,7 @@ type world struct {
 	opened  []string           // sources, without the directory
 	before  func(ref string)   // is called before files are written; may be nil
 	cut     context.CancelFunc // ends the stream of events
+	late    chan struct{}      // events come when it is closed; may be nil
 	answer  chan struct{}      // a list is handed out when it is closed; may be nil
 }
 
@@ -81,7 +82,22 @@ func (w *world) Events(ctx context.Context, opts events.ListOptions) (<-chan eve
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut = cut
-	return messages, over
+	if w.late == nil {
+		return messages, over
+	}
+	out := make(chan events.Message)
+	go func() {
+		for {
+			select {
+			case m := <-messages:
+				<-w.late
+				out <- m
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out, over
 }
 
 func (w *world) ContainerList(ctx context.Context, opts container.ListOptions) ([]container.Summary, error) {
