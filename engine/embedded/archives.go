@@ -90,13 +90,21 @@ func (e *Engine) stoppedRoot(ctx context.Context, r *container.Record, name stri
 		root, err := e.mountSource(best)
 		return root, best.Destination, err
 	}
+	root, err := e.ownRoot(ctx, r, false)
+	return root, "", err
+}
+
+// ownRoot mounts the root file system of a container that does not run.
+func (e *Engine) ownRoot(ctx context.Context, r *container.Record, readOnly bool) (*os.File, error) {
+	if err := e.roots.released(ctx, r.ID); err != nil {
+		return nil, err
+	}
 	lower, err := e.layers(ctx, r)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	dir := e.dir(r.ID)
-	root, err := runtime.Mount(runtime.Rootfs{Lower: lower, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work")})
-	return root, "", err
+	return runtime.Mount(runtime.Rootfs{Lower: lower, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work"), ReadOnly: readOnly})
 }
 
 func (e *Engine) mountSource(m container.Mount) (*os.File, error) {

@@ -79,6 +79,7 @@ type Engine struct {
 	handovers handovers
 	migration migration
 	syncing   turns
+	roots     rootUses
 	inherited sync.Map // IDs of containers that an earlier engine made
 	leftovers sync.Map // IDs of processes that are being cleared, with the channel to close when they have ended
 	volumeUse volumeUse

@@ -112,7 +112,10 @@ func (a *attempt) undo() error {
 func (a *attempt) run(ctx context.Context) (int, error) {
 	e, r := a.engine, &a.record
 	e.migration.announce()
-	var err error
+	err := e.roots.released(ctx, r.ID)
+	if err != nil {
+		return 0, err
+	}
 	if a.lower, err = e.layers(ctx, r); err != nil {
 		return 0, err
 	}

@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -11,58 +12,77 @@ import (
 	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/container"
 	"stackrun.dev/stack/engine/embedded/container/files"
+	"stackrun.dev/stack/engine/embedded/runtime"
 )
 
 // CompareFiles implements engine.Syncs.
 func (e *Engine) CompareFiles(ctx context.Context, ref string, wanted []engine.FileState) ([]int, error) {
-	r, err := e.reach(ctx, ref, false)
+	r, err := e.reach(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	differ, err := files.Compare(ctx, r.root, wanted)
+	running, cancel := r.whileItRuns(ctx)
+	defer cancel()
+	differ, err := files.Compare(running, r.root, wanted)
 	return differ, r.close(ctx, err)
 }
 
 // SyncFiles implements engine.Syncs.
 func (e *Engine) SyncFiles(ctx context.Context, ref string, content io.Reader, opts engine.SyncOptions) error {
-	r, err := e.reach(ctx, ref, true)
+	c, err := e.find(ref)
 	if err != nil {
 		return err
 	}
-	done, err := e.syncing.take(ctx, r.record.ID)
+	done, err := e.syncing.take(ctx, c.ID)
 	if err != nil {
-		return r.close(ctx, err)
+		return err
 	}
 	defer done()
+	r, err := e.reach(ctx, c.ID)
+	if err != nil {
+		return err
+	}
 	owner, err := r.owner()
 	if err == nil {
-		err = files.Sync(ctx, r.root, content, files.SyncOptions{SyncOptions: opts, Owner: owner, Temporary: ".stack-sync-" + r.record.ID[:12]})
+		running, cancel := r.whileItRuns(ctx)
+		defer cancel()
+		err = files.Sync(running, r.root, abandonable(running, content),
+			files.SyncOptions{SyncOptions: opts, Owner: owner, Temporary: ".stack-sync-" + c.ID[:12]})
 	}
 	return r.close(ctx, err)
 }
 
+// abandonable makes reading end with the context, whatever the one who sends is waiting for.
+func abandonable(ctx context.Context, content io.Reader) io.Reader {
+	reader, writer := io.Pipe()
+	stop := context.AfterFunc(ctx, func() { writer.CloseWithError(ctx.Err()) })
+	go func() {
+		defer stop()
+		_, err := io.CopyBuffer(writer, content, make([]byte, 64<<10))
+		writer.CloseWithError(err)
+	}()
+	return reader
+}
+
 // reach is a container's whole file system. A container that does not run is locked meanwhile, since its file system can be
-// mounted once only; one that runs may end and start again, and what is open here is the file system that it had.
+// mounted once only. One that runs may end; it does not start again before what is open here is closed.
 type reach struct {
 	engine    *Engine
 	ctx       context.Context
 	container *container.Container
 	record    container.Record
-	writes    bool
 	process   *os.File            // the root of its process, if it has one
 	parts     map[string]*os.File // else the roots that are open, by where they are mounted
+	release   func()
 }
 
 // reach opens the container's file system.
-func (e *Engine) reach(ctx context.Context, ref string, writes bool) (*reach, error) {
-	c, err := e.find(ref)
+func (e *Engine) reach(ctx context.Context, ref string) (*reach, error) {
+	c, err := e.lock(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Lock(ctx); err != nil {
-		return nil, err
-	}
-	r := &reach{engine: e, ctx: ctx, container: c, record: c.Record(), writes: writes}
+	r := &reach{engine: e, ctx: ctx, container: c, record: c.Record(), release: c.Unlock}
 	if !r.record.State.Active() {
 		r.parts = map[string]*os.File{}
 		return r, nil
@@ -72,29 +92,38 @@ func (e *Engine) reach(ctx context.Context, ref string, writes bool) (*reach, er
 	if err != nil {
 		return nil, r.ended(err)
 	}
+	r.release = e.roots.use(c.ID)
 	return r, nil
 }
 
-// root implements files.Roots.
+// root implements files.Roots. What is read-only in the container is so here.
 func (r *reach) root(name string) (*os.File, string, error) {
 	if r.process != nil {
 		return r.process, name, nil
 	}
 	clean := path.Clean("/" + name)
 	m := mountAt(&r.record, clean)
-	if r.writes && (m.ReadOnly || m.Destination == "" && r.record.Host.ReadonlyRootfs) {
-		return nil, "", engine.Errorf(engine.ErrForbidden, "cannot write to %s: it is read-only in container %s", clean, r.record.Name)
+	open := r.parts[m.Destination]
+	if open == nil {
+		var err error
+		if open, err = r.open(m); err != nil {
+			return nil, "", err
+		}
+		r.parts[m.Destination] = open
 	}
-	inside := view{prefix: m.Destination}.inside(clean)
-	if open := r.parts[m.Destination]; open != nil {
-		return open, inside, nil
+	return open, view{prefix: m.Destination}.inside(clean), nil
+}
+
+func (r *reach) open(m container.Mount) (*os.File, error) {
+	if m.Destination == "" {
+		return r.engine.ownRoot(r.ctx, &r.record, r.record.Host.ReadonlyRootfs)
 	}
-	open, _, err := r.engine.stoppedRoot(r.ctx, &r.record, clean)
-	if err != nil {
-		return nil, "", err
+	source, err := r.engine.mountSource(m)
+	if err != nil || !m.ReadOnly {
+		return source, err
 	}
-	r.parts[m.Destination] = open
-	return open, inside, nil
+	defer source.Close()
+	return runtime.Mount(runtime.Rootfs{Upper: fmt.Sprintf("/proc/self/fd/%d", source.Fd()), ReadOnly: true})
 }
 
 // owner is who owns what is written, if not the archive says so.
@@ -102,41 +131,104 @@ func (r *reach) owner() (*files.Owner, error) {
 	if r.record.Config.User == "" {
 		return nil, nil
 	}
-	root := r.process
-	if root == nil {
-		reads := *r
-		reads.writes = false
-		var err error
-		if root, _, err = reads.root("/"); err != nil {
-			return nil, err
-		}
+	root, _, err := r.root("/")
+	if err != nil {
+		return nil, err
 	}
 	return owner(root, r.record.Config.User)
 }
 
-// close closes what is open and returns the error of what was done. Files that went into a file system which the container
-// no longer has are lost.
-func (r *reach) close(ctx context.Context, err error) error {
+// whileItRuns is a context that ends with the run of the container that was found.
+func (r *reach) whileItRuns(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
 	if r.process != nil {
-		now := r.container.State()
-		if gone := now.Pid != r.record.State.Pid || !now.StartedAt.Equal(r.record.State.StartedAt); gone && ctx.Err() == nil {
-			err = r.ended(err)
+		go func() {
+			_, _ = r.container.Await(ctx, func(container.Moment) bool { return r.over() })
+			cancel()
+		}()
+	}
+	return ctx, cancel
+}
+
+// over reports whether the run of the container that was found is over.
+func (r *reach) over() bool {
+	now := r.container.State()
+	return !now.Active() || !now.StartedAt.Equal(r.record.State.StartedAt)
+}
+
+// close closes what is open and returns the error of what was done. Files that went into a file system which the container
+// no longer has may be lost.
+func (r *reach) close(ctx context.Context, err error) error {
+	defer r.release()
+	if r.process == nil {
+		for _, part := range r.parts {
+			err = errors.Join(err, part.Close())
 		}
-		return errors.Join(err, r.process.Close())
+		return err
 	}
-	for _, part := range r.parts {
-		err = errors.Join(err, part.Close())
+	if r.over() && ctx.Err() == nil {
+		err = r.ended(err)
 	}
-	r.container.Unlock()
-	return err
+	return errors.Join(err, r.process.Close())
 }
 
 func (r *reach) ended(err error) error {
-	const text = "cannot reach the files of container %s: it ended, or was started again, meanwhile"
-	if err == nil {
+	const text = "cannot reach the files of container %s: it has ended"
+	if err == nil || errors.Is(err, context.Canceled) {
 		return engine.Errorf(engine.ErrConflict, text, r.record.Name)
 	}
 	return engine.Errorf(engine.ErrConflict, text+": %w", r.record.Name, err)
+}
+
+// rootUses counts who has the root of a running container open. A second mount of the same directories would not see what
+// comes through the first one, so it waits until nobody has.
+type rootUses struct {
+	mu   sync.Mutex
+	byID map[string]*rootUse
+}
+
+type rootUse struct {
+	count int
+	none  chan struct{} // closed when the count is 0 again
+}
+
+// use notes a use. The caller holds the container's lock and calls release without it.
+func (u *rootUses) use(id string) (release func()) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	own := u.byID[id]
+	if own == nil {
+		if u.byID == nil {
+			u.byID = map[string]*rootUse{}
+		}
+		own = &rootUse{none: make(chan struct{})}
+		u.byID[id] = own
+	}
+	own.count++
+	return func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if own.count--; own.count == 0 {
+			delete(u.byID, id)
+			close(own.none)
+		}
+	}
+}
+
+// released waits until nobody has the root open. The caller holds the container's lock, so that nobody opens it meanwhile.
+func (u *rootUses) released(ctx context.Context, id string) error {
+	u.mu.Lock()
+	own := u.byID[id]
+	u.mu.Unlock()
+	if own == nil {
+		return nil
+	}
+	select {
+	case <-own.none:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // turns lets one at a time do something to a container.
