@@ -2,6 +2,7 @@ package syncing
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -24,7 +25,8 @@ const perEntry = 2 << 10
 type archive struct {
 	services *Services
 	files    []session.File
-	held     bool // in memory; else it is packed for each container anew
+	which    []int // of them
+	size     int64 // about
 
 	once    sync.Once
 	content []byte
@@ -32,19 +34,19 @@ type archive struct {
 }
 
 func newArchive(s *Services, files []session.File, which []int) *archive {
-	a := &archive{services: s, files: make([]session.File, len(which))}
-	size := int64(perEntry) * int64(len(which))
-	for n, i := range which {
-		a.files[n] = files[i]
-		size += files[i].Entry.Size
+	a := &archive{services: s, files: files, which: which, size: int64(perEntry) * int64(len(which))}
+	for _, i := range which {
+		a.size += files[i].Entry.Size
 	}
-	a.held = size <= heldArchive
 	return a
 }
 
+// held says whether it is held in memory. Else it is packed for each container anew.
+func (a *archive) held() bool { return a.size <= heldArchive }
+
 // nothing says, where that is known before, that nothing is left of the files that could be sent.
 func (a *archive) nothing(ctx context.Context) (bool, packed) {
-	if !a.held {
+	if !a.held() {
 		return false, packed{}
 	}
 	a.hold(ctx)
@@ -55,6 +57,7 @@ func (a *archive) nothing(ctx context.Context) (bool, packed) {
 func (a *archive) hold(ctx context.Context) {
 	a.once.Do(func() {
 		var buffer bytes.Buffer
+		buffer.Grow(int(a.size))
 		a.packed, _ = a.pack(ctx, &buffer) // the context ends whoever would send it
 		a.content = buffer.Bytes()
 	})
@@ -62,7 +65,7 @@ func (a *archive) hold(ctx context.Context) {
 
 // send lets do send the archive, and returns what is in it.
 func (a *archive) send(ctx context.Context, do func(io.Reader) error) (packed, error) {
-	if a.held {
+	if a.held() {
 		a.hold(ctx)
 		if err := ctx.Err(); err != nil {
 			return packed{}, err
@@ -72,7 +75,11 @@ func (a *archive) send(ctx context.Context, do func(io.Reader) error) (packed, e
 	r, w := io.Pipe()
 	done := make(chan packed, 1)
 	go func() {
-		p, err := a.pack(ctx, w)
+		to := bufio.NewWriterSize(w, 64<<10)
+		p, err := a.pack(ctx, to)
+		if err == nil {
+			err = to.Flush()
+		}
 		w.CloseWithError(err)
 		done <- p
 	}()
@@ -82,8 +89,8 @@ func (a *archive) send(ctx context.Context, do func(io.Reader) error) (packed, e
 }
 
 func (a *archive) pack(ctx context.Context, to io.Writer) (packed, error) {
-	p := packer{out: tar.NewWriter(to), open: a.services.open, impatient: a.services.impatient}
-	for i := range a.files {
+	p := packer{out: tar.NewWriter(to), open: a.services.open, impatient: a.services.sources.impatient}
+	for _, i := range a.which {
 		if err := ctx.Err(); err != nil {
 			return p.packed, err
 		}

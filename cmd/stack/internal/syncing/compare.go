@@ -50,17 +50,17 @@ func (b *batch) which(ctx context.Context, m member) ([]int, error) {
 	return differ, nil
 }
 
-// describe says what a container is to have.
+// describe says what a container is to have. Nobody changes what it returns.
 func (b *batch) describe() []engine.FileState {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.states == nil {
 		b.states = make([]engine.FileState, len(b.files))
-		for i, f := range b.files {
-			b.states[i] = b.services.stateOf(&f)
+		for i := range b.files {
+			b.states[i] = b.services.stateOf(&b.files[i])
 		}
 	}
-	return slices.Clone(b.states)
+	return b.states
 }
 
 // stateOf describes a file as a container is to have it. What has changed since watching began is compared by its content:
@@ -105,16 +105,19 @@ func (b *batch) read(which []int) []engine.FileState {
 	defer b.mu.Unlock()
 	var missing []int
 	for _, i := range which {
-		if b.states[i].Digest == nil {
+		if _, done := b.digests[i]; !done {
 			missing = append(missing, i)
 		}
 	}
-	each(len(missing), func(n int) {
-		b.states[missing[n]].Digest = b.services.digest(&b.files[missing[n]])
-	})
+	digests := make([][]byte, len(missing))
+	each(len(missing), func(n int) { digests[n] = b.services.digest(&b.files[missing[n]]) })
+	for n, i := range missing {
+		b.digests[i] = digests[n]
+	}
 	out := make([]engine.FileState, len(which))
 	for n, i := range which {
 		out[n] = b.states[i]
+		out[n].Digest = b.digests[i]
 	}
 	return out
 }

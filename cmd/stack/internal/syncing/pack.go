@@ -27,10 +27,10 @@ func openFile(name string) (file, error) {
 
 // packed is what an archive has of the files that it was to have.
 type packed struct {
-	entries   int
-	bytes     int64
-	unsettled []string // sources that are not what the tree has seen; most are left out
-	failed    []error  // of files that cannot be read; they are left out
+	entries    int
+	bytes      int64
+	unsettled  []string         // sources that are not what the tree has seen; most are left out
+	unreadable map[string]error // why, by source; they are left out
 }
 
 // packer writes files to a tar as the tree has seen them.
@@ -89,7 +89,10 @@ func (p *packer) missing(f *session.File, err error) {
 	if cause, ok := errors.AsType[*fs.PathError](err); ok {
 		err = cause.Err
 	}
-	p.failed = append(p.failed, fmt.Errorf("cannot read %s: %w", f.Source, err))
+	if p.unreadable == nil {
+		p.unreadable = make(map[string]error)
+	}
+	p.unreadable[f.Source] = fmt.Errorf("cannot read %s: %w", f.Source, err)
 }
 
 func (p *packer) file(f *session.File, in file) error {

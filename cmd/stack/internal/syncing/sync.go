@@ -57,12 +57,19 @@ type batch struct {
 
 	mu       sync.Mutex
 	states   []engine.FileState  // what a container is to have of each file; made by describe
+	digests  map[int][]byte      // of files that the tree has not read; made by read
 	archives map[string]*archive // by which of the files they have
 }
 
 func newBatch(s *Services, work session.Work) *batch {
-	files := slices.DeleteFunc(slices.Clone(work.Files), func(f session.File) bool { return f.Entry.Kind == tree.None })
-	return &batch{services: s, files: files, remove: work.Remove, compare: work.Compare, archives: make(map[string]*archive)}
+	none := func(f session.File) bool { return f.Entry.Kind == tree.None }
+	if slices.ContainsFunc(work.Files, none) {
+		work.Files = slices.DeleteFunc(slices.Clone(work.Files), none)
+	}
+	return &batch{
+		services: s, files: work.Files, remove: work.Remove, compare: work.Compare,
+		digests: make(map[int][]byte), archives: make(map[string]*archive),
+	}
 }
 
 // result is what was done in one container.
@@ -129,21 +136,16 @@ func (b *batch) archive(which []int) *archive {
 	return a
 }
 
-// sum adds up what was done, and says once what could not be read.
+// sum adds up what was done. What cannot be read is told, and no error: whoever makes it readable changes it.
 func (b *batch) sum(results []result) (session.Synced, error) {
 	var out session.Synced
 	var errs []error
-	changed, unread := make(map[string]bool), make(map[string]bool)
+	unsettled, unreadable := make(map[string]bool), make(map[string]error)
 	for _, r := range results {
 		for _, source := range r.packed.unsettled {
-			changed[source] = true
+			unsettled[source] = true
 		}
-		for _, err := range r.packed.failed {
-			if !unread[err.Error()] {
-				unread[err.Error()] = true
-				errs = append(errs, err)
-			}
-		}
+		maps.Copy(unreadable, r.packed.unreadable)
 		if r.err != nil {
 			errs = append(errs, r.err)
 		}
@@ -154,33 +156,9 @@ func (b *batch) sum(results []result) (session.Synced, error) {
 			out.Bytes += r.packed.bytes
 		}
 	}
-	out.Unsettled = slices.Sorted(maps.Keys(changed))
-	b.services.rest(b.files, changed)
+	out.Unsettled = slices.Sorted(maps.Keys(unsettled))
+	for _, err := range b.services.sources.note(b.files, unsettled, unreadable) {
+		b.services.options.Told(err)
+	}
 	return out, errors.Join(errs...)
-}
-
-// rest counts how many times in a row each file has changed while it was read.
-func (s *Services) rest(files []session.File, changed map[string]bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.restless)+len(changed) == 0 {
-		return
-	}
-	for _, f := range files {
-		if changed[f.Source] {
-			s.restless[f.Source]++
-		} else {
-			delete(s.restless, f.Source)
-		}
-	}
-}
-
-// enough is how many times a file may change while it is read until what is in it at a moment is better than nothing.
-const enough = 3
-
-// impatient says whether a file has changed too often to wait for what the tree has seen.
-func (s *Services) impatient(source string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.restless[source] >= enough
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
 	"stackrun.dev/stack/convergence/feed"
@@ -35,7 +34,8 @@ type Options struct {
 	// missed something, and all when the engine's events were lost. It must not block for long. May be nil.
 	Renewed func(service string)
 
-	// Told is given what goes wrong beside the actions, which return their own errors. May be nil.
+	// Told is given what goes wrong beside the actions, which return their own errors: files that cannot be read, once each,
+	// and an engine whose events cannot be had. May be nil.
 	Told func(error)
 
 	// Output returns where goes what a command prints in a container. Several may print at a time. May be nil.
@@ -48,10 +48,8 @@ type Services struct {
 	options Options
 	began   time.Time
 	members *members
+	sources sources
 	open    func(name string) (file, error)
-
-	mu       sync.Mutex
-	restless map[string]int // how many times in a row a source has changed while it was read
 }
 
 var _ session.Actions = (*Services)(nil)
@@ -68,7 +66,8 @@ func New(e Engine, o Options) *Services {
 		o.Output = func(string, string) io.Writer { return io.Discard }
 	}
 	return &Services{
-		engine: e, options: o, began: time.Now(), members: newMembers(e, o.Project), open: openFile, restless: make(map[string]int),
+		engine: e, options: o, began: time.Now(), members: newMembers(e, o.Project), open: openFile,
+		sources: sources{restless: make(map[string]int), unreadable: make(map[string]string)},
 	}
 }
 

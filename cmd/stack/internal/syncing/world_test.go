@@ -28,7 +28,7 @@ import (
 // world is a project in an engine in memory, and a directory of the host.
 type world struct {
 	*memory.Engine
-	t        *testing.T
+	t        testing.TB
 	services *Services
 	dir      string
 
@@ -44,7 +44,7 @@ type world struct {
 	answer  chan struct{}      // a list is handed out when it is closed; may be nil
 }
 
-func newWorld(t *testing.T, o Options) *world {
+func newWorld(t testing.TB, o Options) *world {
 	t.Helper()
 	w := &world{Engine: memory.New(), t: t, dir: t.TempDir()}
 	t.Cleanup(func() { w.Engine.Close() })
