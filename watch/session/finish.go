@@ -136,7 +136,7 @@ func (s state) release(out []action) (state, []action) {
 func sum(a, b Synced) Synced {
 	return Synced{
 		Written: a.Written + b.Written, Removed: a.Removed + b.Removed, Containers: max(a.Containers, b.Containers),
-		Bytes: a.Bytes + b.Bytes,
+		Bytes: a.Bytes + b.Bytes, Unsettled: slices.Concat(a.Unsettled, b.Unsettled),
 	}
 }
 

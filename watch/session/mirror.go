@@ -16,8 +16,9 @@ type mirror struct {
 	gone  tombs
 }
 
-// work is what makes targets right: those of the paths that have fired rules, and those of the comparison.
-func (m *mirror) work(list []*rules.Rule, copies fired, compare extent) Work {
+// work is what makes targets right: those of the paths that have fired rules, and those of the comparison. It is one thing after
+// the other, most often one.
+func (m *mirror) work(list []*rules.Rule, copies fired, compare extent) []Work {
 	s := &sight{files: m.files, covers: map[string]bool{}}
 	for i, r := range list {
 		if r.Action.Syncs() {
@@ -37,10 +38,7 @@ func (m *mirror) work(list []*rules.Rule, copies fired, compare extent) Work {
 	if compare != nothing {
 		w.compare(compare)
 	}
-	if compare == all {
-		w.opened["/"] = true
-	}
-	w.bury()
+	w.bury(compare == all)
 	return w.sorted(compare != nothing)
 }
 
@@ -52,8 +50,8 @@ type worklist struct {
 	remove map[string]bool
 	listed []File // by the comparison, beside files
 
-	// opened: whether there may still be what has gone below a target. What was below a file was left to the file, which may
-	// never have been there.
+	// opened are targets that were files or links, and are none now. What was below was left to the file, which may never have been
+	// there, so it is to be removed; but not before the link has gone that may be there, else what it leads to would be.
 	opened map[string]bool
 
 	// uncovered: a directory has taken the place of a file, and rules that have not changed may have something for it, too.
@@ -70,7 +68,7 @@ func (w *worklist) changed(r *rules.Rule, source string, a as) {
 		target := path.Join(r.Target, rel)
 		c := w.claim(target, 0)
 		if a&asFile != 0 && !c.covers() {
-			w.opened[target] = w.gone.anyBelow(target)
+			w.opened[target] = true
 			w.uncovered = w.uncovered || c.Entry.Kind == tree.Dir && w.shared(target)
 		}
 		switch {
@@ -136,15 +134,14 @@ func (w *worklist) list(i int, r *rules.Rule) {
 	w.listed = w.listed[:begin+len(mine)]
 }
 
-// bury removes what has gone since the session began, as far as it may be there.
-func (w *worklist) bury() {
-	maps.DeleteFunc(w.opened, func(_ string, some bool) bool { return !some })
-	if len(w.opened) == 0 {
+// bury removes what has gone since the session began, as far as it may be there: anywhere, or below what was opened.
+func (w *worklist) bury(anywhere bool) {
+	if !anywhere && !slices.ContainsFunc(slices.Collect(maps.Keys(w.opened)), w.gone.anyBelow) {
 		return
 	}
 	for _, target := range w.gone.all() {
 		switch {
-		case !w.below(target):
+		case !anywhere && !w.below(target):
 		case w.claim(target, 0).Entry.Kind != tree.None || !w.ours(target):
 			w.gone.forget(target)
 		case !w.covered(target):
@@ -153,21 +150,36 @@ func (w *worklist) bury() {
 	}
 }
 
-// below says whether the target is below one of the opened.
+// below says whether the target is below one that was opened.
 func (w *worklist) below(target string) bool {
-	for dir := path.Dir(target); !w.opened[dir]; dir = path.Dir(dir) {
-		if dir == "/" {
-			return false
+	for dir := path.Dir(target); dir != "/"; dir = path.Dir(dir) {
+		if w.opened[dir] {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
-// sorted is the Work.
-func (w *worklist) sorted(compare bool) Work {
-	out := Work{Files: w.listed, Compare: compare, Remove: slices.Sorted(maps.Keys(w.remove))}
-	out.Files = slices.AppendSeq(out.Files, maps.Values(w.files))
-	slices.SortFunc(out.Files, func(a, b File) int { return strings.Compare(a.Target, b.Target) })
-	slices.Reverse(out.Remove)
-	return out
+// sorted is the Work, and a second one for what is below what was opened.
+func (w *worklist) sorted(compare bool) []Work {
+	late := map[string]bool{}
+	for target := range w.remove {
+		if !w.below(target) {
+			continue
+		}
+		late[target] = true
+		for dir := path.Dir(target); dir != "/"; dir = path.Dir(dir) {
+			if w.remove[dir] {
+				late[dir] = true // once it is empty
+			}
+		}
+	}
+	maps.DeleteFunc(w.remove, func(target string, _ bool) bool { return w.below(target) })
+	first := Work{Files: w.listed, Compare: compare, Remove: slices.Sorted(maps.Keys(w.remove))}
+	first.Files = slices.AppendSeq(first.Files, maps.Values(w.files))
+	slices.SortFunc(first.Files, func(a, b File) int { return strings.Compare(a.Target, b.Target) })
+	second := Work{Remove: slices.Sorted(maps.Keys(late))}
+	slices.Reverse(first.Remove)
+	slices.Reverse(second.Remove)
+	return slices.DeleteFunc([]Work{first, second}, func(w Work) bool { return len(w.Files)+len(w.Remove) == 0 })
 }

@@ -101,9 +101,13 @@ func (w *worker) perform(ctx context.Context, s step) (done finished) {
 }
 
 func (w *worker) copy(ctx context.Context, s copyStep) (Synced, error) {
-	work := w.mirror.work(s.rules, s.copies, s.compare)
-	if len(work.Files) == 0 && len(work.Remove) == 0 {
-		return Synced{}, nil
+	var all Synced
+	for _, work := range w.mirror.work(s.rules, s.copies, s.compare) {
+		done, err := w.actions.Sync(ctx, w.service, work)
+		all = sum(all, done)
+		if err != nil {
+			return all, err
+		}
 	}
-	return w.actions.Sync(ctx, w.service, work)
+	return all, nil
 }
