@@ -23,6 +23,9 @@ type read struct {
 	err    error
 }
 
+// largeFile is a size from which on reading a file takes more than a moment.
+const largeFile = 16 << 20
+
 // errUnsteady: the file changes while it is read.
 var errUnsteady = errors.New("it changes while it is read")
 
@@ -65,7 +68,7 @@ func (p *pass) readResult(r *read) {
 		return
 	case p.silent && errors.Is(r.err, errUnsteady):
 		r.digest = Digest{} // there will be another event, which makes a change
-	case errors.Is(r.err, errUnsteady), r.err == nil && !p.silent && beingWritten(old, &r.stat):
+	case errors.Is(r.err, errUnsteady), r.err == nil && p.emptied(r, old):
 		p.early.add(r.dir.path, r.name)
 		return
 	case r.err != nil:
@@ -74,10 +77,12 @@ func (p *pass) readResult(r *read) {
 	p.file(r.dir, r.name, &r.stat, r.digest)
 }
 
-// beingWritten says that the file was emptied just now: whoever does that goes on to write, most often.
-func beingWritten(old *node, s *stat) bool {
-	age := s.clock - unix.TimespecToNsec(s.Ctim)
-	return s.Size == 0 && (old == nil || old.size > 0) && age >= 0 && age < int64(settling)
+// emptied says that the file was emptied just now: whoever does that goes on to write, most often. It is waited for once.
+func (p *pass) emptied(r *read, old *node) bool {
+	if p.silent || r.stat.Size > 0 || old != nil && old.size == 0 || !r.stat.fromJustNow() {
+		return false
+	}
+	return p.emptyFiles.add(r.dir.path, r.name) == fresh && !p.tree.emptyFiles.has(r.dir.path, r.name)
 }
 
 // readFiles reads files that are sorted by directory.
@@ -106,7 +111,7 @@ func closeDir(fd int) {
 
 // read reads the file until it does not change meanwhile, but not for ever. A large one that changes is not read to its end.
 func (r *read) read(dir int) {
-	const tries, large = 3, 16 << 20
+	const tries = 3
 	for range tries {
 		s, digest, err := readOnce(dir, r.name, r.follow)
 		if err == nil {
@@ -114,7 +119,7 @@ func (r *read) read(dir int) {
 			return
 		}
 		r.err = err
-		if !errors.Is(err, errUnsteady) || s.Size > large {
+		if !errors.Is(err, errUnsteady) || s.Size > largeFile {
 			return
 		}
 	}

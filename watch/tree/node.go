@@ -56,7 +56,7 @@ func kindOf(mode uint32) Kind {
 	}
 }
 
-// clockSteps: how far the times of files may lag behind the clock. It is the kernel's tick, with room for a busy machine; or on
+// How far the times of files may lag behind the clock. It is the kernel's tick, with room for a busy machine; or on
 // file systems without fractions of seconds what FAT has.
 const (
 	clockStep       = int64(20 * time.Millisecond)
@@ -70,6 +70,12 @@ func (s *stat) recent() bool {
 		step = coarseClockStep
 	}
 	return max(unix.TimespecToNsec(s.Ctim), unix.TimespecToNsec(s.Mtim)) >= s.clock-step
+}
+
+// fromJustNow says that it was changed so short a time ago that more may follow.
+func (s *stat) fromJustNow() bool {
+	age := s.clock - unix.TimespecToNsec(s.Ctim)
+	return age >= 0 && age < int64(settling)
 }
 
 // set takes over what the kernel says. What is known beyond that stays.

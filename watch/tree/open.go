@@ -34,6 +34,8 @@ type Tree struct {
 	unread []*dir // with files whose content is not known
 	told   map[string]struct{}
 
+	emptyFiles places // that were left for later, since they may be being written
+
 	// What events are about. Written with both locks held, so either is enough to read it.
 	index  sync.RWMutex
 	scope  *scope
@@ -165,6 +167,11 @@ func (t *Tree) run() {
 				timer.Reset(time.Until(due))
 			}
 		case <-timer.C:
+			select {
+			case batches <- out:
+				out = Batch{}
+			default: // nobody takes it now
+			}
 			out = out.and(t.look())
 		}
 	}
@@ -193,6 +200,7 @@ func (t *Tree) look() Batch {
 		p.at(w.places)
 	}
 	changes := p.finish()
+	t.emptyFiles = p.emptyFiles
 	t.pending.later(p.early, w.since)
 	return Batch{Changes: changes, Since: w.since}
 }

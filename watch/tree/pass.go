@@ -20,6 +20,8 @@ type pass struct {
 	early  places // to be looked at again: they are being written
 	ways   bool   // what leads to roots may be another way now
 
+	emptyFiles places // those of early that are empty
+
 	mu      sync.Mutex
 	more    *sync.Cond
 	queue   []job
@@ -39,7 +41,7 @@ type job struct {
 }
 
 func newPass(t *Tree) *pass {
-	p := &pass{tree: t, early: places{}}
+	p := &pass{tree: t, early: places{}, emptyFiles: places{}}
 	p.more = sync.NewCond(&p.mu)
 	return p
 }

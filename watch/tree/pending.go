@@ -24,6 +24,11 @@ func (p places) add(dir, name string) step {
 	return fresh
 }
 
+func (p places) has(dir, name string) bool {
+	_, has := p[dir][name]
+	return has
+}
+
 // work is where something has happened that was not looked at yet.
 type work struct {
 	places places

@@ -16,6 +16,7 @@ import (
 
 	"stackrun.dev/stack/watch"
 	"stackrun.dev/stack/watch/fsnotify"
+	"stackrun.dev/stack/watch/watchtest"
 )
 
 func digestOfText(text []byte) Digest {
@@ -53,8 +54,7 @@ func random(t *testing.T, seed uint64) {
 	source, err := fsnotify.New()
 	must(t, err)
 	if seed%2 == 0 {
-		source = &losing{Source: source, events: make(chan watch.Event), random: rand.New(rand.NewPCG(seed, 7))}
-		go source.(*losing).run()
+		source = watchtest.NewLossy(source, seed, 100)
 	}
 	tr := openedOn(t, source, root)
 	known := replicaOf(tr, root)
@@ -94,40 +94,6 @@ func settle(t *testing.T, tr *Tree, known replica, root Root) error {
 		}
 	}
 	return err
-}
-
-// losing is a source that forgets events, and says so later.
-type losing struct {
-	watch.Source
-	events chan watch.Event
-	random *rand.Rand
-}
-
-func (l *losing) Events() <-chan watch.Event { return l.events }
-
-func (l *losing) run() {
-	defer close(l.events)
-	lost := 0
-	var told <-chan time.Time
-	for {
-		select {
-		case e, open := <-l.Source.Events():
-			switch {
-			case !open:
-				return
-			case lost > 0 || l.random.IntN(200) == 0:
-				lost++
-				if told == nil {
-					told = time.After(time.Duration(l.random.IntN(30)) * time.Millisecond)
-				}
-			default:
-				l.events <- e
-			}
-		case <-told:
-			lost, told = 0, nil
-			l.events <- watch.Event{Lost: true}
-		}
-	}
 }
 
 // editor does what people and programs do to files, at random.

@@ -95,6 +95,10 @@ func (p *pass) seeFile(at place, old *node, s *stat) {
 	if old != nil && old.same(s) && old.trusted {
 		return
 	}
+	if grown := s.Size > largeFile && (old == nil || old.size != s.Size); grown && !p.silent {
+		p.seeLarge(at, s)
+		return
+	}
 	if s.recent() || old != nil && old.digest != (Digest{}) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -102,6 +106,18 @@ func (p *pass) seeFile(at place, old *node, s *stat) {
 		return
 	}
 	p.file(at.dir, at.name, s, Digest{})
+}
+
+// seeLarge is seeFile of a large file that has certainly changed. It is not read for that, but nobody wants to know each step
+// of a copy.
+func (p *pass) seeLarge(at place, s *stat) {
+	if !s.fromJustNow() {
+		p.file(at.dir, at.name, s, Digest{})
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.early.add(at.dir.path, at.name)
 }
 
 // file notes what is known of a file. It has changed unless its content is known to be the same, or nothing is known of it, but
