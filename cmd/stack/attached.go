@@ -19,6 +19,7 @@ import (
 	"stackrun.dev/stack/convergence/plan"
 	"stackrun.dev/stack/convergence/state"
 	"stackrun.dev/stack/project"
+	"stackrun.dev/stack/watch/rules"
 )
 
 // attachFlags say what up shows of the containers while it stays, and what ends it.
@@ -66,6 +67,8 @@ type attachedRun struct {
 	aborts  chan int // the exit code of the container that ends the run by its end
 	menu    menu
 	stay    *stay // keeps the project as its files say; nil if an exit is to end the run
+
+	watching *watching
 }
 
 func (s *session) upAttached(ctx context.Context, p *project.Project, d *desired.Project, up plan.UpOptions, o *upOptions) error {
@@ -97,10 +100,9 @@ func (s *session) upAttached(ctx context.Context, p *project.Project, d *desired
 func (r *attachedRun) run(ctx context.Context) error {
 	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	if !r.options.abortOnExit && !r.options.abortOnFailure {
-		r.stay = r.prepareStay(r.wished)
-		r.follow.also = r.stay.concerns
-		defer r.settle()
+	defer r.settle()
+	if err := r.prepare(); err != nil {
+		return err
 	}
 	over, up := r.show(alive)
 	if err := r.up(ctx, "up", r.desired, r.plan, r.options.upFlags); err != nil {
@@ -114,6 +116,31 @@ func (r *attachedRun) run(ctx context.Context) error {
 	}
 	return r.remain(ctx, alive, cancel, over, up)
 }
+
+// prepare begins to look at the files that are to be watched while the run goes on.
+func (r *attachedRun) prepare() error {
+	r.watching = r.newWatching(r.wished, r.options.watchFlags)
+	r.watching.reactions.wish = func() *desired.Project { return r.desired }
+	var wanted rules.Options
+	if !r.endsByExit() {
+		r.stay = r.prepareStay(r.wished)
+		r.stay.changed = r.watching.update
+		r.follow.also = r.stay.concerns
+		r.watching.reactions.wish = func() *desired.Project { _, d := r.stay.latest(); return d }
+		wanted.OnChange = true
+	}
+	if r.options.watch {
+		wanted = everything
+		buildFirst(r.project, r.desired)
+	}
+	if some, err := r.watching.prepare(wanted); err != nil || some || !r.options.watch {
+		return err
+	}
+	return errNothingToWatch
+}
+
+// endsByExit says that the exit of a container is to end the run.
+func (r *attachedRun) endsByExit() bool { return r.options.abortOnExit || r.options.abortOnFailure }
 
 // show shows what the containers write from now on, of those that run already when up is closed.
 func (r *attachedRun) show(ctx context.Context) (over <-chan error, up chan<- struct{}) {
@@ -134,39 +161,57 @@ func (r *attachedRun) show(ctx context.Context) (over <-chan error, up chan<- st
 
 // remain goes on when the project is up, until the containers have ended or somebody ends the run.
 func (r *attachedRun) remain(ctx, alive context.Context, cancel context.CancelFunc, over <-chan error, up chan<- struct{}) (err error) {
-	if r.menu, err = r.openMenu(ctx, r.options.menuFlags); err != nil {
+	if r.menu, err = r.openMenu(ctx, r.options.menuFlags, r.watching.develops()); err != nil {
 		return err
 	}
 	defer r.menu.close()
 	r.follow.sink.To(r.out)
+	if err := r.watching.begin(alive); err != nil {
+		return err
+	}
 	if r.stay != nil {
 		if err := r.stay.begin(alive); err != nil {
 			return err
 		}
-		r.follow.more = r.stay.more
+	}
+	if r.stay != nil || r.options.watch {
+		r.follow.more = r.more
 	}
 	close(up)
-	select {
-	case err := <-over:
+	for {
 		select {
+		case key := <-r.menu.keys:
+			if key == watchKey {
+				r.menu.show(r.watching.toggle())
+				continue
+			}
+			cancel()
+			<-over
+			return nil
+		case err := <-over:
+			select {
+			case code := <-r.aborts:
+				return r.aborted(alive, code)
+			default:
+				return err
+			}
 		case code := <-r.aborts:
-			return r.aborted(alive, code)
-		default:
-			return err
+			return r.lastWords(over, cancel, r.aborted(alive, code))
+		case <-ctx.Done():
+			return r.lastWords(over, cancel, r.wind(alive, true))
 		}
-	case code := <-r.aborts:
-		return r.lastWords(over, cancel, r.aborted(alive, code))
-	case <-r.menu.detached:
-		cancel()
-		<-over
-		return nil
-	case <-ctx.Done():
-		return r.lastWords(over, cancel, r.wind(alive, true))
 	}
 }
 
-// settle keeps the project no longer. What was wished last is what the run is about then.
+// more says whether there is something to wait for although no container runs: one may be about to be made again, and whoever
+// watches files is about to mend what has ended.
+func (r *attachedRun) more(ctx context.Context) bool {
+	return r.watching.develops() || r.stay != nil && r.stay.more(ctx)
+}
+
+// settle watches nothing and keeps the project no longer. What was wished last is what the run is about then.
 func (r *attachedRun) settle() {
+	r.watching.end()
 	if r.stay != nil {
 		r.stay.end()
 		r.project, r.desired = r.stay.latest()
@@ -189,13 +234,25 @@ func (r *attachedRun) exited(m member, code int) error {
 	if !r.follow.quiet(m.service) {
 		_ = r.follow.announceExit(m, code)
 	}
-	if r.options.abortOnExit || r.options.abortOnFailure && code != 0 {
+	if (r.options.abortOnExit || r.options.abortOnFailure && code != 0) && !r.goesOn(m) {
 		select {
 		case r.aborts <- code:
 		default: // another one was the first
 		}
 	}
 	return nil
+}
+
+// goesOn says that the container was ended because files have changed, and is about to run again.
+func (r *attachedRun) goesOn(m member) bool {
+	if r.watching.reactions.busy() {
+		return true
+	}
+	if !r.watching.develops() {
+		return false
+	}
+	now, err := r.ContainerInspect(context.Background(), m.ID) // it may have been started again since
+	return err != nil || now.State.Running
 }
 
 // aborted stops what still runs and ends with the exit code that was asked for.

@@ -37,7 +37,10 @@ var dryRuns = map[string][]tried{
 	"up": {
 		try(0, "up -d"), try(0, "up -d --build --pull always --force-recreate --remove-orphans --renew-anon-volumes --wait --yes"),
 		try(0, "up --no-start"), try(0, "up -d --scale web=3 web"), try(0, "up"), try(0, "up --plan kept.plan"),
+		try(0, "up --watch"),
 	},
+	"watch":         {try(0, "watch"), try(0, "watch --no-up web"), try(16, "watch frozen")},
+	"alpha watch":   {try(0, "alpha watch --prune=false --quiet --poll")},
 	"create":        {try(0, "create --build --force-recreate")},
 	"scale":         {try(0, "scale web=3")},
 	"down":          {try(0, "down"), try(0, "down --volumes --rmi all --remove-orphans"), try(0, "down web")},
@@ -73,7 +76,7 @@ var dryRuns = map[string][]tried{
 // looks are the commands that only look, and those that are only there for others.
 var looks = []string{
 	"ps", "logs", "config", "convert", "lint", "wait", "images", "volumes", "ls", "top", "stats", "port", "events", "version",
-	"image", "image ls", "image save", "image inspect", "engine", "engine status",
+	"alpha", "image", "image ls", "image save", "image inspect", "engine", "engine status",
 }
 
 // Every command of the program has a verdict: it changes something and is tried with --dry-run, or it only looks.
@@ -124,6 +127,7 @@ services:
     configs: [{source: c, target: /etc/c}]
     deploy: {update_config: {order: start-first, failure_action: rollback}}
     healthcheck: {test: [CMD, "true"], interval: 1s}
+    develop: {watch: [{action: sync+restart, path: src, target: /src}]}
   frozen: {image: busybox, command: [sleep, "1000"], stop_grace_period: 0s}
   built: {image: "registry.test/built:v1", build: {context: ., dockerfile_inline: "FROM busybox"}}
   pulled: {image: registry.test/app:v1, depends_on: {web: {condition: service_healthy, restart: true}}}

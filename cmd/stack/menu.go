@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"sync"
 
@@ -14,19 +15,32 @@ import (
 )
 
 // menuText is the line below the output, with every key that does something.
-const menuText = "d: leave the containers running and return   Ctrl-C: stop them"
+func menuText(watching bool) string {
+	if watching {
+		return "w: stop watching   d: leave the containers running and return   Ctrl-C: stop"
+	}
+	return "w: watch files   d: leave the containers running and return   Ctrl-C: stop them"
+}
 
 // menuFlags say whether there are keys while up stays.
 type menuFlags struct{ menu bool }
 
 func (o *menuFlags) declareMenu(a *app, cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.menu, "menu", a.presetBool("COMPOSE_MENU"), "Show the keys that do something below the output, on a terminal: d leaves the containers running and returns")
+	cmd.Flags().BoolVar(&o.menu, "menu", a.presetBool("COMPOSE_MENU"), "Show the keys that do something below the output, on a terminal: d leaves the containers running and returns, w switches --watch on and off")
 }
 
 // menu reads keys while up stays. Its zero value has none.
 type menu struct {
-	detached <-chan struct{} // closed by the key d; nil without a menu
-	end      func()
+	keys  <-chan byte         // those that mean something, one after the other; nil without a menu
+	shows func(watching bool) // whether files are watched by now
+	end   func()
+}
+
+// show says whether files are watched by now.
+func (m *menu) show(watching bool) {
+	if m.shows != nil {
+		m.shows(watching)
+	}
 }
 
 // close gives the terminal back. To do so more than once is no mistake.
@@ -38,7 +52,7 @@ func (m *menu) close() {
 
 // openMenu shows the menu until it is closed or the context ends, if it was asked for and there is a terminal to read from
 // and to write to. From then on what is written to the app's streams stands above it.
-func (a *app) openMenu(ctx context.Context, o menuFlags) (menu, error) {
+func (a *app) openMenu(ctx context.Context, o menuFlags, watching bool) (menu, error) {
 	t := a.terminalOf()
 	if !o.menu || t == nil || !t.foreground() {
 		return menu{}, nil
@@ -57,47 +71,89 @@ func (a *app) openMenu(ctx context.Context, o menuFlags) (menu, error) {
 	if view.IsTerminal(a.err) {
 		a.err = bottom.Above(a.err)
 	}
-	bottom.Show(menuText)
+	line := &menuLine{bottom: bottom}
+	m := menu{shows: line.show}
+	m.show(watching)
+	closed := make(chan struct{})
 	var once sync.Once
 	end := func() {
 		once.Do(func() {
-			bottom.Show("")
+			close(closed)
+			line.close()
 			restore()
 			_ = wake.Close()
 		})
 	}
 	stop := context.AfterFunc(ctx, end)
-	detached := make(chan struct{})
+	m.end = func() { stop(); end() }
+	pressed := make(chan byte)
+	m.keys = pressed
 	go func() {
 		defer end()
 		defer wakeUp.Close()
-		if awaitKey(t.in, wakeUp, 'd') {
-			close(detached)
-		}
-	}()
-	return menu{detached, func() { stop(); end() }}, nil
-}
-
-// awaitKey reads keys until it is this one, or until the other end of wakeUp is closed or the terminal has gone; then it is
-// false.
-func awaitKey(in, wakeUp *os.File, want byte) bool {
-	for {
-		fds := []unix.PollFd{{Fd: int32(in.Fd()), Events: unix.POLLIN}, {Fd: int32(wakeUp.Fd()), Events: unix.POLLIN}}
-		if _, err := unix.Poll(fds, -1); err != nil {
-			if errors.Is(err, unix.EINTR) {
+		for key := range keys(t.in, wakeUp) {
+			if key != detachKey && key != watchKey {
 				continue
 			}
-			return false
+			select {
+			case pressed <- key:
+			case <-closed:
+				return
+			}
 		}
-		if fds[1].Revents != 0 {
-			return false
-		}
-		var key [1]byte
-		if n, err := unix.Read(int(in.Fd()), key[:]); n != 1 || err != nil {
-			return false
-		}
-		if key[0] == want {
-			return true
+	}()
+	return m, nil
+}
+
+// The keys that mean something.
+const (
+	detachKey = 'd'
+	watchKey  = 'w'
+)
+
+// menuLine is the line of the menu, until it is closed.
+type menuLine struct {
+	mu     sync.Mutex
+	bottom *view.Bottom
+	closed bool
+}
+
+func (l *menuLine) show(watching bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.bottom.Show(menuText(watching))
+	}
+}
+
+func (l *menuLine) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	l.bottom.Show("")
+}
+
+// keys are those that are pressed, until the other end of wakeUp is closed or the terminal has gone.
+func keys(in, wakeUp *os.File) iter.Seq[byte] {
+	return func(yield func(byte) bool) {
+		for {
+			fds := []unix.PollFd{{Fd: int32(in.Fd()), Events: unix.POLLIN}, {Fd: int32(wakeUp.Fd()), Events: unix.POLLIN}}
+			if _, err := unix.Poll(fds, -1); err != nil {
+				if errors.Is(err, unix.EINTR) {
+					continue
+				}
+				return
+			}
+			if fds[1].Revents != 0 {
+				return
+			}
+			var key [1]byte
+			if n, err := unix.Read(int(in.Fd()), key[:]); n != 1 || err != nil {
+				return
+			}
+			if !yield(key[0]) {
+				return
+			}
 		}
 	}
 }

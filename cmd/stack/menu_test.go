@@ -73,9 +73,9 @@ func TestMenu(t *testing.T) {
 		code  int
 		state string
 	}{
-		"d leaves the containers":     {func(user *os.File, _ func()) { _, _ = user.WriteString("xd") }, 0, "running"},
-		"an interrupt stops them":     {func(_ *os.File, interrupt func()) { interrupt() }, exitInterrupted, "exited"},
-		"other keys mean nothing yet": {func(user *os.File, interrupt func()) { _, _ = user.WriteString("wqv\x1b[A"); interrupt() }, exitInterrupted, "exited"},
+		"d leaves the containers": {func(user *os.File, _ func()) { _, _ = user.WriteString("xd") }, 0, "running"},
+		"an interrupt stops them": {func(_ *os.File, interrupt func()) { interrupt() }, exitInterrupted, "exited"},
+		"other keys mean nothing": {func(user *os.File, interrupt func()) { _, _ = user.WriteString("Wqv\x1b[A"); interrupt() }, exitInterrupted, "exited"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, _ := inProcess(t, keyed)
@@ -87,7 +87,7 @@ func TestMenu(t *testing.T) {
 			done := make(chan int, 1)
 			file := a.global.files[0]
 			go func() { done <- run(ctx, []string{"-f", file, "up", "--menu"}, a) }()
-			_, rest := seen(t, user, `(?s)says\r\n.*`+regexp.QuoteMeta(menuText))
+			_, rest := seen(t, user, `(?s)says\r\n.*`+regexp.QuoteMeta(menuText(false)))
 			if now := termios(t, tty); now.Lflag&(unix.ICANON|unix.ECHO) != 0 || now.Lflag&unix.ISIG == 0 {
 				t.Errorf("the terminal's flags are %o", now.Lflag)
 			}
@@ -99,7 +99,7 @@ func TestMenu(t *testing.T) {
 				t.Errorf("the terminal is left as %+v, it was %+v", after, before)
 			}
 			tty.Close()
-			if text := <-rest; !strings.Contains(text, "\r\x1b[K") || strings.HasSuffix(text, menuText) {
+			if text := <-rest; !strings.Contains(text, "\r\x1b[K") || strings.HasSuffix(text, menuText(false)) {
 				t.Errorf("the menu is still there: %q", text)
 			}
 			var out strings.Builder
@@ -120,8 +120,8 @@ func TestMenuNeedsATerminal(t *testing.T) {
 		"no flag":   {in: tty, out: tty, err: tty},
 	} {
 		out := a.out
-		m, err := a.openMenu(t.Context(), menuFlags{menu: name != "no flag"})
-		if err != nil || m.detached != nil || a.out != out {
+		m, err := a.openMenu(t.Context(), menuFlags{menu: name != "no flag"}, false)
+		if err != nil || m.keys != nil || a.out != out {
 			t.Errorf("%s: %+v, %v, output %v", name, m, err, a.out)
 		}
 		m.close()
@@ -140,8 +140,8 @@ func TestMenuGivesTheTerminalBack(t *testing.T) {
 			}
 		}()
 		a := &app{in: tty, out: tty, err: tty}
-		m, err := a.openMenu(t.Context(), menuFlags{menu: true})
-		if err != nil || m.detached == nil {
+		m, err := a.openMenu(t.Context(), menuFlags{menu: true}, false)
+		if err != nil || m.keys == nil {
 			t.Fatalf("no menu: %v", err)
 		}
 		defer m.close()

@@ -86,7 +86,10 @@ func writeFlags(page *bytes.Buffer, own, everywhere *pflag.FlagSet) {
 		if everywhere.Lookup(f.Name) != nil {
 			name += " *"
 		}
-		value := map[string]string{"string": "TEXT", "int": "NUMBER", "stringArray": "TEXT, repeatable", "strings": "TEXT,… repeatable"}[f.Value.Type()]
+		value := map[string]string{"string": "TEXT", "int": "NUMBER", "stringArray": "TEXT, repeatable", "strings": "TEXT,… repeatable", "duration": "DURATION"}[f.Value.Type()]
+		if value != "" && f.NoOptDefVal != "" {
+			value += ", or none"
+		}
 		rows[f.Name] = fmt.Sprintf("| %s | %s | %s | %s |\n", name, value, defaultOf(f), strings.ReplaceAll(f.Usage, "|", "\\|"))
 	}
 	own.VisitAll(row)

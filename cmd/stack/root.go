@@ -80,10 +80,10 @@ func newRoot(a *app) *cobra.Command {
 
 // commands is every command there is, in the order of the help.
 var commands = []func(*app) *cobra.Command{
-	newUp, newDown, newRollback, newPs, newLogs, newExec, newRun, newBuild, newPlan, newConfig, newConvert, newLint,
+	newUp, newWatch, newDown, newRollback, newPs, newLogs, newExec, newRun, newBuild, newPlan, newConfig, newConvert, newLint,
 	newStart, newStop, newRestart, newScale, newCreate, newRm, newKill, newPause, newUnpause, newWait,
 	newPull, newPush, newImages, newVolumes, newLs, newTop, newStats, newPort, newCp, newAttach, newEvents,
-	newPublish, newImage, newEngine, newVersion,
+	newPublish, newImage, newEngine, newVersion, newAlpha,
 }
 
 func (a *app) declareGlobal(root *cobra.Command) {

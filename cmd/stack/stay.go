@@ -51,9 +51,12 @@ type stay struct {
 
 	wisher *wisher // nil if nothing is watched
 	look   chan chan<- convergence.Status
-	cancel context.CancelCauseFunc
-	ended  chan struct{} // closed when it keeps nothing any more
-	asked  []string      // the services that the run was asked for, with what they depend on
+	cancel context.CancelFunc      // ends everything
+	let    context.CancelCauseFunc // ends the keeping
+	ended  chan struct{}           // closed when it keeps nothing any more
+	why    error                   // why that is; set when ended is closed
+	work   sync.WaitGroup
+	asked  []string // the services that the run was asked for, with what they depend on
 
 	mu      sync.Mutex
 	wish    *desired.Project
@@ -95,32 +98,65 @@ func (s *stay) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, s.cancel = context.WithCancelCause(ctx)
-	wishes := make(chan convergence.Wish, 1)
+	ctx, wishes := s.read(ctx)
 	wishes <- convergence.Wish{Desired: s.wish}
-	narrator := narrate(ctx, progress)
+	keeping, let := context.WithCancelCause(ctx)
+	s.let = let
+	narrator := narrate(keeping, progress)
 	o := convergence.KeepOptions{Options: s.options(progress), Status: s.status, Look: s.look}
 	o.Up, o.OnPlan = s.first.plan, narrator.planned
 	o.Up.Given = s.given
 	name := s.first.desired.Name
-	s.remember(ctx, &o.Options, name, progress.Text)
+	s.remember(keeping, &o.Options, name, progress.Text)
 	o.Lock = s.unlessOvertaken(s.patiently())
-	o.Intent = s.intent(ctx, name, s.first.began)
-	var reading sync.WaitGroup
-	if w := s.wisher; w != nil {
-		reading.Go(func() { w.run(ctx, wishes) })
-	}
-	go func() {
-		defer close(s.ended)
-		err := convergence.Keep(ctx, s.Engine, wishes, o, quieten(narrator.event, s.first.flags))
-		s.cancel(err)
-		reading.Wait()
-		progress.Close()
-		if cause := context.Cause(ctx); errors.Is(cause, convergence.ErrDown) || errors.Is(cause, errOvertaken) {
-			fmt.Fprintf(s.err, "project %s is no longer kept as its files say: %v\n", s.first.desired.Name, cause)
-		}
-	}()
+	o.Intent = s.intent(keeping, name, s.first.began)
+	s.work.Go(func() {
+		let(convergence.Keep(keeping, s.Engine, wishes, o, quieten(narrator.event, s.first.flags)))
+		s.over(ctx, context.Cause(keeping), progress, wishes)
+	})
 	return nil
+}
+
+// readOnly reads the project again when its files change, and leaves what runs as it is.
+func (s *stay) readOnly(ctx context.Context) {
+	ctx, wishes := s.read(ctx)
+	close(s.ended)
+	s.work.Go(func() { forgo(ctx, wishes) })
+}
+
+// read makes wishes of what the project's files say, until the context that is returned is done.
+func (s *stay) read(ctx context.Context) (context.Context, chan convergence.Wish) {
+	ctx, s.cancel = context.WithCancel(ctx)
+	wishes := make(chan convergence.Wish, 1)
+	if w := s.wisher; w != nil {
+		s.work.Go(func() { w.run(ctx, wishes) })
+	}
+	return ctx, wishes
+}
+
+// over takes in that the project is kept no longer. Whoever wants to know what its files say is still told.
+func (s *stay) over(ctx context.Context, why error, progress view.Progress, wishes <-chan convergence.Wish) {
+	progress.Close()
+	s.why = why
+	close(s.ended)
+	if errors.Is(why, convergence.ErrDown) || errors.Is(why, errOvertaken) {
+		fmt.Fprintf(s.err, "project %s is no longer kept as its files say: %v\n", s.first.desired.Name, why)
+	}
+	if s.changed == nil {
+		s.cancel()
+	}
+	forgo(ctx, wishes)
+}
+
+// forgo lets wishes be wishes.
+func forgo(ctx context.Context, wishes <-chan convergence.Wish) {
+	for {
+		select {
+		case <-wishes:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // linesOf is how progress is shown between the lines of logs: nothing may move there.
@@ -135,8 +171,8 @@ func (a *app) linesOf() string {
 // end keeps the project no longer. A round that is under way is given up.
 func (s *stay) end() {
 	if s.cancel != nil {
-		s.cancel(nil)
-		<-s.ended
+		s.cancel()
+		s.work.Wait()
 	}
 	if s.wisher != nil {
 		_ = s.wisher.files.Close()
@@ -245,7 +281,7 @@ func (s *stay) unlessOvertaken(lock convergence.Locker) convergence.Locker {
 		}
 		if pid, at := launch.LastUp(run, key); pid != 0 && pid != os.Getpid() && at.After(s.first.began) {
 			unlock()
-			s.cancel(fmt.Errorf("%w (process %d)", errOvertaken, pid))
+			s.let(fmt.Errorf("%w (process %d)", errOvertaken, pid))
 			return nil, errOvertaken
 		}
 		return unlock, nil

@@ -19,8 +19,10 @@ type upOptions struct {
 	upFlags
 	attachFlags
 	menuFlags
+	watchFlags
 
 	detach      bool
+	watch       bool
 	waitSeconds int
 	planFile    string
 }
@@ -46,7 +48,9 @@ func newUp(a *app) *cobra.Command {
 	o.declareYes(cmd)
 	o.declareAttach(cmd)
 	o.declareMenu(a, cmd)
+	o.declarePoll(cmd)
 	f := cmd.Flags()
+	f.BoolVarP(&o.watch, "watch", "w", false, "Carry changed files into the containers, as stack watch does")
 	f.BoolVar(&o.quietBuild, "quiet-build", false, "Do not show what builds print")
 	f.BoolVarP(&o.detach, "detach", "d", false, "Leave the containers running and return")
 	o.declareKeep(cmd)
@@ -81,8 +85,7 @@ func runUp(ctx context.Context, a *app, o *upOptions, services []string) error {
 		}
 		switch {
 		case a.global.dryRun:
-			_, err := s.showPlan(ctx, d, options, "text")
-			return err
+			return s.showUp(ctx, p, d, options, o)
 		case o.detach || options.Wait || options.NoStart:
 			if err := s.checkKeep(p, o.upFlags); err != nil {
 				return err
@@ -91,6 +94,17 @@ func runUp(ctx context.Context, a *app, o *upOptions, services []string) error {
 		}
 		return s.upAttached(ctx, p, d, options, o)
 	})
+}
+
+// showUp says what would be done.
+func (s *session) showUp(ctx context.Context, p *project.Project, d *desired.Project, options plan.UpOptions, o *upOptions) error {
+	if o.watch {
+		buildFirst(p, d)
+	}
+	if _, err := s.showPlan(ctx, d, options, "text"); err != nil || !o.watch {
+		return err
+	}
+	return s.showRules(&wished{project: p, plan: options})
 }
 
 func (o *upOptions) check() error {
@@ -102,6 +116,10 @@ func (o *upOptions) check() error {
 		return usagef("--abort-on-container-exit and --abort-on-container-failure cannot go together")
 	case o.keep && (!o.detach && !o.options.Wait || o.options.NoStart):
 		return usagef("--keep goes with --detach, and not with --no-start; in the foreground up keeps the project anyway")
+	case o.watch && (o.detach || o.options.Wait || o.options.NoStart):
+		return usagef("--watch watches in the foreground: it cannot go together with --detach, --wait and --no-start")
+	case o.watch && o.options.NoBuild:
+		return usagef("--watch and --no-build cannot go together: a change may ask for a build")
 	case o.waitSeconds > 0 && !o.options.Wait:
 		return usagef("--wait-timeout has a meaning with --wait only")
 	}

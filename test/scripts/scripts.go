@@ -114,7 +114,7 @@ func removeProjects(env *testscript.Env, names []string) {
 }
 
 // everywhere are the names of scripts that hold on every engine.
-var everywhere = []string{"up-*.txtar", "attached-*.txtar"}
+var everywhere = []string{"up-*.txtar", "attached-*.txtar", "watch-*.txtar"}
 
 // Everywhere are the scripts in a folder that hold on every engine. It fails the test if two of them use one project: they
 // would see each other's containers.

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/image"
+
+	"stackrun.dev/stack/cmd/stack/internal/view"
+	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/plan"
+)
+
+const reacting = `
+name: reacting
+services:
+  web:
+    build: .
+    command: [sleep, "1000"]
+    stop_grace_period: 0s
+    depends_on: [db]
+  db: {image: busybox, command: [sleep, "1000"], stop_grace_period: 0s}
+  dependent:
+    image: busybox
+    command: [sleep, "1000"]
+    stop_grace_period: 0s
+    depends_on: {web: {condition: service_started, restart: true}}
+  done: {image: busybox, command: ["true"], depends_on: {web: {condition: service_started, restart: true}}}
+`
+
+// reaction is a project that runs on an engine in memory, and reactions to changes of its files.
+type reaction struct {
+	*testing.T
+	*reactions
+	dir string
+}
+
+func react(t *testing.T, test func(r *reaction)) {
+	a, _ := inProcess(t, reacting)
+	a.err = io.Discard
+	r := &reaction{T: t, dir: filepath.Dir(a.global.files[0])}
+	r.write("Dockerfile", "FROM busybox\nCOPY page /page\n")
+	r.write("page", "one")
+	began := time.Now()
+	if code := run(t.Context(), []string{"-f", a.global.files[0], "up", "-d"}, a); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	_, d, err := a.wanted(t.Context(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = a.with(t.Context(), func(s *session) error {
+		progress, err := view.NewProgress("quiet", "", io.Discard, view.Style{})
+		r.reactions = &reactions{session: s, wish: func() *desired.Project { return d }, began: began, progress: progress, prune: true}
+		test(r)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *reaction) write(name, text string) {
+	r.Helper()
+	if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o600); err != nil {
+		r.Fatal(err)
+	}
+}
+
+// containers are the IDs and states of the project's containers, by service.
+func (r *reaction) containers() map[string]string {
+	r.Helper()
+	list, err := r.members(r.Context(), scope{name: "reacting"}, which{stopped: true})
+	if err != nil {
+		r.Fatal(err)
+	}
+	out := make(map[string]string)
+	for _, m := range list {
+		c, err := r.ContainerInspect(r.Context(), m.ID)
+		if err != nil {
+			r.Fatal(err)
+		}
+		out[m.service] += m.ID + " " + c.State.StartedAt + " " + string(m.State) + ";"
+	}
+	return out
+}
+
+// changed are the services of which something is another one than before.
+func (r *reaction) changed(before map[string]string) string {
+	r.Helper()
+	var out []string
+	for service, now := range r.containers() {
+		if before[service] != now {
+			out = append(out, service)
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+func (r *reaction) expect(what string, got error, want string) {
+	r.Helper()
+	if (got == nil) != (want == "") || got != nil && !strings.Contains(got.Error(), want) {
+		r.Errorf("%s: %v, want %q", what, got, want)
+	}
+}
+
+func TestRebuildReplacesOneService(t *testing.T) {
+	react(t, func(r *reaction) {
+		before := r.containers()
+		r.write("page", "two")
+		r.expect("rebuild", r.Rebuild(t.Context(), "web"), "")
+		if got := r.changed(before); got != "dependent web" {
+			t.Errorf("other containers than before are those of %q", got)
+		}
+		list, err := r.ImageList(t.Context(), image.ListOptions{All: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range list {
+			if len(i.RepoTags) == 0 {
+				t.Errorf("there still is an image without a name: %s", i.ID)
+			}
+		}
+	})
+}
+
+func TestRebuildThatDoesNotComeAboutChangesNothing(t *testing.T) {
+	react(t, func(r *reaction) {
+		before := r.containers()
+		r.write("Dockerfile", "FROM busybox\nCOPY nothing /page\n")
+		r.expect("a broken Dockerfile", r.Rebuild(t.Context(), "web"), "Dockerfile:2")
+		r.write("Dockerfile", "FROM busybox\nRUN sleep 1000\n")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		r.progress, _ = view.NewProgress("plain", "", lineWriter(func(line string) {
+			if strings.Contains(line, "sleep 1000") {
+				cancel() // it is in the middle of it
+			}
+		}), view.Style{})
+		if err := r.Rebuild(ctx, "web"); !errors.Is(err, context.Canceled) {
+			t.Errorf("a cancelled build: %v", err)
+		}
+		r.expect("no build", r.Rebuild(t.Context(), "db"), "service db has no build")
+		if got := r.changed(before); got != "" {
+			t.Errorf("other containers than before are those of %q", got)
+		}
+	})
+}
+
+func TestWhatWasStoppedIsLeftAlone(t *testing.T) {
+	react(t, func(r *reaction) {
+		if err := r.apply(t.Context(), "stop", scope{name: "reacting"}, plan.LifecycleOptions{Services: []string{"web"}}, plan.Stop); err != nil {
+			t.Fatal(err)
+		}
+		before := r.containers()
+		r.write("page", "two")
+		r.expect("rebuild", r.Rebuild(t.Context(), "web"), errStopped.Error())
+		r.expect("restart", r.Restart(t.Context(), "web"), errStopped.Error())
+		if got := r.changed(before); got != "" {
+			t.Errorf("other containers than before are those of %q", got)
+		}
+		r.expect("restart of another one", r.Restart(t.Context(), "db"), "")
+		if got := r.changed(before); got != "db" {
+			t.Errorf("other containers than before are those of %q", got)
+		}
+	})
+}
+
+func TestRestartTakesDependentsAlong(t *testing.T) {
+	react(t, func(r *reaction) {
+		before := r.containers()
+		r.expect("restart", r.Restart(t.Context(), "web"), "")
+		if got := r.changed(before); got != "dependent web" {
+			t.Errorf("other containers than before are those of %q", got)
+		}
+		before = r.containers()
+		id, _, _ := strings.Cut(before["web"], " ")
+		if err := r.ContainerPause(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		before = r.containers()
+		r.expect("restart of what is paused", r.Restart(t.Context(), "web"), "it is paused")
+		if got := r.changed(before); got != "" {
+			t.Errorf("other containers than before are those of %q", got)
+		}
+	})
+}

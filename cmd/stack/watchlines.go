@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"stackrun.dev/stack/cmd/stack/internal/view"
+	"stackrun.dev/stack/watch/rules"
+	watchsession "stackrun.dev/stack/watch/session"
+)
+
+// herald prints lines about what is watched, as soon as the project is up: until then, how that goes on has the screen.
+type herald struct {
+	mu    sync.Mutex
+	lines *view.Changes // nil: the project is not up yet
+	early []func(*view.Changes)
+}
+
+func (h *herald) begin(lines *view.Changes) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lines = lines
+	for _, tell := range h.early {
+		tell(lines)
+	}
+	h.early = nil
+}
+
+// tell may be called by anybody at any time.
+func (h *herald) tell(tell func(*view.Changes)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lines == nil {
+		h.early = append(h.early, tell)
+		return
+	}
+	tell(h.lines)
+}
+
+func (h *herald) text(line string) { h.tell(func(c *view.Changes) { c.Text(line) }) }
+
+// report prints what was done.
+func (w *watching) report(r watchsession.Report) {
+	if len(r.Paths) == 0 && r.Err == nil && r.Synced.Written+r.Synced.Removed == 0 {
+		return // a comparison that has found nothing
+	}
+	out := view.Reaction{
+		Service: r.Service, Action: string(r.Action), What: r.Signal, Paths: r.Paths, Into: r.Synced.Containers, Bytes: r.Synced.Bytes,
+		Took: r.Took, Err: r.Err,
+	}
+	if len(r.Exec.Command) > 0 {
+		out.What = strings.Join(r.Exec.Command, " ")
+	}
+	if n := max(r.Synced.Containers, 1); r.Synced.Containers >= 0 {
+		out.Written, out.Removed = (r.Synced.Written+n-1)/n, (r.Synced.Removed+n-1)/n
+	}
+	w.lines.tell(func(c *view.Changes) { c.Reaction(out) })
+}
+
+// output is where commands in containers print.
+func (w *watching) output(_, container string) io.Writer {
+	return lineWriter(func(line string) { w.lines.text(container + "  | " + line) })
+}
+
+// lineWriter is called for each line that is written.
+type lineWriter func(line string)
+
+// Write implements io.Writer.
+func (l lineWriter) Write(text []byte) (int, error) {
+	for line := range strings.Lines(string(text)) {
+		l(strings.TrimRight(line, "\r\n"))
+	}
+	return len(text), nil
+}
+
+func servicesWatched(list []*rules.Rule) []string {
+	var out []string
+	for _, r := range list {
+		out = append(out, r.Service)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// described are the rules in words.
+func described(list []*rules.Rule) []string {
+	out := make([]string, len(list))
+	for i, r := range list {
+		out[i] = fmt.Sprintf("%s: %s %s", r.Service, r.Action, r.Path)
+		if r.Target != "" {
+			out[i] += " to " + r.Target
+		}
+		for _, more := range []struct {
+			word  string
+			texts []string
+		}{{"but only", r.Include}, {"but not", r.Ignore}} {
+			if len(more.texts) > 0 {
+				out[i] += fmt.Sprintf(", %s %s", more.word, strings.Join(more.texts, ", "))
+			}
+		}
+	}
+	return out
+}
