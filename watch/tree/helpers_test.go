@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,9 +29,28 @@ func must(t testing.TB, err error) {
 // opened is a tree on the kernel's events that is closed after the test. Nothing may be told.
 func opened(t testing.TB, roots ...Root) *Tree {
 	t.Helper()
+	return openedOn(t, kernel(t), roots...)
+}
+
+func kernel(t testing.TB) watch.Source {
+	t.Helper()
 	source, err := fsnotify.New()
 	must(t, err)
-	return openedOn(t, source, roots...)
+	return source
+}
+
+// counting notes what is added.
+type counting struct {
+	watch.Source
+	mu    sync.Mutex
+	added map[string]int
+}
+
+func (c *counting) Add(dir string) error {
+	c.mu.Lock()
+	c.added[dir]++
+	c.mu.Unlock()
+	return c.Source.Add(dir)
 }
 
 func openedOn(t testing.TB, source watch.Source, roots ...Root) *Tree {

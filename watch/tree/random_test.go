@@ -61,7 +61,7 @@ func random(t *testing.T, seed uint64) {
 	if err := difference(known.described(), onDisk(t, root)); err != nil {
 		t.Fatalf("at the start: %v", err)
 	}
-	for round := range 12 {
+	for round := range 8 {
 		e.log = nil
 		for range 20 + e.random.IntN(60) {
 			e.step()
@@ -87,7 +87,7 @@ func settle(t *testing.T, tr *Tree, known replica, root Root) error {
 			if err := known.apply(b); err != nil {
 				return err
 			}
-		case <-time.After(80 * time.Millisecond):
+		case <-time.After(60 * time.Millisecond):
 			if err = difference(known.described(), onDisk(t, root)); err == nil {
 				return difference(replicaOf(tr, root).described(), onDisk(t, root))
 			}
