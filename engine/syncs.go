@@ -39,12 +39,12 @@ type Syncs interface {
 
 // FileState describes a file of a container.
 type FileState struct {
-	Path    string      `json:"path"`
-	Mode    fs.FileMode `json:"mode"`             // type and permissions: a regular file, a directory, or a symbolic link (whose permissions do not count)
-	Size    int64       `json:"size,omitempty"`   // of a regular file
-	ModTime time.Time   `json:"mtime,omitzero"`   // of a regular file: one of the same size and time counts as the same, to the second
-	Digest  []byte      `json:"digest,omitempty"` // of a regular file: the beginning of the SHA-256 of its content, which decides if only the time differs; empty: it is another one then
-	Link    string      `json:"link,omitempty"`   // of a symbolic link: where it leads
+	Path    string
+	Mode    fs.FileMode // type and permissions: a regular file, a directory, or a symbolic link (whose permissions do not count)
+	Size    int64       // of a regular file
+	ModTime time.Time   // of a regular file: one of the same size and time counts as the same, to the second
+	Digest  []byte      // of a regular file: the beginning of the SHA-256 of its content, which decides if only the time differs; empty: it is another one then
+	Link    string      // of a symbolic link: where it leads
 }
 
 // syncedBits are the bits of a mode that count: the type, the permissions, and what makes a program run as somebody else.

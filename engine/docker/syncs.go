@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -28,18 +27,7 @@ func (e *Engine) CompareFiles(ctx context.Context, ref string, files []engine.Fi
 	}
 	reader, writer := io.Pipe()
 	defer reader.Close()
-	go func() {
-		out := bufio.NewWriterSize(writer, 64<<10)
-		in := json.NewEncoder(out)
-		var err error
-		for i := 0; i < len(files) && err == nil; i++ {
-			err = in.Encode(&files[i])
-		}
-		if err == nil {
-			err = out.Flush()
-		}
-		writer.CloseWithError(err)
-	}()
+	go func() { writer.CloseWithError(engine.WriteFileStates(writer, files)) }()
 	answer, err := e.post(ctx, ref, "compare", reader)
 	if err != nil {
 		return nil, err

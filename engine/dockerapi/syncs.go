@@ -35,9 +35,9 @@ func syncRoutes(e engine.Engine) []router.Route {
 // syncs serves the files of containers to those who keep them like others.
 type syncs struct{ engine engine.Engine }
 
-// compare takes a stream of engine.FileState in JSON, one after the other, and answers with the indexes of those that differ.
+// compare takes what engine.WriteFileStates writes and answers with the indexes of those that differ, in JSON.
 func (s syncs) compare(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
-	files, err := readStates(http.MaxBytesReader(w, r.Body, maxComparedSize))
+	files, err := engine.ReadFileStates(http.MaxBytesReader(w, r.Body, maxComparedSize), maxCompared)
 	if err != nil {
 		return err
 	}
@@ -49,23 +49,6 @@ func (s syncs) compare(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		differ = []int{}
 	}
 	return httputils.WriteJSON(w, http.StatusOK, differ)
-}
-
-func readStates(body io.Reader) ([]engine.FileState, error) {
-	var files []engine.FileState
-	in := json.NewDecoder(body)
-	for {
-		var f engine.FileState
-		switch err := in.Decode(&f); {
-		case errors.Is(err, io.EOF):
-			return files, nil
-		case err != nil:
-			return nil, engine.Errorf(engine.ErrInvalid, "cannot read what the files are compared with: %w", err)
-		case len(files) == maxCompared:
-			return nil, engine.Errorf(engine.ErrInvalid, "cannot compare more than %d files at once", maxCompared)
-		}
-		files = append(files, f)
-	}
 }
 
 // sync takes engine.SyncOptions in JSON, a newline, and the tar.

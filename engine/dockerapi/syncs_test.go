@@ -46,7 +46,14 @@ func TestSyncRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	content := string(tarWith(t, map[string]string{"/app/a": "1"}))
-	same := `{"path":"/app/a","mode":420,"size":1,"mtime":"2001-09-09T01:46:40Z"}`
+	same := engine.FileState{Path: "/app/a", Mode: 0o644, Size: 1, ModTime: time.Unix(1e9, 0)}
+	states := func(files ...engine.FileState) string {
+		var out bytes.Buffer
+		if err := engine.WriteFileStates(&out, files); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
 	for _, c := range []struct {
 		path, body string
 		status     int
@@ -55,10 +62,10 @@ func TestSyncRequests(t *testing.T) {
 		{"/_stack/containers/web/files/sync", "{}\n" + content, 204, ""},
 		{"/v1.41/_stack/containers/web/files/sync", `{"remove":["/app/none"]}` + "\n" + content, 204, ""},
 		{"/_stack/containers/web/files/compare", "", 200, "[]"},
-		{"/v1.51/_stack/containers/web/files/compare", same + same + `{"path":"/x"}` + "\n" + same, 200, "[2]"},
-		{"/_stack/containers/web/files/compare", same + `{"path":`, 400, "cannot read what the files are compared with"},
+		{"/v1.51/_stack/containers/web/files/compare", states(same, same, engine.FileState{Path: "/x"}, same), 200, "[2]"},
+		{"/_stack/containers/web/files/compare", states(same)[:9], 400, "cannot read what the files are compared with"},
 		{"/_stack/containers/web/files/compare", `["/app/a"]`, 400, "cannot read what the files are compared with"},
-		{"/_stack/containers/none/files/compare", same, 404, "none"},
+		{"/_stack/containers/none/files/compare", states(same), 404, "none"},
 		{"/_stack/containers/none/files/sync", "{}\n" + content, 404, "none"},
 		{"/_stack/containers/web/files/sync", "", 400, "cannot read the options"},
 		{"/_stack/containers/web/files/sync", content, 400, "cannot read the options"},

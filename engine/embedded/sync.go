@@ -71,9 +71,11 @@ type reach struct {
 	ctx       context.Context
 	container *container.Container
 	record    container.Record
-	process   *os.File            // the root of its process, if it has one
-	parts     map[string]*os.File // else the roots that are open, by where they are mounted
+	process   *os.File // the root of its process, if it has one
 	release   func()
+
+	mu    sync.Mutex          // guards parts
+	parts map[string]*os.File // without a process: the roots that are open, by where they are mounted
 }
 
 // reach opens the container's file system.
@@ -103,6 +105,8 @@ func (r *reach) root(name string) (*os.File, string, error) {
 	}
 	clean := path.Clean("/" + name)
 	m := mountAt(&r.record, clean)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	open := r.parts[m.Destination]
 	if open == nil {
 		var err error

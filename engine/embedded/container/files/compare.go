@@ -8,33 +8,71 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"runtime"
+	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"stackrun.dev/stack/engine"
 )
 
-// betweenChecks is after how many files it is looked whether the caller still waits.
-const betweenChecks = 64
+const (
+	// betweenChecks is after how many files it is looked whether the caller still waits.
+	betweenChecks = 64
 
-// Compare returns the indexes of the files that are not as described.
+	// comparers is how many files are compared at once, comparedTogether how many one after the other: neighbours are in the
+	// same directory.
+	comparers        = 4
+	comparedTogether = 1024
+)
+
+// Compare returns the indexes of the files that are not as described. roots is called by several goroutines.
 func Compare(ctx context.Context, roots Roots, files []engine.FileState) ([]int, error) {
-	dirs := newParents(roots)
-	defer dirs.forget()
+	other := make([]bool, len(files))
+	var next atomic.Int64
+	work, ctx := errgroup.WithContext(ctx)
+	for range min(comparers, runtime.GOMAXPROCS(0), 1+len(files)/comparedTogether) {
+		work.Go(func() error {
+			dirs := newParents(roots)
+			defer dirs.forget()
+			for {
+				end := int(next.Add(comparedTogether))
+				from := min(end-comparedTogether, len(files))
+				end = min(end, len(files))
+				if from == end {
+					return nil
+				}
+				if err := compareSome(ctx, dirs, files[from:end], other[from:end]); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return nil, err
+	}
 	differ := []int{}
-	for i := range files {
-		if i%betweenChecks == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		same, err := compare(ctx, dirs, &files[i])
-		if err != nil {
-			return nil, err
-		}
-		if !same {
+	for i, other := range other {
+		if other {
 			differ = append(differ, i)
 		}
 	}
 	return differ, nil
+}
+
+func compareSome(ctx context.Context, dirs *parents, files []engine.FileState, other []bool) error {
+	for i := range files {
+		if i%betweenChecks == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		same, err := compare(ctx, dirs, &files[i])
+		if err != nil {
+			return err
+		}
+		other[i] = !same
+	}
+	return nil
 }
 
 // compare reports whether there is such a file. The error is the context's, or that the container has no root any more.
