@@ -98,8 +98,9 @@ func (s *stay) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, wishes := s.read(ctx)
-	wishes <- convergence.Wish{Desired: s.wish}
+	wishes := make(chan convergence.Wish, 1)
+	wishes <- convergence.Wish{Desired: s.wish} // before another one can be there
+	ctx = s.read(ctx, wishes)
 	keeping, let := context.WithCancelCause(ctx)
 	s.let = let
 	narrator := narrate(keeping, progress)
@@ -119,19 +120,19 @@ func (s *stay) begin(ctx context.Context) error {
 
 // readOnly reads the project again when its files change, and leaves what runs as it is.
 func (s *stay) readOnly(ctx context.Context) {
-	ctx, wishes := s.read(ctx)
+	wishes := make(chan convergence.Wish)
+	ctx = s.read(ctx, wishes)
 	close(s.ended)
 	s.work.Go(func() { forgo(ctx, wishes) })
 }
 
 // read makes wishes of what the project's files say, until the context that is returned is done.
-func (s *stay) read(ctx context.Context) (context.Context, chan convergence.Wish) {
+func (s *stay) read(ctx context.Context, wishes chan<- convergence.Wish) context.Context {
 	ctx, s.cancel = context.WithCancel(ctx)
-	wishes := make(chan convergence.Wish, 1)
 	if w := s.wisher; w != nil {
 		s.work.Go(func() { w.run(ctx, wishes) })
 	}
-	return ctx, wishes
+	return ctx
 }
 
 // over takes in that the project is kept no longer. Whoever wants to know what its files say is still told.
