@@ -60,13 +60,13 @@ func retry(call func() (int, error)) (int, error) {
 	}
 }
 
-// statAt asks about an entry of a directory.
-func statAt(dir int, name string, follow bool) (stat, error) {
+// statAt asks about an entry of a directory, at the time or later.
+func statAt(dir int, name string, follow bool, clock int64) (stat, error) {
 	flags := unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
 	if follow {
 		flags = unix.AT_NO_AUTOMOUNT
 	}
-	s := stat{clock: clock()}
+	s := stat{clock: clock}
 	_, err := retry(func() (int, error) { return 0, unix.Fstatat(dir, name, &s.Stat_t, flags) })
 	return s, err
 }

@@ -79,8 +79,9 @@ func (p *pass) entries(d *dir, names map[string]struct{}) {
 		return
 	}
 	defer func() { _ = unix.Close(fd) }()
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		p.look(d, fd, name, false)
+	at := place{dir: d, fd: fd, clock: clock()}
+	for _, at.name = range slices.Sorted(maps.Keys(names)) {
+		p.look(at, false)
 	}
 }
 
@@ -185,42 +186,47 @@ func (p *pass) list(j job) {
 	if !d.listed && len(d.names) == 0 && !filters(d.cover) {
 		d.names = make(map[string]*node, len(entries))
 	}
-	p.listed(j, fd, entries)
+	p.listed(j, place{dir: d, fd: fd, clock: clock()}, entries)
 	d.listed = err == nil
 }
 
 // listed looks at the entries that a directory has or had.
-func (p *pass) listed(j job, fd int, entries []os.DirEntry) {
+func (p *pass) listed(j job, at place, entries []os.DirEntry) {
 	d := j.dir
 	missing := maps.Clone(d.names)
 	for _, e := range entries {
-		name := e.Name()
-		if missing[name] != nil {
-			delete(missing, name)
-			if j.before == nil {
-				p.look(d, fd, name, j.deep)
-			}
-			continue
+		at.name = e.Name()
+		switch {
+		case missing[at.name] == nil:
+			p.unknown(j, at, e.IsDir())
+		case j.before == nil:
+			p.look(at, j.deep)
 		}
-		if j.before != nil && j.before.counted(d, name, e.IsDir()) {
-			continue
-		}
-		path := d.join(name)
-		cover := p.tree.scope.cover(d.cover, path, e.IsDir())
-		if len(cover) == 0 && !p.tree.scope.leads(d.path, name) {
-			continue
-		}
-		if s, ok := p.stat(d, fd, name); ok {
-			if e.IsDir() != (s.kind() == Dir) {
-				cover = p.tree.scope.cover(d.cover, path, s.kind() == Dir)
-			}
-			p.see(place{d, fd, name}, &s, cover, j.deep)
-		}
+		delete(missing, at.name)
 	}
 	if j.before == nil {
-		for name := range missing {
-			p.look(d, fd, name, j.deep)
+		for at.name = range missing {
+			p.look(at, j.deep)
 		}
+	}
+}
+
+// unknown looks at an entry that is not known, if it counts.
+func (p *pass) unknown(j job, at place, isDir bool) {
+	d := at.dir
+	if j.before != nil && j.before.counted(d, at.name, isDir) {
+		return
+	}
+	path := at.path()
+	cover := p.tree.scope.cover(d.cover, path, isDir)
+	if len(cover) == 0 && !p.tree.scope.leads(d.path, at.name) {
+		return
+	}
+	if s, ok := p.stat(at); ok {
+		if isDir != (s.kind() == Dir) { // it is another one by now, or it was not told
+			cover = p.tree.scope.cover(d.cover, path, s.kind() == Dir)
+		}
+		p.see(at, &s, cover, j.deep)
 	}
 }
 
@@ -233,10 +239,10 @@ func (p *pass) onTheWay(j job) {
 		return
 	}
 	defer func() { _ = unix.Close(fd) }()
-	for name := range p.tree.scope.ways[d.path] {
-		known := d.names[name] != nil
-		if j.before == nil || !known && !j.before.leads(d, fd, name) {
-			p.look(d, fd, name, j.deep)
+	at := place{dir: d, fd: fd, clock: clock()}
+	for at.name = range p.tree.scope.ways[d.path] {
+		if j.before == nil || d.names[at.name] == nil && !j.before.leads(at) {
+			p.look(at, j.deep)
 		}
 	}
 	d.listed = true

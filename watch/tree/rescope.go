@@ -14,9 +14,9 @@ func (e *earlier) counted(d *dir, name string, isDir bool) bool {
 }
 
 // leads is counted of something on the way to a root.
-func (e *earlier) leads(d *dir, fd int, name string) bool {
-	s, err := statAt(fd, name, true)
-	return err == nil && e.counted(d, name, s.kind() == Dir)
+func (e *earlier) leads(at place) bool {
+	s, err := statAt(at.fd, at.name, true, at.clock)
+	return err == nil && e.counted(at.dir, at.name, s.kind() == Dir)
 }
 
 // rescoping is the way from one scope to another.

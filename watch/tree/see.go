@@ -2,34 +2,34 @@ package tree
 
 // place is an entry of an open directory.
 type place struct {
-	dir  *dir
-	fd   int
-	name string
+	dir   *dir
+	fd    int
+	clock int64 // when the directory was opened
+	name  string
 }
 
 func (at place) path() string { return at.dir.join(at.name) }
 
 // look compares an entry with what is there now. With deep, what is known below it may be wrong, too.
-func (p *pass) look(d *dir, fd int, name string, deep bool) {
-	if s, ok := p.stat(d, fd, name); ok {
-		cover := p.tree.scope.cover(d.cover, d.join(name), s.kind() == Dir)
-		p.see(place{d, fd, name}, &s, cover, deep)
+func (p *pass) look(at place, deep bool) {
+	if s, ok := p.stat(at); ok {
+		p.see(at, &s, p.tree.scope.cover(at.dir.cover, at.path(), s.kind() == Dir), deep)
 	}
 }
 
 // stat is what is there, zero if nothing is. Links on the way to a root are followed.
-func (p *pass) stat(d *dir, fd int, name string) (stat, bool) {
-	follow := len(d.cover) == 0
+func (p *pass) stat(at place) (stat, bool) {
+	follow := len(at.dir.cover) == 0
 	if follow {
 		p.mu.Lock()
 		p.ways = true
 		p.mu.Unlock()
 	}
-	s, err := statAt(fd, name, follow)
+	s, err := statAt(at.fd, at.name, follow, at.clock)
 	if err == nil {
 		return s, true
 	}
-	p.failed("look at", d.join(name), err)
+	p.failed("look at", at.path(), err)
 	return stat{}, absent(err)
 }
 

@@ -18,7 +18,7 @@ import (
 const perFile = 400
 
 func TestMemory(t *testing.T) {
-	const dirs, files = 100, 20
+	const dirs, files = 40, 20
 	top := manyFiles(t, dirs, files)
 	before := heap()
 	tr := opened(t, Root{Path: top})
@@ -64,7 +64,7 @@ func threadTimes(t *testing.T) time.Duration {
 
 // TestCheckout: many files that come, go and change at once, as with a checkout of another branch.
 func TestCheckout(t *testing.T) {
-	const dirs, files = 100, 20
+	const dirs, files = 40, 20
 	top := manyFiles(t, dirs, files)
 	root := Root{Path: top}
 	tr := opened(t, root)

@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"stackrun.dev/stack/watch"
 	"stackrun.dev/stack/watch/watchtest"
 )
@@ -254,5 +256,59 @@ func TestCloseEndsEverything(t *testing.T) {
 		if err := tr.Watch(nil); err == nil {
 			t.Error("a closed tree watches")
 		}
+	})
+}
+
+// A directory that was replaced by a link is not entered, even if only what is in it is told.
+func TestLinksBelowARootAreNotFollowed(t *testing.T) {
+	scripted(t, func(t *testing.T, tr *Tree, s *watchtest.Scripted, dir string) {
+		elsewhere := t.TempDir()
+		write(t, elsewhere+"/file", "secret")
+		write(t, elsewhere+"/more", "secret")
+		must(t, os.RemoveAll(dir+"/sub0"))
+		must(t, os.Symlink(elsewhere, dir+"/sub0"))
+		s.Send(watch.Event{Dir: dir + "/sub0", Name: "file"})
+		s.Send(watch.Event{Dir: dir + "/sub0", Name: "more"})
+		equal(t, batch(t, tr, time.Second))
+		s.Send(watch.Event{Dir: dir + "/sub0"})
+		equal(t, batch(t, tr, time.Second), "sub0 directory is link", "file no file")
+	})
+}
+
+// Old kernels and sandboxes know no openat2.
+func TestOpenStepwise(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/a/b/c/file", "1")
+	must(t, os.Symlink("b", dir+"/a/link"))
+	top, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+	must(t, err)
+	defer closeDir(top)
+	for path, want := range map[string]bool{"a": true, "a/b/c": true, "a/link": false, "a/link/c": false, "a/none": false, "a/b/c/file": false} {
+		for name, open := range map[string]func(int, string, int) (int, error){"openat2": openBelow, "stepwise": openStepwise} {
+			fd, err := open(top, path, unix.O_RDONLY|unix.O_DIRECTORY)
+			if opened := err == nil; opened != want {
+				t.Errorf("%s by %s: %v", path, name, err)
+			}
+			if err != nil && !absent(err) {
+				t.Errorf("%s by %s: %v says nothing about what is there", path, name, err)
+			}
+			closeDir(fd)
+		}
+	}
+}
+
+// What is read in the background is kept only if it is what was seen: otherwise the change would never be told.
+func TestReadAfterAChange(t *testing.T) {
+	scripted(t, func(t *testing.T, tr *Tree, s *watchtest.Scripted, dir string) {
+		n := tr.dirs[dir+"/sub0"].names["file"]
+		tr.mu.Lock()
+		n.digest, n.trusted = Digest{}, true
+		tr.toBeRead(tr.dirs[dir+"/sub0"])
+		tr.mu.Unlock()
+		write(t, dir+"/sub0/file", "new")
+		for tr.readNext() {
+		}
+		s.Send(watch.Event{Dir: dir + "/sub0", Name: "file"})
+		equal(t, batch(t, tr, time.Second), "file other file")
 	})
 }
