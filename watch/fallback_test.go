@@ -53,13 +53,13 @@ func TestFallback(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				return watch.NewFallback(halting{kernel, refuse}, poll.New(3*time.Millisecond), nil)
+				return watch.NewFallback(halting{kernel, refuse}, poll.New(10*time.Millisecond), nil)
 			})
 		})
 	}
 	t.Run("no kernel", func(t *testing.T) {
 		watchtest.Source(t, func(*testing.T) watch.Source {
-			return watch.NewFallback(nil, poll.New(3*time.Millisecond), nil)
+			return watch.NewFallback(nil, poll.New(10*time.Millisecond), nil)
 		})
 	})
 }

@@ -13,7 +13,8 @@ type Source interface {
 	// same, as far as its events reach this machine.
 	Add(dir string) error
 
-	// Remove ends that. Events that were under way may still come. What is not watched, or gone, is no mistake.
+	// Remove ends that. Events that were under way may still come, even when the path leads through a symbolic link by then.
+	// What is not watched, or gone, is no mistake.
 	Remove(dir string)
 
 	// Events is closed by Close. Whoever does not read it for long hears of the same thing once, and in the end that events

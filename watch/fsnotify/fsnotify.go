@@ -49,9 +49,11 @@ func (s *Source) Add(dir string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.place(dir)
-	s.ready(p, true)
+	for s.ready(p, true); s.places[dir] != p; s.ready(p, true) { // it went meanwhile
+		p = s.place(dir)
+	}
 	p.added = true
-	if err := s.attach(p); err != nil {
+	if err := s.renew(p); err != nil {
 		p.added = false
 		s.release(p)
 		return fmt.Errorf("cannot watch %s: %w", dir, err)
@@ -68,10 +70,8 @@ func (s *Source) Remove(dir string) {
 		return
 	}
 	p.added = false
-	if p.below > 0 && len(s.watches[p.wd]) == 1 {
-		if wd, err := s.ask(p.path, p.interest()); err == nil && wd != p.wd {
-			s.check(p)
-		}
+	if p.below > 0 {
+		s.narrow(p)
 	}
 	s.release(p)
 }

@@ -71,12 +71,22 @@ func (s *Source) ready(p *place, added bool) {
 	s.ready(p.above, false)
 	if up := p.above; up != nil && !up.names && (added || isLink(p.path)) {
 		up.names = true
-		_ = s.attach(up)
+		_ = s.renew(up)
 	}
 	if !added {
 		p.round = s.round
-		_ = s.attach(p)
+		_ = s.renew(p)
 	}
+}
+
+// renew attaches a place of which nothing was told. If the path leads elsewhere by now, so may those below it.
+func (s *Source) renew(p *place) error {
+	before := p.wd
+	err := s.attach(p)
+	if before != 0 && p.wd != before {
+		s.checkBelow(p)
+	}
+	return err
 }
 
 func isLink(path string) bool {
@@ -97,6 +107,26 @@ func (s *Source) attach(p *place) error {
 		s.watches[wd] = append(s.watches[wd], p)
 	}
 	return nil
+}
+
+// narrow has the kernel tell of a directory only what still matters: that of a place above others.
+func (s *Source) narrow(p *place) {
+	if s.renew(p) != nil || len(s.watches[p.wd]) > 1 {
+		return
+	}
+	wd, err := s.ask(p.path, p.interest())
+	if err != nil || wd == p.wd {
+		return
+	}
+	for _, q := range s.watches[wd] { // the path has just come to lead to a directory of which more matters
+		if s.attach(q) == nil && q.added {
+			s.out.Put(watch.Event{Dir: q.path})
+		}
+	}
+	s.check(p)
+	if len(s.watches[wd]) == 0 {
+		s.dismiss(wd)
+	}
 }
 
 // detach ends the watching of the directory, if no other path leads to it.
@@ -126,18 +156,25 @@ func (s *Source) release(p *place) {
 	}
 }
 
-// check looks where a path leads by now. If it is elsewhere, so may be the paths below it.
+// check looks where a path leads by now, and tells if it is elsewhere.
 func (s *Source) check(p *place) {
 	if s.places[p.path] != p || s.same(p) {
 		return
 	}
+	s.checkBelow(p)
+	s.release(p)
+}
+
+// checkBelow looks where the paths below one lead by now.
+func (s *Source) checkBelow(p *place) {
+	if p.below == 0 {
+		return
+	}
 	var below []*place
-	if p.below > 0 {
-		prefix := strings.TrimSuffix(p.path, "/") + "/"
-		for path, q := range s.places {
-			if strings.HasPrefix(path, prefix) {
-				below = append(below, q)
-			}
+	prefix := strings.TrimSuffix(p.path, "/") + "/"
+	for path, q := range s.places {
+		if strings.HasPrefix(path, prefix) && q.wd != 0 {
+			below = append(below, q)
 		}
 	}
 	slices.SortFunc(below, func(a, b *place) int { return strings.Compare(b.path, a.path) }) // what is below comes first
@@ -146,7 +183,6 @@ func (s *Source) check(p *place) {
 			s.release(q)
 		}
 	}
-	s.release(p)
 }
 
 // same says whether the path still leads to the same directory, and tells if not.

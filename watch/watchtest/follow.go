@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // follower knows a tree by nothing but what a source tells: it adds, then lists.
 type follower struct {
@@ -33,15 +33,15 @@ type follower struct {
 func follow(t *testing.T, source watch.Source, root string) *follower {
 	t.Helper()
 	f := &follower{source: source, root: root, ended: make(chan struct{}), seen: map[string]string{}}
-	f.look(root)
+	f.look(root, true)
 	go func() {
 		defer close(f.ended)
 		for e := range source.Events() {
 			f.mu.Lock()
 			if e.Lost {
-				f.look(f.root)
+				f.look(f.root, true)
 			} else {
-				f.look(filepath.Join(e.Dir, e.Name))
+				f.look(filepath.Join(e.Dir, e.Name), false)
 			}
 			f.mu.Unlock()
 		}
@@ -49,42 +49,50 @@ func follow(t *testing.T, source watch.Source, root string) *follower {
 	return f
 }
 
-// look takes in what is at the path by now, and below it.
-func (f *follower) look(path string) {
+// look takes in what is at the path by now, and below it what was not known; of the directories that are known something would be
+// told. With all it believes in nothing.
+func (f *follower) look(path string, all bool) {
+	if path != f.root && !isDirectory(f.seen[filepath.Dir(path)]) {
+		return // an event that was under way, of a directory whose path leads through a link by now
+	}
 	is := describe(path)
-	if is == "" || !strings.HasPrefix(is, "directory") {
+	if !isDirectory(is) {
 		f.forget(path)
 	}
 	if is == "" {
 		return
 	}
 	f.seen[path] = is
-	if !strings.HasPrefix(is, "directory") {
+	if !isDirectory(is) {
 		return
 	}
-	if f.source.Add(path) != nil {
-		return // it has gone; that is told
+	if f.source.Add(path) != nil { // it has gone; that is told
+		f.forget(path)
+		return
 	}
 	entries, _ := os.ReadDir(path)
 	there := map[string]bool{}
 	for _, e := range entries {
-		there[filepath.Join(path, e.Name())] = true
+		name := filepath.Join(path, e.Name())
+		there[name] = true
+		if all || !isDirectory(f.seen[name]) || !e.IsDir() {
+			f.look(name, all)
+		}
 	}
 	for _, known := range slices.Collect(maps.Keys(f.seen)) {
 		if filepath.Dir(known) == path && known != path && !there[known] {
 			f.forget(known)
 		}
 	}
-	for name := range there {
-		f.look(name)
-	}
 }
+
+func isDirectory(is string) bool { return strings.HasPrefix(is, "directory") }
 
 // forget takes in that nothing is there any more.
 func (f *follower) forget(path string) {
 	for known, what := range f.seen {
 		if known == path || strings.HasPrefix(known, path+"/") {
-			if strings.HasPrefix(what, "directory") {
+			if isDirectory(what) {
 				f.source.Remove(known)
 			}
 			delete(f.seen, known)
