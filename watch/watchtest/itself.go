@@ -123,6 +123,30 @@ func twoPaths(t *testing.T, open func(t *testing.T) watch.Source) {
 	b.sees(at("e", "last"))
 }
 
+// replacedAbove: who adds a directory again before he hears that it is another one still hears of those below it.
+func replacedAbove(t *testing.T, open func(t *testing.T) watch.Source) {
+	b := newBench(t, open)
+	b.make("top/d/file", "e/d/file")
+	b.add("top", "top/d")
+	b.must(os.Rename(b.path("top"), b.path("old")), os.Rename(b.path("e"), b.path("top")))
+	b.add("top")
+	b.sees(at("top/d", ""))
+	b.add("top/d")
+	b.must(appendTo(b.path("top/d/file")))
+	b.sees(at("top/d", "file"))
+}
+
+// removedThroughLink: a directory is not affected by the removal of one whose path leads to it by now.
+func removedThroughLink(t *testing.T, open func(t *testing.T) watch.Source) {
+	b := newBench(t, open)
+	b.make("d/file", "x/c/")
+	b.add("d", "x", "x/c")
+	b.must(os.Rename(b.path("x"), b.path("y")), os.Symlink("d", b.path("x")))
+	b.Remove(b.path("x"))
+	b.must(os.Chmod(b.path("d/file"), 0o600))
+	b.sees(at("d", "file"))
+}
+
 // removed: nothing is told of a directory that does not count any more, and what is above others or below them is watched on.
 func removed(t *testing.T, open func(t *testing.T) watch.Source) {
 	b := newBench(t, open)

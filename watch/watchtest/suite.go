@@ -19,6 +19,8 @@ func Source(t *testing.T, open func(t *testing.T) watch.Source) {
 	t.Run("refused", func(t *testing.T) { refused(t, open) })
 	t.Run("two paths", func(t *testing.T) { twoPaths(t, open) })
 	t.Run("removed", func(t *testing.T) { removed(t, open) })
+	t.Run("replaced above", func(t *testing.T) { replacedAbove(t, open) })
+	t.Run("removed through a link", func(t *testing.T) { removedThroughLink(t, open) })
 	t.Run("filled at once", func(t *testing.T) { filledAtOnce(t, open) })
 	t.Run("nobody reads", func(t *testing.T) { nobodyReads(t, open) })
 	t.Run("random", func(t *testing.T) { Random(t, open) })
