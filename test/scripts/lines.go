@@ -59,3 +59,17 @@ func matches(text string, pattern *regexp.Regexp) int {
 	}
 	return n
 }
+
+// save writes a file as many editors do, another one that is renamed over it, so that nobody sees it half written:
+//
+//	save CONTENT FILE
+func save(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: save CONTENT FILE")
+	}
+	text, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	other := ts.MkAbs(".saved")
+	ts.Check(os.WriteFile(other, text, 0o644))
+	ts.Check(os.Rename(other, ts.MkAbs(args[1])))
+}

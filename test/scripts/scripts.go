@@ -56,6 +56,7 @@ func Params(e Engine) testscript.Params {
 			"logged":   awaitLog,
 			"printed":  awaitLines,
 			"replaced": checkReplaced,
+			"save":     save,
 		},
 	}
 }
