@@ -36,8 +36,8 @@ type Engine struct {
 	// terminals remembers which execs made here have a terminal: the API wants to be told again on start.
 	terminals sync.Map // exec ID -> bool
 
-	syncing atomic.Pointer[bool] // whether the engine syncs by itself; nil before it was asked
-	owners  sync.Map             // container ID -> *owner, for those with a user, on an engine that does not
+	syncing   atomic.Pointer[bool] // whether the engine syncs by itself; nil before it was asked
+	receivers sync.Map             // container ID -> *receiver, on an engine that does not
 }
 
 var _ engine.Engine = (*Engine)(nil)

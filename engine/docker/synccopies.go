@@ -38,23 +38,33 @@ func (e *Engine) syncCopies(ctx context.Context, ref string, content io.Reader, 
 
 // delivery is what goes to one container in one call.
 type delivery struct {
+	*receiver
 	engine *Engine
 	ref    string
-	owner  *owner          // of what is written; nil: the tar says
-	fixed  map[string]bool // paths that must not be replaced, since something is mounted there or below
 	failed []error
+}
+
+// receiver is what does not change in the life of a container.
+type receiver struct {
+	owner *owner          // of what is written; nil: the tar says
+	fixed map[string]bool // paths that must not be replaced, since something is mounted there or below
 }
 
 type owner struct{ uid, gid int }
 
-// delivery looks at the container. The engine itself would look the user up on its host, and empty what is mounted in a
-// directory that gives way.
+// delivery looks at the container, once if it is given by its ID. The engine itself would look the user up on its host, and
+// empty what is mounted in a directory that gives way.
 func (e *Engine) delivery(ctx context.Context, ref string) (*delivery, error) {
+	d := &delivery{engine: e, ref: ref}
+	if known, ok := e.receivers.Load(ref); ok {
+		d.receiver = known.(*receiver)
+		return d, nil
+	}
 	c, err := e.ContainerInspect(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	d := &delivery{engine: e, ref: ref, fixed: map[string]bool{}}
+	d.receiver = &receiver{fixed: map[string]bool{}}
 	mounts := []string{"/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev", "/proc", "/sys"}
 	for _, m := range c.Mounts {
 		mounts = append(mounts, m.Destination)
@@ -67,17 +77,16 @@ func (e *Engine) delivery(ctx context.Context, ref string) (*delivery, error) {
 			d.fixed[at] = true
 		}
 	}
-	d.owner, err = e.ownerIn(ctx, c)
+	if d.owner, err = e.ownerIn(ctx, c); err == nil {
+		e.receivers.Store(c.ID, d.receiver)
+	}
 	return d, err
 }
 
-// ownerIn finds the numbers of the container's user, in its own files. They are looked up once per container.
+// ownerIn finds the numbers of the container's user, in its own files.
 func (e *Engine) ownerIn(ctx context.Context, c container.InspectResponse) (*owner, error) {
 	if c.Config == nil || c.Config.User == "" {
 		return nil, nil
-	}
-	if known, ok := e.owners.Load(c.ID); ok {
-		return known.(*owner), nil
 	}
 	passwd, err := e.textOf(ctx, c.ID, "/etc/passwd")
 	if err != nil {
@@ -91,9 +100,7 @@ func (e *Engine) ownerIn(ctx context.Context, c container.InspectResponse) (*own
 	if err != nil {
 		return nil, engine.Errorf(engine.ErrInvalid, "cannot find the user %s in container %s: %w", c.Config.User, c.ID, err)
 	}
-	own := &owner{found.Uid, found.Gid}
-	e.owners.Store(c.ID, own)
-	return own, nil
+	return &owner{found.Uid, found.Gid}, nil
 }
 
 // maxUsers bounds what is read of the files that name users and groups.
@@ -125,7 +132,8 @@ func (d *delivery) unpack(ctx context.Context, content io.Reader) error {
 	in := tar.NewReader(content)
 	first, err := in.Next()
 	if err == io.EOF {
-		return nil
+		_, err := d.engine.ContainerInspect(ctx, d.ref) // it may be gone
+		return err
 	}
 	reader, writer := io.Pipe()
 	checked := make(chan error, 1)
