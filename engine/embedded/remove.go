@@ -85,8 +85,9 @@ func (e *Engine) remove(ctx context.Context, c *container.Container, volumes boo
 	e.execs.dropContainer(c.ID)
 	e.waiting.fail(c.ID, nil)
 	e.pins.release(c.ID)
-	// What is left if one of these fails belongs to no record, and the next engine removes it.
-	err := errors.Join(os.RemoveAll(e.dir(c.ID)), os.RemoveAll(e.sharedMemoryDir(c.ID)))
+	// Whoever wrote there while it ran is about to see that it has ended, and may still make a file; so that is waited for. What is
+	// left if one of these fails belongs to no record, and the next engine removes it.
+	err := errors.Join(e.roots.released(ctx, c.ID), os.RemoveAll(e.dir(c.ID)), os.RemoveAll(e.sharedMemoryDir(c.ID)))
 	if volumes {
 		err = errors.Join(err, e.removeAnonymous(&record))
 	}
