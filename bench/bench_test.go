@@ -66,6 +66,7 @@ func TestBudget(t *testing.T) {
 		}
 		r.print(t, stack, peer)
 	}
+	watching(t, wanted, stack, stack.on(peer))
 }
 
 // print runs the row in turn on both tools and prints its line.

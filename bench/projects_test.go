@@ -94,7 +94,7 @@ func busyboxRootfs() (io.Reader, error) {
 	if _, err := w.Write(program); err != nil {
 		return nil, err
 	}
-	for _, applet := range []string{"sh", "sleep", "true", "httpd"} {
+	for _, applet := range []string{"sh", "sleep", "true", "httpd", "rm"} {
 		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + applet, Linkname: "busybox"}); err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,8 @@ type tool struct {
 	env    []string
 	engine engine.Engine
 	dial   func(ctx context.Context, network, addr string) (net.Conn, error)
+	host   string               // the engine's address, of the peer
+	files  func(pid int) string // where the files of a container's process are seen from here
 
 	forgiven bool // a failed command is tried again
 
@@ -77,6 +80,7 @@ func newStack(t testing.TB, binary string) *tool {
 		binary: binary,
 		env:    append(os.Environ(), "STACK_ROOT="+filepath.Join(dir, "root"), "STACK_RUN="+filepath.Join(dir, "run"), "DOCKER_HOST=", "STACK_HOST="),
 		dial:   new(net.Dialer).DialContext,
+		files:  func(pid int) string { return fmt.Sprintf("/proc/%d/root", pid) },
 	}
 	t.Cleanup(func() {
 		u.run(t, dir, "engine", "stop")
@@ -112,10 +116,10 @@ func newPeer(t testing.TB) *tool {
 	if binary == "" {
 		return nil
 	}
-	host, dial := os.Getenv("DOCKER_HOST"), new(net.Dialer).DialContext
+	host, dial, files := os.Getenv("DOCKER_HOST"), new(net.Dialer).DialContext, func(pid int) string { return fmt.Sprintf("/proc/%d/root", pid) }
 	if host == "" {
 		d := dockerd.Start(t)
-		host, dial = d.Host, d.Dial
+		host, dial, files = d.Host, d.Dial, d.Root
 	}
 	return &tool{
 		name:     "compose",
@@ -124,7 +128,17 @@ func newPeer(t testing.TB) *tool {
 		env:      append(os.Environ(), "DOCKER_HOST="+host, "COMPOSE_IGNORE_ORPHANS=1"),
 		engine:   connect(t, host),
 		dial:     dial,
+		host:     host,
+		files:    files,
 	}
+}
+
+// on is stack on the engine that the other tool drives.
+func (u *tool) on(other *tool) *tool {
+	if other == nil {
+		return nil
+	}
+	return &tool{name: u.name + " on " + other.name, binary: u.binary, env: append(slices.Clone(u.env), "STACK_HOST="+other.host), engine: other.engine, dial: other.dial, files: other.files}
 }
 
 func connect(t testing.TB, host string) engine.Engine {

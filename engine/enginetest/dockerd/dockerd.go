@@ -158,6 +158,11 @@ func (d *Daemon) awaitReady(ready *net.UnixConn) error {
 	}
 }
 
+// Root is where the files of a process of a container are seen from here. Its number is the daemon's, as inspect tells it.
+func (d *Daemon) Root(pid int) string {
+	return fmt.Sprintf("/proc/%d/root/proc/%d/root", d.first.Process.Pid, pid)
+}
+
 func (d *Daemon) stop(t testing.TB) {
 	if d.first != nil && d.first.Process != nil {
 		d.end()
