@@ -26,7 +26,7 @@ func (m *mirror) work(list []*rules.Rule, copies fired, compare extent) []Work {
 			s.index = append(s.index, i)
 		}
 	}
-	w := &worklist{sight: s, gone: &m.gone, files: map[string]File{}, remove: map[string]bool{}, opened: map[string]bool{}}
+	w := &worklist{sight: s, gone: &m.gone, files: map[string]File{}, remove: map[string]bool{}, late: map[string]bool{}, opened: map[string]bool{}}
 	for i, r := range s.rules {
 		for source, a := range copies[s.index[i]] {
 			w.changed(r, source, a)
@@ -48,7 +48,8 @@ type worklist struct {
 	gone   *tombs
 	files  map[string]File
 	remove map[string]bool
-	listed []File // by the comparison, beside files
+	late   map[string]bool // what is removed when the rest is done
+	listed []File          // by the comparison, beside files
 
 	// opened are targets that were files or links, and are none now. What was below was left to the file, which may never have been
 	// there, so it is to be removed; but not before the link has gone that may be there, else what it leads to would be.
@@ -77,6 +78,9 @@ func (w *worklist) changed(r *rules.Rule, source string, a as) {
 		case c.itself && a&asFile == 0: // it stays as the container has it
 		default:
 			w.write(c)
+			if c.itself { // new containers may have the file that it was
+				w.gone.add(target)
+			}
 		}
 	}
 }
@@ -140,12 +144,14 @@ func (w *worklist) bury(anywhere bool) {
 		return
 	}
 	for _, target := range w.gone.all() {
-		switch {
+		switch c := w.claim(target, 0); {
 		case !anywhere && !w.below(target):
-		case w.claim(target, 0).Entry.Kind != tree.None || !w.ours(target):
+		case c.Entry.Kind != tree.None && !c.itself || !w.ours(target):
 			w.gone.forget(target)
-		case !w.covered(target):
+		case c.itself: // a file, which is in the way
 			w.remove[target] = true
+		case !w.covered(target):
+			w.late[target] = true
 		}
 	}
 }
@@ -160,17 +166,17 @@ func (w *worklist) below(target string) bool {
 	return false
 }
 
-// sorted is the Work, and a second one for what is below what was opened.
+// sorted is the Work, and a second one for what may be below a link until the first is done.
 func (w *worklist) sorted(compare bool) []Work {
-	late := map[string]bool{}
 	for target := range w.remove {
-		if !w.below(target) {
-			continue
+		if w.below(target) {
+			w.late[target] = true
 		}
-		late[target] = true
+	}
+	for target := range w.late {
 		for dir := path.Dir(target); dir != "/"; dir = path.Dir(dir) {
 			if w.remove[dir] {
-				late[dir] = true // once it is empty
+				w.late[dir] = true // once it is empty
 			}
 		}
 	}
@@ -178,8 +184,25 @@ func (w *worklist) sorted(compare bool) []Work {
 	first := Work{Files: w.listed, Compare: compare, Remove: slices.Sorted(maps.Keys(w.remove))}
 	first.Files = slices.AppendSeq(first.Files, maps.Values(w.files))
 	slices.SortFunc(first.Files, func(a, b File) int { return strings.Compare(a.Target, b.Target) })
-	second := Work{Remove: slices.Sorted(maps.Keys(late))}
 	slices.Reverse(first.Remove)
-	slices.Reverse(second.Remove)
+	second := Work{Remove: thereAndBack(slices.Sorted(maps.Keys(w.late)))}
 	return slices.DeleteFunc([]Work{first, second}, func(w Work) bool { return len(w.Files)+len(w.Remove) == 0 })
+}
+
+// thereAndBack is what to remove in which order when there may be links among the sorted targets: first these, and last the
+// directories that are empty then.
+func thereAndBack(targets []string) []string {
+	holding := map[string]bool{}
+	for _, target := range targets {
+		for dir := path.Dir(target); dir != "/" && !holding[dir]; dir = path.Dir(dir) {
+			holding[dir] = true
+		}
+	}
+	out := slices.Clone(targets)
+	for _, target := range slices.Backward(targets) {
+		if holding[target] {
+			out = append(out, target)
+		}
+	}
+	return out
 }

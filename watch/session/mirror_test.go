@@ -142,7 +142,7 @@ func TestTombs(t *testing.T) {
 	if got := m.gone.all(); !slices.Equal(got, []string{"/app/a", "/app/d/c", "/app/e"}) {
 		t.Errorf("gone: %q", got)
 	}
-	want := []string{"- /app/e", "- /app/a", "/app/b <- /src/b", "/app/d <- /src/d"}
+	want := []string{"/app/b <- /src/b", "/app/d <- /src/d", "then", "- /app/a", "- /app/e"}
 	for range 2 {
 		if w := m.work(list, nil, all); !slices.Equal(lines(w...), want) || !w[0].Compare {
 			t.Errorf("got %q, want %q", lines(w...), want)
@@ -155,6 +155,31 @@ func TestTombs(t *testing.T) {
 	if w := m.work([]*rules.Rule{to("/src", "/other")}, nil, all); slices.ContainsFunc(w, func(w Work) bool { return len(w.Remove) > 0 }) {
 		t.Errorf("what no rule is about any more: %q", lines(w...))
 	}
+}
+
+// TestTombOfARule: new containers lose the file that the path of a rule was, when it is a directory now.
+func TestTombOfARule(t *testing.T) {
+	s := newSource()
+	list := []*rules.Rule{to("/src/a", "/etc/a")}
+	edit(s, "/src/a: 1")
+	s.take()
+	m := &mirror{files: s}
+	edit(s, "/src/a/b: 1")
+	m.work(list, fire(list, changes(s.take().Changes)).copies, nothing)
+	if got := lines(m.work(list, nil, all)...); !slices.Equal(got, []string{"- /etc/a", "/etc/a/b <- /src/a/b"}) {
+		t.Errorf("a directory: %q", got)
+	}
+	edit(s, "/src/a: 1")
+	m.work(list, fire(list, changes(s.take().Changes)).copies, nothing)
+	if got := lines(m.work(list, nil, all)...); !slices.Equal(got, []string{"/etc/a <- /src/a"}) {
+		t.Errorf("a file again: %q", got)
+	}
+}
+
+// TestThereAndBack: what may be a link goes before what may be below it, and goes again when it is an empty directory.
+func TestThereAndBack(t *testing.T) {
+	got := thereAndBack([]string{"/app/d", "/app/d-e", "/app/d/e", "/app/d/e/a", "/app/f"})
+	expect(t, "order", got, "/app/d", "/app/d-e", "/app/d/e", "/app/d/e/a", "/app/f", "/app/d/e", "/app/d")
 }
 
 func TestTombsAreBounded(t *testing.T) {

@@ -43,8 +43,9 @@ type Actions interface {
 type Work struct {
 	Files []File // sorted by target, no target twice, a directory before what is in it
 
-	// Remove comes before Files. Its paths are absolute in the container, what is in a directory before the directory, which
-	// stays if something else is in it.
+	// Remove comes before Files, in its order. Its paths are absolute in the container. What is in a directory comes before the
+	// directory, which stays if something else is in it. Where there may be a link instead, that comes first, and the
+	// directory again at the end.
 	Remove []string
 
 	// Compare says that most of Files may be there already: what is, is left alone. Otherwise all of Files is written.

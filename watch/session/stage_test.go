@@ -146,8 +146,8 @@ func (s *stage) check(service string, w Work) {
 	}
 	for i, p := range w.Remove {
 		for _, above := range w.Remove[:i] {
-			if within(p, above) {
-				s.faults = append(s.faults, fmt.Sprintf("%s of %s is removed before %s", above, service, p))
+			if p != above && within(p, above) && !slices.Contains(w.Remove[i+1:], above) {
+				s.faults = append(s.faults, fmt.Sprintf("%s of %s is removed before %s, and not after it", above, service, p))
 			}
 		}
 	}
