@@ -3,6 +3,7 @@ package embedded
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -112,6 +113,38 @@ func TestASyncThatStallsHoldsNothing(t *testing.T) {
 	}
 	if differ, err := l.CompareFiles(t.Context(), id, states); err != nil || len(differ) > 0 {
 		t.Errorf("%d differ, %v", len(differ), err)
+	}
+}
+
+// As long as somebody has the root of an earlier run open, nothing mounts it again.
+func TestARootThatIsOpenIsNotMountedAgain(t *testing.T) {
+	l := newLab(t)
+	id := l.background("web", dockercontainer.HostConfig{})
+	now := 0
+	if err := l.ContainerStop(t.Context(), id, dockercontainer.StopOptions{Timeout: &now}); err != nil {
+		t.Fatal(err)
+	}
+	content, _ := l.batch("/app", 3, "text")
+	calls := map[string]func(ctx context.Context) error{
+		"start": func(ctx context.Context) error { return l.ContainerStart(ctx, id) },
+		"sync": func(ctx context.Context) error {
+			return l.SyncFiles(ctx, id, bytes.NewReader(content), engine.SyncOptions{})
+		},
+		"stat": func(ctx context.Context) error { _, err := l.StatPath(ctx, id, "/etc"); return err },
+	}
+	release := l.roots.use(id)
+	for what, call := range calls {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s while the root is open: %v", what, err)
+		}
+		cancel()
+	}
+	release()
+	for what, call := range calls {
+		if err := call(t.Context()); err != nil {
+			t.Errorf("%s afterwards: %v", what, err)
+		}
 	}
 }
 
