@@ -37,7 +37,7 @@ type members struct {
 	engine  Engine
 	project string
 
-	looking sync.Mutex // held by one look at a time
+	looking chan struct{} // has what one look at a time takes
 
 	mu       sync.Mutex
 	byID     map[string]*member
@@ -48,7 +48,9 @@ type members struct {
 }
 
 func newMembers(e Engine, project string) *members {
-	return &members{engine: e, project: project, byID: make(map[string]*member), expected: make(map[string]bool)}
+	return &members{
+		engine: e, project: project, looking: make(chan struct{}, 1), byID: make(map[string]*member), expected: make(map[string]bool),
+	}
 }
 
 // of returns the containers of a service by name.
@@ -75,8 +77,12 @@ func (ms *members) of(ctx context.Context, service string) ([]member, error) {
 
 // look lists the containers. What is there at the first look is to be compared by whoever begins anyway.
 func (ms *members) look(ctx context.Context) error {
-	ms.looking.Lock()
-	defer ms.looking.Unlock()
+	select {
+	case ms.looking <- struct{}{}:
+		defer func() { <-ms.looking }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	ms.mu.Lock()
 	ms.touched = make(map[string]bool)
 	ms.mu.Unlock()

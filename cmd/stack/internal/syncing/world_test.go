@@ -90,8 +90,19 @@ func (w *world) Events(ctx context.Context, opts events.ListOptions) (<-chan eve
 		for {
 			select {
 			case m := <-messages:
-				<-w.late
-				out <- m
+				w.mu.Lock()
+				late := w.late
+				w.mu.Unlock()
+				select {
+				case <-late:
+				case <-ctx.Done():
+					return
+				}
+				select {
+				case out <- m:
+				case <-ctx.Done():
+					return
+				}
 			case <-ctx.Done():
 				return
 			}
