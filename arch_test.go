@@ -124,12 +124,11 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestFsnotify: watch/fsnotify asks the kernel itself. The library of that name knows directories by their paths, and so loses
-// those that are renamed or have two.
+// TestFsnotify: one package knows how a machine reports file events.
 func TestFsnotify(t *testing.T) {
 	for file, imports := range sources(t) {
-		if slices.Contains(imports, "github.com/fsnotify/fsnotify") {
-			t.Errorf("%s imports a library for what watch/fsnotify does", file)
+		if slices.Contains(imports, "github.com/fsnotify/fsnotify") && !strings.HasPrefix(file, "watch/fsnotify/") {
+			t.Errorf("%s imports fsnotify, which only watch/fsnotify does", file)
 		}
 	}
 }

@@ -1,18 +1,16 @@
-// Package fsnotify is the source of file events of this machine: the kernel's own, which is asked through inotify.
+// Package fsnotify is the source of file events of this machine: the kernel's own, through the library of the same name.
 //
-// A directory is known by the kernel's number for it and not by its path, so that one that was renamed, replaced, or added under
-// two paths is never taken for another. The library of this name goes by paths; that is why it is not used.
+// The library knows directories by their paths. This package adds what that does not tell: which directory a path leads to, so
+// that one that was renamed, replaced, or added under two paths is never taken for another.
 package fsnotify
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 
-	"golang.org/x/sys/unix"
+	"github.com/fsnotify/fsnotify"
 
 	"stackrun.dev/stack/watch"
 	"stackrun.dev/stack/watch/internal/outbox"
@@ -20,26 +18,29 @@ import (
 
 // Source watches directories through the kernel. It implements watch.Source.
 type Source struct {
-	inotify *os.File
+	library *fsnotify.Watcher
 	out     *outbox.Outbox
+	lost    chan struct{} // has a value when events were lost
 	ended   chan struct{} // closed when nothing is read any more
 
-	mu      sync.Mutex
-	places  map[string]*place
-	watches map[int32][]*place // by the kernel's number of the directory that they lead to
-	round   int                // so often events were lost
+	mu     sync.Mutex
+	places map[string]*place
+	known  map[string]*directory // by the path under which the library knows it
+	inodes map[inode]*directory
+	round  int // so often events were lost
 }
 
 // New makes a source that watches nothing yet. It fails with a *watch.Limit when this user has as many as he may.
 func New() (*Source, error) {
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	library, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch files: %w", instanceError(err))
 	}
 	s := &Source{
-		inotify: os.NewFile(uintptr(fd), "inotify"), out: outbox.New(), ended: make(chan struct{}),
-		places: map[string]*place{}, watches: map[int32][]*place{},
+		library: library, out: outbox.New(), lost: make(chan struct{}, 1), ended: make(chan struct{}),
+		places: map[string]*place{}, known: map[string]*directory{}, inodes: map[inode]*directory{},
 	}
+	go s.errors()
 	go s.run()
 	return s, nil
 }
@@ -49,7 +50,7 @@ func (s *Source) Add(dir string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.place(dir)
-	for s.ready(p, true); s.places[dir] != p; s.ready(p, true) { // it went meanwhile
+	for s.ready(p.above); s.places[dir] != p; s.ready(p.above) { // it went meanwhile
 		p = s.place(dir)
 	}
 	p.added = true
@@ -65,46 +66,10 @@ func (s *Source) Add(dir string) error {
 func (s *Source) Remove(dir string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.places[dir]
-	if p == nil || !p.added {
-		return
+	if p := s.places[dir]; p != nil && p.added {
+		p.added = false
+		s.release(p)
 	}
-	p.added = false
-	if p.below > 0 {
-		s.narrow(p)
-	}
-	s.release(p)
-}
-
-// ask has the kernel watch the directory at the path and returns the kernel's number of it.
-func (s *Source) ask(dir string, interest uint32) (int32, error) {
-	var wd int
-	err := s.control(func(fd int) (err error) {
-		wd, err = unix.InotifyAddWatch(fd, dir, interest|unix.IN_ONLYDIR)
-		return err
-	})
-	return int32(wd), watchError(err)
-}
-
-// dismiss has the kernel watch it no more. It may have ended that by itself.
-func (s *Source) dismiss(wd int32) {
-	_ = s.control(func(fd int) error {
-		_, err := unix.InotifyRmWatch(fd, uint32(wd))
-		return err
-	})
-}
-
-// control runs the function with the descriptor, unless that is closed.
-func (s *Source) control(do func(fd int) error) error {
-	raw, err := s.inotify.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	if err := raw.Control(func(fd uintptr) { failed = do(int(fd)) }); err != nil {
-		return err
-	}
-	return failed
 }
 
 // Events implements watch.Source.
@@ -112,54 +77,80 @@ func (s *Source) Events() <-chan watch.Event { return s.out.Events() }
 
 // Close implements watch.Source.
 func (s *Source) Close() error {
-	err := s.inotify.Close()
+	err := s.library.Close()
 	<-s.ended
 	s.out.Close()
-	if errors.Is(err, os.ErrClosed) {
-		return nil
-	}
 	return err
 }
 
-// handle tells what has happened to a directory under all the paths that lead to it.
-func (s *Source) handle(e event) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e.mask&unix.IN_Q_OVERFLOW != 0 {
-		s.round++
-		s.out.Put(watch.Event{Lost: true})
-		return
-	}
-	places := s.watches[e.wd]
-	if e.mask&(ended|unix.IN_MOVE_SELF|ofNames) != 0 {
-		places = slices.Clone(places) // they may be fewer or more after a check
-	}
-	if e.mask&ended != 0 {
-		delete(s.watches, e.wd)
-		for _, p := range places {
-			p.wd = 0
+// errors takes the library's errors: that its queue was too short, or that it could not end the watching of what is gone. It waits
+// for nothing, because the library may hold its lock until they are taken.
+func (s *Source) errors() {
+	for range s.library.Errors {
+		select {
+		case s.lost <- struct{}{}:
+		default: // one tells as much as two
 		}
-	}
-	for _, p := range places {
-		s.tell(p, e)
 	}
 }
 
-// ended are the events after which the kernel does not watch the directory any more.
-const ended = unix.IN_DELETE_SELF | unix.IN_UNMOUNT | unix.IN_IGNORED
+// run takes the library's events as fast as they come.
+func (s *Source) run() {
+	defer close(s.ended)
+	for {
+		select {
+		case e, open := <-s.library.Events:
+			if !open {
+				return
+			}
+			s.handle(e)
+		case <-s.lost:
+			s.mu.Lock()
+			s.round++
+			s.mu.Unlock()
+			s.out.Put(watch.Event{Lost: true})
+		}
+	}
+}
 
-func (s *Source) tell(p *place, e event) {
-	if e.mask&(ended|unix.IN_MOVE_SELF) != 0 {
-		s.check(p)
-		return
+// handle tells what has happened in a directory under all the paths that lead to it. What happens to a directory itself has the
+// same name as what happens to the entry in the one above it.
+func (s *Source) handle(e fsnotify.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	path := filepath.Clean(e.Name)
+	itself := s.known[path]
+	if itself != nil && e.Has(fsnotify.Remove|fsnotify.Rename) {
+		s.gone(itself)
 	}
+	if d := s.known[filepath.Dir(path)]; d != nil && d != itself {
+		for _, p := range slices.Clone(d.places) { // they may be fewer or more after a check
+			s.tell(p, filepath.Base(path), e)
+		}
+	}
+	if itself != nil && e.Has(fsnotify.Chmod) {
+		for _, p := range itself.places {
+			s.changed(p)
+		}
+	}
+}
+
+// tell tells of an entry, and looks after the directory that may be there.
+func (s *Source) tell(p *place, name string, e fsnotify.Event) {
 	if p.added {
-		s.out.Put(watch.Event{Dir: p.path, Name: e.name})
+		s.out.Put(watch.Event{Dir: p.path, Name: name})
 	}
-	if e.mask&ofNames == 0 || p.below == 0 {
+	if p.below == 0 || !e.Has(fsnotify.Create|fsnotify.Remove|fsnotify.Rename) {
 		return
 	}
-	if q := s.places[filepath.Join(p.path, e.name)]; q != nil {
+	if q := s.places[filepath.Join(p.path, name)]; q != nil {
 		s.check(q)
+	}
+}
+
+// changed tells that something has happened to a directory itself.
+func (s *Source) changed(p *place) {
+	if p.added {
+		s.out.Put(watch.Event{Dir: p.path})
 	}
 }

@@ -58,22 +58,6 @@ func TestOverflow(t *testing.T) {
 	next(t, s, func(e watch.Event) bool { return e == watch.Event{Dir: dir} })
 }
 
-// A file that is written through a mapping is told when it is closed.
-func TestMapping(t *testing.T) {
-	s := open(t)
-	defer func() { must(t, s.Close()) }()
-	dir := t.TempDir()
-	must(t, os.WriteFile(dir+"/file", make([]byte, 4096), 0o600))
-	f, err := os.OpenFile(dir+"/file", os.O_RDWR, 0)
-	must(t, err)
-	memory, err := unix.Mmap(int(f.Fd()), 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	must(t, err)
-	must(t, s.Add(dir))
-	memory[0] = 1
-	must(t, first(unix.Munmap(memory), f.Close()))
-	next(t, s, func(e watch.Event) bool { return e.Name == "file" })
-}
-
 // inNamespaces runs the test once more in a process with namespaces of its own, and says whether this is that process.
 func inNamespaces(t *testing.T, namespaces uintptr) bool {
 	t.Helper()
