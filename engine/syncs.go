@@ -31,7 +31,8 @@ type Syncs interface {
 	// else gives way, a directory with all that is in it. Mount points never give way: a file that is one is written in
 	// place. The times of directories and links mean nothing.
 	//
-	// What cannot be done is told when the rest is done (see SyncFailure), except that a tar that is refused ends the call.
+	// What cannot be done is told when the rest is done (see SyncFailure), except that a tar that is refused ends the call, and
+	// that an engine which does not sync by itself may end at the first entry that it cannot write.
 	// ErrForbidden: a file system is read-only. ErrConflict: the container ended or was removed meanwhile; nobody knows
 	// what it has of the files. A context that is done ends the call between two files.
 	SyncFiles(ctx context.Context, ref string, content io.Reader, opts SyncOptions) error
@@ -67,7 +68,7 @@ type SyncOptions struct {
 }
 
 // EngineSyncs reports whether the engine of that version syncs by itself. Others do so with the calls that they have: an exec of
-// rm, an archive of what is there.
+// rm and rmdir, for which the container must run and have these commands (ErrConflict, ErrUnsupported), and archives.
 func EngineSyncs(v types.Version) bool { return does(v, syncDetail) }
 
 // SyncTarget returns the path in the container of an entry of a tar for SyncFiles. ErrInvalid: the tar must be refused, since the
