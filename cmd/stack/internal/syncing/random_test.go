@@ -188,7 +188,10 @@ func (d *dice) roll() {
 	case n == 11:
 		d.fault()
 	case n == 12:
-		d.cut()
+		d.mu.Lock()
+		cut := d.cut
+		d.mu.Unlock()
+		cut()
 	case n == 13:
 		d.hold(d.IntN(2) == 0)
 	default:
