@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -155,6 +156,11 @@ func (r *watchRun) run(ctx context.Context) error {
 	} else if err := r.stay.begin(ctx); err != nil {
 		return err
 	}
+	alive, cancel := context.WithCancel(ctx)
+	var reviving sync.WaitGroup
+	reviving.Go(func() { r.revive(alive, r.watching.told) })
+	defer reviving.Wait()
+	defer cancel()
 	return r.await(ctx)
 }
 
@@ -170,7 +176,7 @@ func (r *watchRun) bringUp(ctx context.Context) error {
 	return r.up(ctx, "up", r.desired, r.plan, r.flags)
 }
 
-// await waits until somebody ends the watching, or takes the project down.
+// await waits until somebody ends the watching, or takes the project down, or nothing can be watched any more.
 func (r *watchRun) await(ctx context.Context) error {
 	ended := r.stay.ended
 	for {
@@ -182,6 +188,8 @@ func (r *watchRun) await(ctx context.Context) error {
 				return nil
 			}
 			ended = nil
+		case <-r.watching.failed:
+			return exitCode(exitFailure)
 		}
 	}
 }

@@ -25,7 +25,9 @@ type watching struct {
 	reactions *reactions
 	flags     watchFlags
 
-	lines herald
+	lines  herald
+	failed chan struct{} // closed when nothing can be watched any more, which was told
+	fails  sync.Once
 
 	mu      sync.Mutex
 	project *project.Project // as it was read last
@@ -49,7 +51,7 @@ type lookout struct {
 var errNothingToWatch = usageError{errors.New("there is nothing to watch: none of the services has a develop.watch, a build or an x-stack on_change;\n  write what is to happen when which files change, for example\n    develop: {watch: [{action: sync, path: ./src, target: /app}]}")}
 
 func (s *session) newWatching(about wished, flags watchFlags) *watching {
-	w := &watching{session: s, about: about, flags: flags, project: about.project, said: make(map[string]bool)}
+	w := &watching{session: s, about: about, flags: flags, project: about.project, failed: make(chan struct{}), said: make(map[string]bool)}
 	w.reactions = &reactions{session: s, up: about.plan, began: about.began, quiet: about.flags.quietBuild, prune: flags.prune}
 	return w
 }
@@ -208,6 +210,7 @@ func (w *watching) run() {
 	at.running.Go(func() {
 		if err := at.session.Run(ctx); err != nil && ctx.Err() == nil {
 			w.told(err)
+			w.fails.Do(func() { close(w.failed) })
 		}
 	})
 }

@@ -32,6 +32,13 @@ func (l *Lease) Close() error {
 	return l.conn.Close()
 }
 
+// Wait waits until the engine has gone, or the context is done. All that the lease is good for then is to be closed.
+func (l *Lease) Wait(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	_, _ = l.reader.Peek(1) // the engine says nothing unless it is asked
+}
+
 // APIVersion is the newest version of the Docker Engine API that the engine speaks, or "" if it does not tell.
 func (l *Lease) APIVersion() string {
 	if l == nil {

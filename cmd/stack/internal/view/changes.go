@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -93,10 +94,21 @@ func (c *Changes) Reaction(r Reaction) {
 		}
 		_ = c.enc.Encode(out)
 	case r.Err != nil:
-		_, _ = fmt.Fprintf(c.out, "%s  %s %s\n", c.style.paint(bold, r.Service), c.style.paint(red, "cannot "+r.todo()+c.because(r.Paths)+":"), strings.TrimSpace(r.Err.Error()))
+		_, _ = fmt.Fprintf(c.out, "%s  %s %s\n", c.style.paint(bold, r.Service), c.style.paint(red, "cannot "+r.todo()+c.because(r.Paths)+":"), oneLine(r.Err))
 	case !c.quiet:
 		_, _ = fmt.Fprintf(c.out, "%s  %s%s in %s\n", c.style.paint(bold, r.Service), r.done(), c.because(r.Paths), Took(r.Took))
 	}
+}
+
+// oneLine is an error without what is said twice, as of several containers.
+func oneLine(err error) string {
+	var out []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(out, line) {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 // todo is the action as something that is still to be done.

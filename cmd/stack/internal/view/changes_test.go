@@ -21,7 +21,7 @@ func TestReactionsAreOneLine(t *testing.T) {
 		{Reaction{Service: "web", Action: "restart", Paths: []string{"/p"}, Took: 80 * time.Second}, "web  restarted (.) in 1m20s"},
 		{Reaction{Service: "web", Action: "exec", What: "make\nit", Paths: []string{"/pp/a\nb"}}, "web  ran make it (/pp/a b) in 0 ms"},
 		{Reaction{Service: "web", Action: "signal", What: "SIGHUP", Paths: []string{"/p/" + strings.Repeat("d/", 30) + "f"}}, "web  sent SIGHUP (…" + strings.Repeat("d/", 19) + "f) in 0 ms"},
-		{Reaction{Service: "web", Action: "sync+restart", Paths: paths[:1], Err: errors.New("no space\n")}, "web  cannot sync and restart (app.py): no space"},
+		{Reaction{Service: "web", Action: "sync+restart", Paths: paths[:1], Err: errors.Join(errors.New("no space\n"), errors.New("no space"), errors.New("no hope"))}, "web  cannot sync and restart (app.py): no space; no hope"},
 		{Reaction{Service: "web", Action: "sync+exec", What: strings.Repeat("x", 50), Err: errors.New("exit code 1")}, "web  cannot run " + strings.Repeat("x", 39) + "…: exit code 1"},
 	} {
 		var out strings.Builder

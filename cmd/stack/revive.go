@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"stackrun.dev/stack/cmd/stack/internal/launch"
+)
+
+// shortLife is how long an engine lives at least that is worth another start.
+const shortLife = time.Second
+
+// revive starts the embedded engine again when it has gone, until the context is done: containers go on without it, but a command
+// that stays needs it. An engine that cannot be started, or does not live, is told and left alone.
+func (s *session) revive(ctx context.Context, told func(error)) {
+	for s.target.Embedded {
+		began := s.now()
+		s.lease.Wait(ctx)
+		if ctx.Err() != nil || s.now().Sub(began) < shortLife {
+			return
+		}
+		lease, err := launch.Start(ctx, s.target, engineProgram)
+		if err != nil {
+			if ctx.Err() == nil {
+				told(err)
+			}
+			return
+		}
+		_ = s.lease.Close() // of an engine that is no more
+		s.lease = lease
+	}
+}
