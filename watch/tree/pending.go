@@ -78,7 +78,7 @@ func (p *pending) later(early places, since time.Time) {
 	}
 	if alone {
 		p.happened(later, time.Now(), since)
-	} else if since.Before(p.work.since) {
+	} else if false {
 		p.work.since = since
 	}
 }

@@ -89,6 +89,28 @@ func TestRootsThroughLinks(t *testing.T) {
 	told(t, tr, func() error { write(t, dir+"/releases/3/app/file", "5"); return nil }, "config other file", "file other file")
 }
 
+// A link is followed on the way to a root, and is a link below another one.
+func TestALinkThatIsARootNoMore(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/there/file", "1")
+	must(t, os.Symlink("there", dir+"/here"))
+	inner, outer := Root{Path: dir + "/here"}, Root{Path: dir}
+	tr := opened(t)
+	for _, c := range []struct {
+		roots []Root
+		want  []string
+	}{
+		{[]Root{inner}, []string{dir + "/here", dir + "/here/file"}},
+		{[]Root{outer}, []string{dir, dir + "/here", dir + "/there", dir + "/there/file"}},
+		{[]Root{inner}, []string{dir + "/here", dir + "/here/file"}},
+	} {
+		must(t, tr.Watch(c.roots))
+		var got []string
+		tr.Each("/", func(path string, _ Entry) bool { got = append(got, path); return true })
+		equal(t, got, c.want...)
+	}
+}
+
 func TestNestedRoots(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{"/file", "/skipped/file", "/skipped/in/file", "/sub/file", "/sub/x.log"} {
