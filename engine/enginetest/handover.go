@@ -174,7 +174,8 @@ var handoverCases = []testCase{
 		s.passed()
 		f.must(f.ContainerStop(f.ctx, s.next, zeroTimeout()))
 		s.has(s.old, true)
-		f.exec(s.old, "while ! wget -q -O - http://127.0.0.1:8080/; do sleep 0.01; done")
+		for f.exec(s.old, "wget -q -O - http://127.0.0.1:8080/").code != 0 { // it has just been started
+		}
 		s.answers("old")
 	}},
 	{"a range passes port by port", func(f *fixture) {
