@@ -185,7 +185,7 @@ func (w *worklist) sorted(compare bool) []Work {
 	first.Files = slices.AppendSeq(first.Files, maps.Values(w.files))
 	slices.SortFunc(first.Files, func(a, b File) int { return strings.Compare(a.Target, b.Target) })
 	slices.Reverse(first.Remove)
-	second := Work{Remove: thereAndBack(slices.Sorted(maps.Keys(w.late)))}
+	second := Work{Compare: compare, Remove: thereAndBack(slices.Sorted(maps.Keys(w.late)))}
 	return slices.DeleteFunc([]Work{first, second}, func(w Work) bool { return len(w.Files)+len(w.Remove) == 0 })
 }
 
