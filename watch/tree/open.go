@@ -31,6 +31,7 @@ type Tree struct {
 	mu     sync.Mutex // held while the disk is looked at
 	top    *dir
 	closed bool
+	shown  bool   // by Each, since the last look
 	unread []*dir // with files whose content is not known
 	told   map[string]struct{}
 
@@ -74,7 +75,8 @@ func (t *Tree) Watch(roots []Root) error {
 	return nil
 }
 
-// Batches tells what has changed. What nobody takes is merged with what comes later. It is closed by Close.
+// Batches tells what has changed. What nobody takes is merged with what comes later; what is undone then is told only if Each may
+// have shown it. It is closed by Close.
 func (t *Tree) Batches() <-chan Batch { return t.batches }
 
 // Each calls visit with what is at the path and below it, a directory before what is in it and names in their order, until visit
@@ -82,6 +84,7 @@ func (t *Tree) Batches() <-chan Batch { return t.batches }
 func (t *Tree) Each(path string, visit func(path string, e Entry) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.shown = true
 	path = filepath.Clean(path)
 	if path == t.top.path {
 		t.top.each(visit)
@@ -152,6 +155,7 @@ func (t *Tree) run() {
 	timer.Stop()
 	defer timer.Stop()
 	var out Batch
+	shown := false // since the first look that out is from
 	for {
 		var batches chan<- Batch // nil, on which nothing can be sent, when there is no batch
 		if len(out.Changes) > 0 {
@@ -172,24 +176,26 @@ func (t *Tree) run() {
 				out = Batch{}
 			default: // nobody takes it now
 			}
-			out = out.and(t.look())
+			b, seen := t.look()
+			shown = len(out.Changes) > 0 && (shown || seen)
+			out = out.and(b, shown)
 		}
 	}
 }
 
-// and is both as one.
-func (b Batch) and(c Batch) Batch {
+// and is both as one. What was shown between them and is as it was before is a change, too: somebody may have acted on it.
+func (b Batch) and(c Batch, shown bool) Batch {
 	switch {
 	case len(b.Changes) == 0:
 		return c
 	case len(c.Changes) == 0:
 		return b
 	}
-	return Batch{Changes: merge(append(b.Changes, c.Changes...)), Since: b.Since}
+	return Batch{Changes: mergeAs(append(b.Changes, c.Changes...), shown), Since: b.Since}
 }
 
-// look compares what has happened with the disk.
-func (t *Tree) look() Batch {
+// look compares what has happened with the disk. shown: somebody has called Each since the look before.
+func (t *Tree) look() (b Batch, shown bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	w := t.pending.take()
@@ -202,7 +208,8 @@ func (t *Tree) look() Batch {
 	changes := p.finish()
 	t.emptyFiles = p.emptyFiles
 	t.pending.later(p.early, w.since)
-	return Batch{Changes: changes, Since: w.since}
+	shown, t.shown = t.shown, false
+	return Batch{Changes: changes, Since: w.since}, shown
 }
 
 // tell tells an error unless it was told before.

@@ -78,7 +78,7 @@ func (p *pending) later(early places, since time.Time) {
 	}
 	if alone {
 		p.happened(later, time.Now(), since)
-	} else if false {
+	} else if since.Before(p.work.since) {
 		p.work.since = since
 	}
 }

@@ -127,6 +127,36 @@ func TestABurstIsOneBatch(t *testing.T) {
 	})
 }
 
+// Who has acted on what Each shows hears that it was undone.
+func TestWhatWasShownIsTold(t *testing.T) {
+	scripted(t, func(t *testing.T, tr *Tree, s *watchtest.Scripted, dir string) {
+		for _, text := range []string{"1", "old"} {
+			write(t, dir+"/sub0/file", text)
+			s.Send(watch.Event{Dir: dir + "/sub0", Name: "file"})
+			time.Sleep(time.Second)
+			tr.Each(dir, func(string, Entry) bool { return false })
+		}
+		if b := <-tr.Batches(); len(b.Changes) != 1 || b.Changes[0].Path != dir+"/sub0/file" {
+			t.Errorf("got %v", b.Changes)
+		}
+	})
+}
+
+// That is so whatever comes in between.
+func TestWhatWasShownLongAgoIsTold(t *testing.T) {
+	scripted(t, func(t *testing.T, tr *Tree, s *watchtest.Scripted, dir string) {
+		for i, c := range []struct{ sub, text string }{{"/sub0", "1"}, {"/sub1", "1"}, {"/sub0", "old"}} {
+			write(t, dir+c.sub+"/file", c.text)
+			s.Send(watch.Event{Dir: dir + c.sub, Name: "file"})
+			time.Sleep(time.Second)
+			if i == 0 {
+				tr.Each(dir, func(string, Entry) bool { return false })
+			}
+		}
+		equal(t, lines((<-tr.Batches()).Changes), "file other file", "file other file")
+	})
+}
+
 // Whoever works on a batch gets the rest as one.
 func TestWhatNobodyTakesIsMerged(t *testing.T) {
 	scripted(t, func(t *testing.T, tr *Tree, s *watchtest.Scripted, dir string) {

@@ -73,7 +73,10 @@ func (e Entry) differs(is Entry) bool {
 
 // merge makes one change of those that are about the same path, in their order, and leaves out what is as it was. The result is
 // sorted.
-func merge(changes []Change) []Change {
+func merge(changes []Change) []Change { return mergeAs(changes, false) }
+
+// mergeAs leaves in what is as it was when that has been shown.
+func mergeAs(changes []Change, shown bool) []Change {
 	slices.SortStableFunc(changes, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
 	out := changes[:0]
 	for i := 0; i < len(changes); {
@@ -82,7 +85,7 @@ func merge(changes []Change) []Change {
 			last++
 		}
 		c := Change{Path: changes[i].Path, Was: changes[i].Was, Is: changes[last].Is}
-		if i == last || c.Was.differs(c.Is) {
+		if i == last || shown || c.Was.differs(c.Is) {
 			out = append(out, c)
 		}
 		i = last + 1
