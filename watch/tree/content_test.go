@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stackrun.dev/stack/watch/watchtest"
 )
 
 // observed are the changes that something makes, as lines sorted by path. A file that is written afterwards tells when all was seen.
@@ -209,4 +212,64 @@ func TestALargeFile(t *testing.T) {
 		}
 	}
 	waitUntilRead(t, tr)
+}
+
+func TestRecent(t *testing.T) {
+	const ms = int64(time.Millisecond)
+	now := int64(1_800_000_000_000_000_123)
+	for _, c := range []struct {
+		name         string
+		mtime, ctime int64
+		want         bool
+	}{
+		{"long ago", now - 1000*ms, now - 1000*ms, false},
+		{"just now", now - ms, now - ms, true},
+		{"only its permissions", now - 1000*ms, now - ms, true},
+		{"of tomorrow", now + 1e14, now - 1000*ms, true},
+		{"whole seconds", now - now%1e9 - 1e9, now - now%1e9 - 1e9, true},
+		{"whole seconds, long ago", now - now%1e9 - 3e9, now - now%1e9 - 3e9, false},
+	} {
+		s := stat{clock: now}
+		s.Mtim, s.Ctim = unix.NsecToTimespec(c.mtime), unix.NsecToTimespec(c.ctime)
+		if s.recent() != c.want {
+			t.Errorf("%s: %v", c.name, !c.want)
+		}
+	}
+}
+
+// The digest of a file that changes while it is read would be that of no file at all.
+func TestWhatChangesWhileItIsReadHasNoDigest(t *testing.T) {
+	path := t.TempDir() + "/file"
+	write(t, path, "before")
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	defer func() { must(t, f.Close()) }()
+	before, err := statOf(int(f.Fd()))
+	must(t, err)
+	if digest, err := digestOf(int(f.Fd()), &before); err != nil || digest != digestOfText([]byte("before")) {
+		t.Errorf("%x, %v", digest, err)
+	}
+	_, err = f.Write([]byte("after"))
+	must(t, err)
+	if _, err := digestOf(int(f.Fd()), &before); !errors.Is(err, errUnsteady) {
+		t.Errorf("changed meanwhile: %v", err)
+	}
+}
+
+// A file that nobody may read has not changed when nothing of it is seen to have.
+func TestAnUnreadFileThatIsTheSame(t *testing.T) {
+	scripted(t, func(t *testing.T, tr *Tree, _ *watchtest.Scripted, dir string) {
+		d := tr.dirs[dir+"/sub0"]
+		fd, err := d.open(unix.O_PATH)
+		must(t, err)
+		defer closeDir(fd)
+		s, err := statAt(fd, "file", false, clock())
+		must(t, err)
+		p := newPass(tr)
+		p.file(d, "file", &s, Digest{})
+		equal(t, lines(p.changes))
+		s.Size++
+		p.file(d, "file", &s, Digest{})
+		equal(t, lines(p.changes), "file other file")
+	})
 }
