@@ -85,10 +85,15 @@ func (a *app) openMenu(ctx context.Context, o menuFlags, watching bool) (menu, e
 		})
 	}
 	stop := context.AfterFunc(ctx, end)
-	m.end = func() { stop(); end() }
-	pressed := make(chan byte)
+	pressed, over := make(chan byte), make(chan struct{})
 	m.keys = pressed
+	m.end = func() {
+		stop()
+		end()
+		<-over // nobody reads the terminal any more
+	}
 	go func() {
+		defer close(over)
 		defer end()
 		defer wakeUp.Close()
 		for key := range keys(t.in, wakeUp) {
