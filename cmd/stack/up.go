@@ -118,6 +118,8 @@ func (o *upOptions) check() error {
 		return usagef("--keep goes with --detach, and not with --no-start; in the foreground up keeps the project anyway")
 	case o.watch && (o.detach || o.options.Wait || o.options.NoStart):
 		return usagef("--watch watches in the foreground: it cannot go together with --detach, --wait and --no-start")
+	case o.poll.every > 0 && (o.detach || o.options.Wait || o.options.NoStart):
+		return usagef("--poll says how files are watched, which is done in the foreground only")
 	case o.watch && o.options.NoBuild:
 		return usagef("--watch and --no-build cannot go together: a change may ask for a build")
 	case o.waitSeconds > 0 && !o.options.Wait:
