@@ -16,7 +16,8 @@ import (
 
 // sight sees files of a container in the moment in which they are there. Nothing of it runs in the container and nothing polls:
 // the kernel shows the container's root below /proc/PID/root, and tells through inotify what happens in its directories to whomever
-// watches them from there, since marks belong to inodes and not to mounts.
+// watches them from there, since marks belong to inodes and not to mounts. The directories must not be the image's: overlay gives
+// those another inode when something is written there for the first time.
 type sight struct {
 	file   *os.File
 	root   string           // the container's root as seen from here
@@ -37,7 +38,7 @@ func look(t testing.TB, root string, dirs ...string) *sight {
 			if err != nil || !d.IsDir() {
 				return err
 			}
-			wd, err := unix.InotifyAddWatch(fd, path, unix.IN_CLOSE_WRITE|unix.IN_MOVED_TO|unix.IN_ONLYDIR)
+			wd, err := unix.InotifyAddWatch(fd, path, unix.IN_CREATE|unix.IN_CLOSE_WRITE|unix.IN_MOVED_TO|unix.IN_ONLYDIR)
 			s.dirs[int32(wd)] = path[len(root):]
 			return err
 		})

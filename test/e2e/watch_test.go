@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -75,9 +76,11 @@ func (r *watchedReddit) interrupted(t *testing.T, up *exec.Cmd) {
 	}
 }
 
-// ask asks the site, which may be away for a moment.
+// ask asks the site, which may be away for a moment, or go away before it has answered.
 func (r *watchedReddit) ask(path string) (int, string) {
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: 100 * time.Millisecond}).DialContext,
+	}}
 	res, err := client.Get("http://127.0.0.1:" + r.port + path)
 	if err != nil {
 		r.lost++
