@@ -213,27 +213,45 @@ func (p *packer) add(root *os.Root, name string, d fs.DirEntry) error {
 	case info.Mode()&fs.ModeSocket != 0:
 		return nil // a tar has no sockets
 	}
+	if info.Mode().IsRegular() {
+		return p.addFile(root, name)
+	}
+	return p.header(name, info, link)
+}
+
+func (p *packer) header(name string, info fs.FileInfo, link string) error {
 	h, err := tar.FileInfoHeader(info, link)
 	if err != nil {
 		return err
 	}
 	h.Name = name
-	if d.IsDir() {
+	if info.IsDir() {
 		h.Name += "/"
 	}
 	h.Uid, h.Gid, h.Uname, h.Gname = 0, 0, "", ""
-	if err := p.tar.WriteHeader(h); err != nil || !info.Mode().IsRegular() {
-		return err
-	}
-	return p.copy(root, name)
+	return p.tar.WriteHeader(h)
 }
 
-func (p *packer) copy(root *os.Root, name string) error {
+// addFile packs as much of a file as it had when it was opened: a log may grow all the time.
+func (p *packer) addFile(root *os.Root, name string) error {
 	f, err := root.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // gone since its directory was read
+	}
 	if err != nil {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // read only
-	_, err = io.Copy(p.tar, f)
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := p.header(name, info, ""); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	_, err = io.CopyN(p.tar, f, info.Size())
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s became shorter while it was read; build again", name)
+	}
 	return err
 }

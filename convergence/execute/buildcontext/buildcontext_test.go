@@ -147,3 +147,41 @@ func TestClosedEarly(t *testing.T) {
 		t.Errorf("read after close: %v", err)
 	}
 }
+
+// A log in the context grows while it is packed. What becomes shorter cannot be what anybody meant.
+func TestFilesThatChangeMeanwhile(t *testing.T) {
+	const size = 1 << 20
+	for _, c := range []struct {
+		name    string
+		to      int64
+		problem string
+	}{
+		{"grows", 2 * size, ""},
+		{"becomes shorter", size / 2, "big became shorter while it was read"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := tree(t, "Dockerfile=F", "big="+strings.Repeat("x", size))
+			r, err := Open(&desired.Build{Context: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close() //nolint:errcheck // read only
+			tr := tar.NewReader(r)
+			for h, err := tr.Next(); h == nil || h.Name != "big"; h, err = tr.Next() {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Truncate(filepath.Join(dir, "big"), c.to); err != nil {
+				t.Fatal(err)
+			}
+			n, err := io.Copy(io.Discard, tr)
+			if _, end := tr.Next(); err == nil && !errors.Is(end, io.EOF) {
+				err = end
+			}
+			if problem := c.problem; problem == "" && (err != nil || n != size) || problem != "" && (err == nil || !strings.Contains(err.Error(), problem)) {
+				t.Errorf("%d bytes, %v", n, err)
+			}
+		})
+	}
+}
