@@ -72,9 +72,11 @@ func (p *parents) make(name string, made func(place) error) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	if err := unix.Mkdirat(int(above.parent.Fd()), above.name, 0o755); err == nil {
+	err = unix.Mkdirat(int(above.parent.Fd()), above.name, 0o755)
+	if err == nil {
 		err = made(above)
-	} else if !errors.Is(err, unix.EEXIST) {
+	}
+	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return place{}, err
 	}
 	p.stale(dir)

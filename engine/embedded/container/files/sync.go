@@ -63,7 +63,7 @@ type syncer struct {
 	failed []error
 
 	onlyNamed bool // the file system has no files without names
-	renamed   bool // a directory gave way: what is open may be one that is gone
+	renamed   bool // a directory or a link gave way: what is open may be another one than its name means now
 }
 
 // broken is an error after which the archive cannot be read any further.
@@ -132,7 +132,8 @@ func (s *syncer) unlink(name string) (isDir bool, err error) {
 	if err != nil {
 		return false, unlessGone(err)
 	}
-	switch there, err := p.look(); {
+	there, err := p.look()
+	switch {
 	case err != nil || there.mode == 0:
 		return false, err
 	case there.is(unix.S_IFDIR):
@@ -140,7 +141,11 @@ func (s *syncer) unlink(name string) (isDir bool, err error) {
 	case there.mounted:
 		return false, unix.EBUSY
 	}
-	return false, unlessGone(unix.Unlinkat(int(p.parent.Fd()), p.name, 0))
+	err = unlessGone(unix.Unlinkat(int(p.parent.Fd()), p.name, 0))
+	if there.is(unix.S_IFLNK) {
+		s.dirs.forget() // it may have led to some of them
+	}
+	return false, err
 }
 
 // rmdir removes a directory that is empty and no mount point.
@@ -213,7 +218,17 @@ func (s *syncer) own(p place) error {
 	if s.opts.Owner == nil {
 		return nil
 	}
-	return unix.Fchownat(int(p.parent.Fd()), p.name, s.opts.Owner.UID, s.opts.Owner.GID, unix.AT_SYMLINK_NOFOLLOW)
+	return giveDir(p, s.opts.Owner.UID, s.opts.Owner.GID)
+}
+
+// giveDir gives a new directory to its owner. If that cannot be done there is none: it would count as right the next time.
+func giveDir(p place, uid, gid int) error {
+	at := int(p.parent.Fd())
+	err := unix.Fchownat(at, p.name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		_ = unix.Unlinkat(at, p.name, unix.AT_REMOVEDIR)
+	}
+	return err
 }
 
 func (s *syncer) owner(header *tar.Header) (uid, gid int) {
@@ -237,6 +252,7 @@ func (s *syncer) dir(p place, name string, header *tar.Header) error {
 	case there.mounted:
 		return unix.EBUSY
 	case there.mode != 0:
+		s.renamed = there.is(unix.S_IFLNK)
 		if err := unlessGone(unix.Unlinkat(at, p.name, 0)); err != nil {
 			return err
 		}
@@ -246,7 +262,7 @@ func (s *syncer) dir(p place, name string, header *tar.Header) error {
 		return err
 	}
 	uid, gid := s.owner(header)
-	if err := unix.Fchownat(at, p.name, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := giveDir(p, uid, gid); err != nil {
 		return err
 	}
 	return chmod(p, mode)
@@ -290,8 +306,8 @@ func (s *syncer) temporary(p place, makeIt func() error) error {
 // publish moves the temporary file to its place. A directory there gives way.
 func (s *syncer) publish(p place, there found) error {
 	at := int(p.parent.Fd())
+	s.renamed = there.is(unix.S_IFDIR) || there.is(unix.S_IFLNK)
 	if there.is(unix.S_IFDIR) {
-		s.renamed = true
 		if err := removeTree(at, p.name, 0); err != nil {
 			return err
 		}

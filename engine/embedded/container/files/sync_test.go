@@ -162,6 +162,7 @@ func TestLeftoversAreRemoved(t *testing.T) {
 			must(t, makeIt(filepath.Join(dir, "data/sub", temporary)))
 			s := syncer{dirs: newParents(whole(root)), opts: SyncOptions{Temporary: temporary}, buffer: make([]byte, 4096), onlyNamed: named}
 			must(t, s.unpack(t.Context(), archive(t, file("/data/sub/file", "new"))))
+			s.dirs.forget()
 			if got := textOf(t, filepath.Join(dir, "data/sub/file")); got != "new" {
 				t.Errorf("%s: the file has %q", what, got)
 			}

@@ -29,17 +29,23 @@ func (s *syncer) file(p place, name string, header *tar.Header, content io.Reade
 	}
 	defer file.Close()
 	if err = s.fill(file.File, header, content); err == nil {
-		err = s.place(p, header, &file)
-	}
-	if vanished(err) {
-		if p, err = s.reopen(name); err == nil {
-			err = s.place(p, header, &file)
-		}
+		p, err = s.settle(p, name, header, &file)
 	}
 	if file.named {
 		s.cleanUp(p)
 	}
 	return err
+}
+
+// settle gives the file its name, in the directory that is there by now. It returns where it looked last.
+func (s *syncer) settle(p place, name string, header *tar.Header, file *staged) (place, error) {
+	err := s.place(p, header, file)
+	if vanished(err) {
+		if p, err = s.reopen(name); err == nil {
+			err = s.place(p, header, file)
+		}
+	}
+	return p, err
 }
 
 // stage opens a new file in the directory: one without a name where the file system has such, else one of the temporary
