@@ -53,9 +53,10 @@ func appendText(buf []byte, text string) []byte {
 // maxStateText is longer than any path that a kernel takes.
 const maxStateText = 16 << 10
 
-// ReadFileStates reads files to the end of r, but not more than so many. ErrInvalid: they are broken, or too many.
-func ReadFileStates(r io.Reader, most int) ([]FileState, error) {
-	in := stateReader{from: bufio.NewReaderSize(r, 64<<10)}
+// ReadFileStates reads files to the end of r, but not more than so many, with so many bytes of text together: few bytes may
+// stand for long paths. ErrInvalid: they are broken, or too many.
+func ReadFileStates(r io.Reader, most, mostText int) ([]FileState, error) {
+	in := stateReader{from: bufio.NewReaderSize(r, 64<<10), textLeft: mostText}
 	var files []FileState
 	for {
 		if _, err := in.from.Peek(1); err == io.EOF {
@@ -74,10 +75,11 @@ func ReadFileStates(r io.Reader, most int) ([]FileState, error) {
 
 // stateReader reads until its first error.
 type stateReader struct {
-	from   *bufio.Reader
-	before string
-	buf    []byte
-	err    error
+	from     *bufio.Reader
+	textLeft int
+	before   string
+	buf      []byte
+	err      error
 }
 
 func (s *stateReader) state() FileState {
@@ -119,12 +121,16 @@ func (s *stateReader) signed() int64 {
 // text reads a text that follows another one.
 func (s *stateReader) text(begin string) string {
 	n := len(begin) + int(s.number(maxStateText))
+	if s.textLeft -= n; s.textLeft < 0 && s.err == nil {
+		s.err = Errorf(ErrInvalid, "the paths are too long")
+	}
+	if s.err != nil {
+		return ""
+	}
 	s.buf = slices.Grow(s.buf[:0], n)[:n]
 	copy(s.buf, begin)
-	if s.err == nil {
-		_, err := io.ReadFull(s.from, s.buf[len(begin):])
-		s.err = whole(err)
-	}
+	_, err := io.ReadFull(s.from, s.buf[len(begin):])
+	s.err = whole(err)
 	return string(s.buf)
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,7 +38,7 @@ func written(t *testing.T, files []FileState) []byte {
 
 func TestFileStatesComeBack(t *testing.T) {
 	files := someStates()
-	got, err := ReadFileStates(iotest.OneByteReader(bytes.NewReader(written(t, files))), len(files))
+	got, err := ReadFileStates(iotest.OneByteReader(bytes.NewReader(written(t, files))), len(files), 1<<20)
 	if err != nil || len(got) != len(files) {
 		t.Fatalf("%d of %d, %v", len(got), len(files), err)
 	}
@@ -53,19 +54,36 @@ func TestBrokenFileStates(t *testing.T) {
 	files := someStates()
 	data := written(t, files)
 	for what, read := range map[string]func() ([]FileState, error){
-		"too many": func() ([]FileState, error) { return ReadFileStates(bytes.NewReader(data), len(files)-1) },
-		"cut":      func() ([]FileState, error) { return ReadFileStates(bytes.NewReader(data[:len(data)-1]), 10) },
-		"text":     func() ([]FileState, error) { return ReadFileStates(strings.NewReader(`{"path":"/app"}`), 10) },
-		"a long text": func() ([]FileState, error) {
-			return ReadFileStates(bytes.NewReader([]byte{0, 255, 255, 255, 255, 15}), 10)
+		"too many": func() ([]FileState, error) { return ReadFileStates(bytes.NewReader(data), len(files)-1, 1<<20) },
+		"much text": func() ([]FileState, error) {
+			return ReadFileStates(bytes.NewReader(longPaths(t, 100)), 100, 99*len(longPath))
 		},
-		"a long begin": func() ([]FileState, error) { return ReadFileStates(bytes.NewReader([]byte{1, 0, 0, 0, 0, 0, 0}), 10) },
-		"who fails":    func() ([]FileState, error) { return ReadFileStates(iotest.ErrReader(errors.New("gone")), 10) },
+		"cut":  func() ([]FileState, error) { return ReadFileStates(bytes.NewReader(data[:len(data)-1]), 10, 1<<20) },
+		"text": func() ([]FileState, error) { return ReadFileStates(strings.NewReader(`{"path":"/app"}`), 10, 1<<20) },
+		"a long text": func() ([]FileState, error) {
+			return ReadFileStates(bytes.NewReader([]byte{0, 255, 255, 255, 255, 15}), 10, 1<<20)
+		},
+		"a long begin": func() ([]FileState, error) {
+			return ReadFileStates(bytes.NewReader([]byte{1, 0, 0, 0, 0, 0, 0}), 10, 1<<20)
+		},
+		"who fails": func() ([]FileState, error) { return ReadFileStates(iotest.ErrReader(errors.New("gone")), 10, 1<<20) },
 	} {
 		if got, err := read(); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v, %v", what, got, err)
 		}
 	}
+}
+
+var longPath = strings.Repeat("n", 10_000)
+
+// longPaths are the same long path again and again: little to send and much to keep.
+func longPaths(t *testing.T, n int) []byte {
+	t.Helper()
+	data := written(t, slices.Repeat([]FileState{{Path: longPath}}, n))
+	if len(data) > 4*len(longPath) {
+		t.Fatalf("%d bytes are sent", len(data))
+	}
+	return data
 }
 
 // Whatever bytes there are, reading ends, and does not end the program.
@@ -83,7 +101,7 @@ func TestRandomFileStates(t *testing.T) {
 				data[random.IntN(len(data))] = byte(random.IntN(256))
 			}
 		}
-		if _, err := ReadFileStates(bytes.NewReader(data), 100); err != nil && !errors.Is(err, ErrInvalid) {
+		if _, err := ReadFileStates(bytes.NewReader(data), 100, 1<<20); err != nil && !errors.Is(err, ErrInvalid) {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 	}
@@ -99,7 +117,7 @@ func BenchmarkFileStates(b *testing.B) {
 		if err := WriteFileStates(&out, files); err != nil {
 			b.Fatal(err)
 		}
-		if got, err := ReadFileStates(&out, len(files)); err != nil || len(got) != len(files) {
+		if got, err := ReadFileStates(&out, len(files), 100<<20); err != nil || len(got) != len(files) {
 			b.Fatal(len(got), err)
 		}
 	}

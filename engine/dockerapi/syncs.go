@@ -23,7 +23,7 @@ const (
 // What a request may have the server keep in memory.
 const (
 	maxCompared     = 1_000_000
-	maxComparedSize = 256 << 20
+	maxComparedText = 256 << 20
 	maxRemovedSize  = 64 << 20
 )
 
@@ -37,9 +37,9 @@ type syncs struct{ engine engine.Engine }
 
 // compare takes what engine.WriteFileStates writes and answers with the indexes of those that differ, in JSON.
 func (s syncs) compare(ctx context.Context, w http.ResponseWriter, r *http.Request, vars map[string]string) error {
-	files, err := engine.ReadFileStates(http.MaxBytesReader(w, r.Body, maxComparedSize), maxCompared)
+	files, err := engine.ReadFileStates(r.Body, maxCompared, maxComparedText)
 	if err != nil {
-		return err
+		return unread(r, err)
 	}
 	differ, err := s.engine.CompareFiles(ctx, vars["name"], files)
 	if err != nil {
@@ -58,12 +58,17 @@ func (s syncs) sync(ctx context.Context, w http.ResponseWriter, r *http.Request,
 		err = s.engine.SyncFiles(ctx, vars["name"], content, opts)
 	}
 	if err != nil {
-		// A client that is still sending would see its connection break and not the answer.
-		_, _ = io.Copy(io.Discard, r.Body)
-		return err
+		return unread(r, err)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// unread takes the rest of a request that has failed: a client that is still sending would see its connection break and not the
+// answer.
+func unread(r *http.Request, err error) error {
+	_, _ = io.Copy(io.Discard, r.Body)
+	return err
 }
 
 // readSync reads the options and leaves the rest, which is the tar.

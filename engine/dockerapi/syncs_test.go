@@ -87,9 +87,15 @@ func TestSyncRefusedWhileItIsSent(t *testing.T) {
 	defer behind.Close()
 	e := serve(t, behind)
 	content := tarWith(t, map[string]string{"/a": strings.Repeat("x", 8<<20)})
+	long := []engine.FileState{{Path: "/a", Link: strings.Repeat("x", 10_000)}}
+	tooLong := []engine.FileState{{Path: strings.Repeat("/a", 10_000)}}
 	for range 20 {
 		err := e.SyncFiles(t.Context(), "none", bytes.NewReader(content), engine.SyncOptions{})
 		if !errors.Is(err, engine.ErrNotFound) {
+			t.Fatalf("got %v", err)
+		}
+		_, err = e.CompareFiles(t.Context(), "none", slices.Concat(tooLong, slices.Repeat(long, 500)))
+		if !errors.Is(err, engine.ErrInvalid) {
 			t.Fatalf("got %v", err)
 		}
 	}
