@@ -1,58 +1,64 @@
 package fsnotify
 
 import (
-	"fmt"
-	"io/fs"
-	"os"
+	"errors"
 	"slices"
-	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"stackrun.dev/stack/watch/internal/identity"
 )
 
 // directory is one that the library watches.
 type directory struct {
 	path   string // under which the library knows it
-	inode  inode
+	id     identity.Identity
 	places []*place // that lead to it
 	round  int      // in which the library was last asked to watch it
 }
 
-// inode is a directory's own number, which another one gets only when it is gone.
-type inode struct{ device, number uint64 }
-
-func inodeOf(path string) (inode, error) {
-	info, err := os.Stat(path)
+// identify says which directory is at the path.
+func identify(path string) (identity.Identity, error) {
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Stat(path, &st)
+	}
 	if err != nil {
-		return inode{}, watchError(err)
+		return identity.Identity{}, watchError(err)
 	}
-	if !info.IsDir() {
-		return inode{}, fmt.Errorf("%w as a directory", fs.ErrNotExist)
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return identity.Identity{}, watchError(unix.ENOTDIR)
 	}
-	stat := info.Sys().(*syscall.Stat_t)
-	return inode{uint64(stat.Dev), stat.Ino}, nil
+	return identity.Of(unix.AT_FDCWD, path, &st), nil
 }
 
 // ask has the library watch the directory to which the path leads now.
 func (s *Source) ask(path string) (*directory, error) {
-	for {
-		here, err := inodeOf(path)
+	for tries := 1; ; tries++ {
+		here, err := identify(path)
 		if err != nil {
 			return nil, err
 		}
-		if d := s.inodes[here]; d != nil && s.still(d) {
+		if d := s.directories[here]; d != nil && s.still(d) {
 			return d, nil
 		}
 		s.forget(s.known[path])
 		if err := s.library.Add(path); err != nil {
 			return nil, watchError(err)
 		}
-		d := &directory{path: path, inode: here, round: s.round}
-		s.known[path], s.inodes[here] = d, d
-		if now, err := inodeOf(path); err == nil && now == here {
+		d := &directory{path: path, id: here, round: s.round}
+		s.known[path], s.directories[here] = d, d
+		if now, err := identify(path); err == nil && now == here || tries == mostTries {
 			return d, nil
 		}
 		s.forget(d) // another one came to be there meanwhile
 	}
 }
+
+// mostTries is how often the directory at a path may be another one than the moment before. On some file systems that programs keep
+// it always is.
+const mostTries = 10
 
 // still sees to it that the directory is watched, and forgets it if it is no longer where the library knows it. When events were
 // lost, that it has gone and come again may have been among them.
@@ -60,7 +66,7 @@ func (s *Source) still(d *directory) bool {
 	if d.round == s.round {
 		return true
 	}
-	if now, err := inodeOf(d.path); err == nil && now == d.inode && s.library.Add(d.path) == nil {
+	if now, err := identify(d.path); err == nil && now == d.id && s.library.Add(d.path) == nil {
 		d.round = s.round
 		return true
 	}
@@ -75,7 +81,7 @@ func (s *Source) forget(d *directory) {
 		return
 	}
 	delete(s.known, d.path)
-	delete(s.inodes, d.inode)
+	delete(s.directories, d.id)
 	_ = s.library.Remove(d.path)
 	for _, p := range slices.Clone(d.places) {
 		if p.path != d.path {

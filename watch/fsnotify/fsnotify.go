@@ -5,14 +5,17 @@
 package fsnotify
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"sync"
 
 	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
 
 	"stackrun.dev/stack/watch"
+	"stackrun.dev/stack/watch/internal/identity"
 	"stackrun.dev/stack/watch/internal/outbox"
 )
 
@@ -23,11 +26,11 @@ type Source struct {
 	lost    chan struct{} // has a value when events were lost
 	ended   chan struct{} // closed when nothing is read any more
 
-	mu     sync.Mutex
-	places map[string]*place
-	known  map[string]*directory // by the path under which the library knows it
-	inodes map[inode]*directory
-	round  int // so often events were lost
+	mu          sync.Mutex
+	places      map[string]*place
+	known       map[string]*directory // by the path under which the library knows it
+	directories map[identity.Identity]*directory
+	round       int // so often events were lost
 }
 
 // New makes a source that watches nothing yet. It fails with a *watch.Limit when this user has as many as he may.
@@ -38,7 +41,7 @@ func New() (*Source, error) {
 	}
 	s := &Source{
 		library: library, out: outbox.New(), lost: make(chan struct{}, 1), ended: make(chan struct{}),
-		places: map[string]*place{}, known: map[string]*directory{}, inodes: map[inode]*directory{},
+		places: map[string]*place{}, known: map[string]*directory{}, directories: map[identity.Identity]*directory{},
 	}
 	go s.errors()
 	go s.run()
@@ -77,16 +80,20 @@ func (s *Source) Events() <-chan watch.Event { return s.out.Events() }
 
 // Close implements watch.Source.
 func (s *Source) Close() error {
+	s.mu.Lock() // the library is asked for nothing meanwhile: its descriptor's number may be another file's by then
 	err := s.library.Close()
+	s.mu.Unlock()
 	<-s.ended
 	s.out.Close()
 	return err
 }
 
-// errors takes the library's errors: that its queue was too short, or that it could not end the watching of what is gone. It waits
-// for nothing, because the library may hold its lock until they are taken.
+// errors takes the library's errors. It waits for nothing, because the library may hold its lock until they are taken.
 func (s *Source) errors() {
-	for range s.library.Errors {
+	for err := range s.library.Errors {
+		if errors.Is(err, unix.EINVAL) {
+			continue // it could not end the watching of what was moved and is gone by now: nothing was lost
+		}
 		select {
 		case s.lost <- struct{}{}:
 		default: // one tells as much as two

@@ -123,3 +123,42 @@ func TestLimits(t *testing.T) {
 func set(limit string, value int) error {
 	return os.WriteFile("/proc/sys/user/max_inotify_"+limit, []byte(fmt.Sprint(value)), 0)
 }
+
+// A file system gives the number of a directory that is gone to the next one. What was watched is another one then, even if nobody
+// hears that the first is gone: the directory above it came and went meanwhile.
+func TestSameNumber(t *testing.T) {
+	s := open(t).(*Source)
+	defer func() { must(t, s.Close()) }()
+	base := t.TempDir()
+	above, dir := filepath.Join(base, "above"), filepath.Join(base, "above", "d")
+	must(t, first(os.MkdirAll(dir, 0o700), s.Add(above), s.Add(dir)))
+	s.mu.Lock()
+	must(t, first(os.Rename(above, base+"/away"), os.Rename(base+"/away", above), os.Remove(dir), os.Mkdir(dir, 0o700)))
+	s.mu.Unlock()
+	next(t, s, func(e watch.Event) bool { return e == watch.Event{Dir: above} })
+	must(t, os.WriteFile(above+"/last", nil, 0o600)) // all before it was heard
+	next(t, s, func(e watch.Event) bool { return e == watch.Event{Dir: above, Name: "last"} })
+	must(t, first(s.Add(above), s.Add(dir), os.WriteFile(dir+"/new", nil, 0o600)))
+	next(t, s, func(e watch.Event) bool { return e == watch.Event{Dir: dir, Name: "new"} })
+}
+
+// To end the watching of what was moved away and deleted fails. Nothing is lost by that, and nothing is to be compared.
+func TestMovedAndDeleted(t *testing.T) {
+	s := open(t).(*Source)
+	defer func() { must(t, s.Close()) }()
+	base, away := t.TempDir(), t.TempDir()+"/d"
+	must(t, s.Add(base))
+	dir := filepath.Join(base, "d")
+	for range 50 {
+		must(t, first(os.Mkdir(dir, 0o700), s.Add(dir)))
+		s.mu.Lock() // the library waits for the reader, and hears of the move when all is over
+		must(t, first(os.WriteFile(base+"/a", nil, 0o600), os.WriteFile(base+"/b", nil, 0o600), os.Rename(dir, away), os.Remove(away)))
+		s.mu.Unlock()
+		next(t, s, func(e watch.Event) bool {
+			if e.Lost {
+				t.Fatal("events were lost")
+			}
+			return e == watch.Event{Dir: dir}
+		})
+	}
+}

@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stackrun.dev/stack/watch/internal/identity"
 )
 
 // directory is what one look has found.
 type directory struct {
-	id      identity
+	id      identity.Identity
 	self    entry
 	entries []entry // sorted by name
 }
@@ -42,7 +44,7 @@ func look(path string) (*directory, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, err
 	}
-	d := &directory{id: identityOf(fd, "", &st), self: entry{mark: mark(&st, ""), new: isNew(&st, time.Now())}}
+	d := &directory{id: identity.Of(fd, "", &st), self: entry{mark: mark(&st, ""), new: isNew(&st, time.Now())}}
 	names, err := f.Readdirnames(-1)
 	if err != nil {
 		return nil, err
@@ -62,28 +64,14 @@ func look(path string) (*directory, error) {
 // isStill says whether the path leads to the same directory.
 func (d *directory) isStill(path string) bool {
 	var st unix.Stat_t
-	return unix.Stat(path, &st) == nil && d.id == identityOf(unix.AT_FDCWD, path, &st)
-}
-
-// identity is what no two directories have in common, whether at the same time or one after the other.
-type identity struct {
-	device, inode uint64
-	handle        string // where the file system has such: numbers of inodes are used again
-}
-
-func identityOf(at int, path string, st *unix.Stat_t) identity {
-	id := identity{device: uint64(st.Dev), inode: st.Ino}
-	if h, _, err := unix.NameToHandleAt(at, path, unix.AT_EMPTY_PATH|unix.AT_SYMLINK_FOLLOW); err == nil {
-		id.handle = string(h.Bytes())
-	}
-	return id
+	return unix.Stat(path, &st) == nil && d.id == identity.Of(unix.AT_FDCWD, path, &st)
 }
 
 // entryOf describes an entry. What happens in a directory is none of its own, but its times do no harm where nothing else tells
 // it from one that was there before.
 func entryOf(fd int, name string, st *unix.Stat_t, now time.Time) entry {
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		if handle := identityOf(fd, name, st).handle; handle != "" {
+		if handle := identity.Of(fd, name, st).Handle; handle != "" {
 			return entry{name: name, mark: mark(&unix.Stat_t{Dev: st.Dev, Ino: st.Ino, Mode: st.Mode}, handle)}
 		}
 	}
