@@ -41,7 +41,10 @@ func (s state) finish(e finished) (state, []action) {
 // copied: what failed, or was not found as it had been seen, is tried again with what is due after it. The rest is due now.
 func (s state) copied(done pending, e finished) (state, []action) {
 	report := Report{Action: rules.Sync, Paths: done.copies.paths(), Synced: e.synced, Err: e.err}
-	report.Synced.Unsettled = nil
+	report.Synced.Unsettled, report.Synced.Changed = nil, nil
+	if done.compare&wanted != 0 {
+		done.after = done.after.with(s.due(e.synced))
+	}
 	if e.err != nil {
 		report.Err = fmt.Errorf("%w; it is tried again with the next change", e.err)
 		s.failed = merge(s.failed, pending{copies: done.copies, after: done.after, compare: done.compare})
@@ -64,6 +67,16 @@ func (s state) copied(done pending, e finished) (state, []action) {
 		return s, append(out, tell{report, done.since})
 	}
 	return s.hold(report, done.since), out
+}
+
+// due is what the rules with Compare ask for by what differed when watching began: what runs may have read what was there before.
+// What belongs to files that are still to be copied is taken back by settle.
+func (s state) due(done Synced) fired {
+	differed := causes{}
+	for _, source := range slices.Concat(done.Changed, done.Unsettled) {
+		differed[source] = asFile
+	}
+	return fire(s.rules, differed).after.take(func(rule int) bool { return s.rules[rule].Compare })
 }
 
 // settle takes from done what belongs to files that were not found as they had been seen, and has them tried again after a while.
@@ -92,9 +105,9 @@ func (s state) rebuilt(done pending, e finished) (state, []action) {
 	report := Report{Action: rules.Rebuild, Paths: done.ready.take(s.asks(rules.Rebuild)).paths(), Err: e.err}
 	rest := done
 	if e.err == nil {
-		rest = pending{copies: done.copies, since: e.at}
+		rest = pending{copies: done.copies, compare: done.compare, since: e.at}
 		if copying(s.rules) {
-			rest.compare = all
+			rest.compare |= all
 		}
 	}
 	s.waiting = merge(s.waiting, rest.tidy())
@@ -136,7 +149,7 @@ func (s state) release(out []action) (state, []action) {
 func sum(a, b Synced) Synced {
 	return Synced{
 		Written: a.Written + b.Written, Removed: a.Removed + b.Removed, Containers: max(a.Containers, b.Containers),
-		Bytes: a.Bytes + b.Bytes, Unsettled: slices.Concat(a.Unsettled, b.Unsettled),
+		Bytes: a.Bytes + b.Bytes, Unsettled: slices.Concat(a.Unsettled, b.Unsettled), Changed: slices.Concat(a.Changed, b.Changed),
 	}
 }
 

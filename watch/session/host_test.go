@@ -130,6 +130,9 @@ func (h *host) apply(root *os.Root, w Work, out *Synced) error {
 			continue
 		}
 		out.Written++
+		if w.Compare && f.Entry.Kind != tree.Dir {
+			out.Changed = append(out.Changed, f.Source)
+		}
 	}
 	return errors.Join(errs...)
 }

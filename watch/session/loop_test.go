@@ -128,6 +128,18 @@ func TestRunTellsOfAnEmptyComparison(t *testing.T) {
 	})
 }
 
+// TestRunRestartsWhatDiffers: what runs has read what was there before.
+func TestRunRestartsWhatDiffers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := begin(t, of("web", app(), &rules.Rule{Path: "/fresh", Action: rules.SyncRestart, Target: "/fresh", Compare: true}), "/src/a: 1", "/fresh/d/b: 1")
+		expect(t, "reports", r.taken(), "web sync+restart [/fresh/d/b] +3 -0 0s")
+		r.Renewed("web")
+		synctest.Wait()
+		r.end(t)
+		expect(t, "later reports", r.taken(), "web sync [] 0s")
+	})
+}
+
 // TestServicesGoOn: one that hangs keeps no other waiting, and its own changes wait for it.
 func TestServicesGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -33,12 +33,12 @@ func (m *mirror) work(list []*rules.Rule, copies fired, compare extent) []Work {
 		}
 	}
 	if w.uncovered {
-		compare = all
+		compare |= all
 	}
 	if compare != nothing {
 		w.compare(compare)
 	}
-	w.bury(compare == all)
+	w.bury(compare&all != 0)
 	return w.sorted(compare != nothing)
 }
 
@@ -112,7 +112,7 @@ func (w *worklist) removed(r *rules.Rule, source, target string) {
 // compare takes in all that is to be compared.
 func (w *worklist) compare(how extent) {
 	for i, r := range w.rules {
-		if how == all || r.Compare {
+		if how&all != 0 || r.Compare {
 			w.list(i, r)
 		}
 	}

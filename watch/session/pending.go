@@ -35,13 +35,14 @@ type causes map[string]as
 // fired says which rules of a service which paths have fired, by the rules' indexes.
 type fired map[int]causes
 
-// extent says how much of a service's targets is to be compared.
+// extent says how much of a service's targets is to be compared: any of these.
 type extent uint8
 
 const (
-	nothing extent = iota
-	wanted         // what the rules with Compare copy
-	all            // what all rules copy, and what has been removed since
+	wanted extent = 1 << iota // what the rules with Compare copy; what differs there is a change
+	all                       // what all rules copy, and what has been removed since
+
+	nothing extent = 0
 )
 
 // pending is what a service has to do. It names paths and not what is there: that is looked up when it is done, so that what was
@@ -74,7 +75,7 @@ func (p pending) tidy() pending {
 func merge(p, q pending) pending {
 	return pending{
 		copies: p.copies.with(q.copies), after: p.after.with(q.after), ready: p.ready.with(q.ready),
-		compare: max(p.compare, q.compare), since: earlier(p.since, q.since),
+		compare: p.compare | q.compare, since: earlier(p.since, q.since),
 	}
 }
 

@@ -64,6 +64,9 @@ type Synced struct {
 	Written, Removed, Containers int
 	Bytes                        int64 // of the content that was written
 
+	// Changed names the sources of the files and links that a Sync with Compare has written, sorted, even after an error.
+	Changed []string
+
 	// Unsettled names the sources of files that were not found as their Entry says: gone, of another kind, or of another
 	// content (by the digest; without one, by size and time). They are copied again soon, even if no further change is told:
 	// what has changed back again nobody tells. Until then containers may have an older content or a newer one.

@@ -179,6 +179,9 @@ func (s *stage) apply(service string, w Work) Synced {
 		if e.Kind == f.Entry.Kind {
 			write(replica, f.Target, e)
 			out.Written++
+			if w.Compare && e.Kind != tree.Dir {
+				out.Changed = append(out.Changed, f.Source)
+			}
 		}
 	}
 	return out

@@ -38,6 +38,15 @@ func execRule(path, command string) *rules.Rule {
 	return &rules.Rule{Service: "web", Path: path, Action: rules.Exec, Exec: types.ServiceHook{Command: []string{command}}}
 }
 
+// compared are rules that copy, with Compare.
+func compared() []*rules.Rule {
+	list := every()[:3]
+	for _, r := range list {
+		r.Compare = true
+	}
+	return list
+}
+
 // every has one rule for each action.
 func every() []*rules.Rule {
 	return []*rules.Rule{
@@ -65,6 +74,9 @@ func fail(second int) event { return finished{err: errors.New("no"), at: at(seco
 func wrote(second, n int) event {
 	return finished{synced: Synced{Written: n, Containers: 1}, at: at(second)}
 }
+func differed(second int, sources ...string) event {
+	return finished{synced: Synced{Written: len(sources), Containers: 1, Changed: sources}, at: at(second)}
+}
 func unsettled(second int, sources ...string) event {
 	return finished{synced: Synced{Written: 1, Containers: 1, Unsettled: sources}, at: at(second)}
 }
@@ -77,7 +89,7 @@ func text(a action) string {
 		case copyStep:
 			what := []string{"copy"}
 			if s.compare != nothing {
-				what = append(what, []string{"", "wanted", "all"}[s.compare])
+				what = append(what, []string{"", "wanted", "all", "wanted+all"}[s.compare])
 			}
 			return strings.Join(append(what, s.copies.paths()...), " ")
 		case restartStep:
@@ -311,6 +323,31 @@ func TestNext(t *testing.T) {
 			{files(1, "/copy/a", "/again/b"), nil},
 			{seen{at(2)}, []string{"copy wanted /copy/a"}},
 			{ok(3), []string{"tell sync [] since 1", "restart"}},
+		}},
+		"what watching finds to be another one is followed by what its rule asks for": {every()[6:], []move{
+			{updated{compared()}, nil},
+			{seen{at(1)}, []string{"copy wanted"}},
+			{differed(2, "/copy/a", "/fresh/b", "/make/c"), []string{"restart"}},
+			{ok(3), []string{"tell sync+restart wrote 3 [/fresh/b] since 1", "exec make"}},
+			{ok(4), []string{"tell sync+exec [/make/c] since 1"}},
+			{renewed{at(5)}, []string{"copy all"}},
+			{differed(6, "/fresh/b"), []string{"tell sync wrote 1 [] since 5"}},
+		}},
+		"that is so if new containers come, too, and not all could be copied at first": {every()[6:], []move{
+			{updated{compared()}, nil},
+			{renewed{at(1)}, nil},
+			{seen{at(2)}, []string{"copy wanted+all"}},
+			{finished{synced: Synced{Changed: []string{"/fresh/b"}}, err: errors.New("no"), at: at(3)}, []string{"tell sync [] since 1: " + retried}},
+			{files(4, "/copy/a"), []string{"copy wanted+all /copy/a"}},
+			{unsettled(5, "/make/c"), []string{"wake 20ms", "restart"}},
+			{ok(6), []string{"tell sync+restart wrote 1 [/copy/a /fresh/b] since 4"}},
+			{woken{at(7)}, []string{"copy /make/c"}},
+			{wrote(8, 1), []string{"tell sync wrote 1 [/make/c] since 4", "exec make"}},
+		}},
+		"but not if the rule is not compared": {every()[6:], []move{
+			{updated{every()[:2]}, nil},
+			{seen{at(1)}, []string{"copy wanted"}},
+			{differed(2, "/copy/a", "/fresh/b"), []string{"tell sync wrote 2 [] since 1"}},
 		}},
 		"what waits is what the new rules say": {every(), []move{
 			{files(1, "/copy/a"), []string{"copy /copy/a"}},

@@ -29,6 +29,7 @@ func openFile(name string) (file, error) {
 type packed struct {
 	entries    int
 	bytes      int64
+	sources    []string         // of the files and links among the entries
 	unsettled  []string         // sources that are not what the tree has seen; most are left out
 	unreadable map[string]error // why, by source; they are left out
 }
@@ -50,6 +51,7 @@ func (p *packer) add(f *session.File) error {
 	case tree.Link:
 		h := header(f, tar.TypeSymlink)
 		h.Linkname = f.Entry.Link
+		p.sources = append(p.sources, f.Source)
 		return p.entry(h)
 	}
 	in, err := p.open(f.Source)
@@ -160,6 +162,7 @@ func (p *packer) content(f *session.File, info fs.FileInfo, content []byte) erro
 		return err
 	}
 	p.bytes += h.Size
+	p.sources = append(p.sources, f.Source)
 	_, err := p.out.Write(content)
 	return err
 }
@@ -190,6 +193,7 @@ func (p *packer) stream(f *session.File, in file, info fs.FileInfo) error {
 	default:
 		p.entries++
 		p.bytes += h.Size
+		p.sources = append(p.sources, f.Source)
 	}
 	return nil
 }

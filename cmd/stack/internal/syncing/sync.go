@@ -140,6 +140,7 @@ func (b *batch) archive(which []int) *archive {
 func (b *batch) sum(results []result) (session.Synced, error) {
 	var out session.Synced
 	var errs []error
+	var changed []string
 	unsettled, unreadable := make(map[string]bool), make(map[string]error)
 	for _, r := range results {
 		for _, source := range r.packed.unsettled {
@@ -154,7 +155,12 @@ func (b *batch) sum(results []result) (session.Synced, error) {
 			out.Written += r.packed.entries
 			out.Removed += r.removed
 			out.Bytes += r.packed.bytes
+			changed = append(changed, r.packed.sources...)
 		}
+	}
+	if b.compare {
+		slices.Sort(changed)
+		out.Changed = slices.Compact(changed)
 	}
 	out.Unsettled = slices.Sorted(maps.Keys(unsettled))
 	for _, err := range b.services.sources.note(b.files, unsettled, unreadable) {

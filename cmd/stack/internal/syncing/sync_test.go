@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,9 @@ func TestCompare(t *testing.T) {
 	got = w.sync(session.Work{Files: files, Compare: true})
 	if got.Written != 2+3 || got.Containers != 2 || got.Bytes != 5+3+5+4+3 {
 		t.Errorf("three files differ: %+v", got)
+	}
+	if want := []string{files[0].Source, files[1].Source, files[2].Source}; !slices.Equal(got.Changed, want) {
+		t.Errorf("these have changed: %q, want %q", got.Changed, want)
 	}
 	for _, name := range []string{"shop-web-1", "shop-web-2"} {
 		w.has(name, map[string]string{"same": "same", "touched": "touched", "other": "OTHER", "new": "new"})
