@@ -62,18 +62,22 @@ func (w Watch) Copies() bool {
 func (w Watch) Destination() string { return path.Join("/", w.Target) }
 
 // Covered returns the bind mount in which the rule's target is, if there is one: what is copied there would be written to this
-// machine. It says whether the mount shows at the target what would be copied, so that there is nothing to copy.
+// machine. It says whether the mount shows at the target what would be copied, so that there is nothing to copy. Of mounts in each
+// other, the innermost has the target.
 func (w Watch) Covered() (mount types.ServiceVolumeConfig, shown, covered bool) {
+	var rel string
 	for _, m := range w.volumes {
-		if m.Type != types.VolumeTypeBind {
-			continue
-		}
 		target := path.Clean(m.Target)
-		if rel, ok := strings.CutPrefix(w.Destination(), target); ok && (rel == "" || rel[0] == '/' || target == "/") {
-			return m, RealPath(filepath.Join(m.Source, rel)) == RealPath(w.Path), true
+		r, ok := strings.CutPrefix(w.Destination(), target)
+		if ok && (r == "" || r[0] == '/' || target == "/") && len(target) > len(mount.Target) {
+			mount, rel = m, r
+			mount.Target = target
 		}
 	}
-	return types.ServiceVolumeConfig{}, false, false
+	if mount.Type != types.VolumeTypeBind {
+		return types.ServiceVolumeConfig{}, false, false
+	}
+	return mount, RealPath(filepath.Join(mount.Source, rel)) == RealPath(w.Path), true
 }
 
 var watchActions = []string{

@@ -35,7 +35,9 @@ Made from the program by ` + "`make docs`" + `. What happens when files change. 
 ## Differences from Docker Compose
 
 - When watching begins, what differs at the targets is made right. ` + "`initial_sync: false`" + ` switches that off; Compose does it only where that is true.
-- ` + "`*`" + ` in a ` + "`.dockerignore`" + ` with exceptions behind it leaves out what is no exception, as in a build; Compose takes it for nothing.
+  What was made right is a change: ` + "`sync+restart` restarts once, `sync+exec`" + ` runs the command.
+- A pattern ` + "`*`" + ` fits everything, in a ` + "`.dockerignore`" + ` and in a rule; Compose drops it together with all patterns beside it that have no ` + "`!`" + `.
+- A path that is bind-mounted elsewhere than at the rule's target is copied; Compose does not watch a path that is mounted anywhere in the service.
 - Empty folders, permissions and symbolic links are copied, too.
 - A rule with ` + "`rebuild`" + ` for a service without a build is a warning, and an error with file, line and column when somebody watches.
 
