@@ -33,8 +33,9 @@ type Syncs interface {
 	//
 	// What cannot be done is told when the rest is done (see SyncFailure), except that a tar that is refused ends the call, and
 	// that an engine which does not sync by itself may end at the first entry that it cannot write.
-	// ErrForbidden: a file system is read-only. ErrConflict: the container ended or was removed meanwhile; nobody knows
-	// what it has of the files. A context that is done ends the call between two files.
+	// ErrForbidden: a file system is read-only. ErrConflict: something is mounted there, or will be when the container runs; or
+	// the container ended or was removed meanwhile, and nobody knows what it has of the files. A context that is done ends the
+	// call between two files.
 	SyncFiles(ctx context.Context, ref string, content io.Reader, opts SyncOptions) error
 }
 
@@ -87,6 +88,20 @@ func SyncPath(name string) (string, error) {
 		return "", Errorf(ErrInvalid, "cannot sync %q: the path is not a plain one", name)
 	}
 	return path.Clean("/" + name), nil
+}
+
+// everywhereMounted is where every container has something mounted.
+var everywhereMounted = []string{"/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev", "/proc", "/sys"}
+
+// FixedPaths are the paths, clean, at or below which something is mounted: at the given ones, or in every container.
+func FixedPaths(mounts []string) map[string]bool {
+	fixed := map[string]bool{}
+	for _, at := range slices.Concat(everywhereMounted, mounts) {
+		for at = path.Clean("/" + at); at != "/"; at = path.Dir(at) {
+			fixed[at] = true
+		}
+	}
+	return fixed
 }
 
 // toldFailures is how many of the errors of a sync are told one by one.

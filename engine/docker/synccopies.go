@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
@@ -64,19 +63,14 @@ func (e *Engine) delivery(ctx context.Context, ref string) (*delivery, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.receiver = &receiver{fixed: map[string]bool{}}
-	mounts := []string{"/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev", "/proc", "/sys"}
+	var mounts []string
 	for _, m := range c.Mounts {
 		mounts = append(mounts, m.Destination)
 	}
 	if c.HostConfig != nil {
 		mounts = slices.AppendSeq(mounts, maps.Keys(c.HostConfig.Tmpfs))
 	}
-	for _, at := range mounts {
-		for at = path.Clean("/" + at); at != "/"; at = path.Dir(at) {
-			d.fixed[at] = true
-		}
-	}
+	d.receiver = &receiver{fixed: engine.FixedPaths(mounts)}
 	if d.owner, err = e.ownerIn(ctx, c); err == nil {
 		e.receivers.Store(c.ID, d.receiver)
 	}

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"sync"
+	"time"
 
 	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/container"
@@ -47,7 +50,7 @@ func (e *Engine) SyncFiles(ctx context.Context, ref string, content io.Reader, o
 		running, cancel := r.whileItRuns(ctx)
 		defer cancel()
 		err = files.Sync(running, r.root, abandonable(running, content),
-			files.SyncOptions{SyncOptions: opts, Owner: owner, Temporary: ".stack-sync-" + c.ID[:12]})
+			files.SyncOptions{SyncOptions: opts, Owner: owner, Fixed: r.fixed(), Temporary: ".stack-sync-" + c.ID[:12]})
 	}
 	return r.close(ctx, err)
 }
@@ -142,6 +145,15 @@ func (r *reach) owner() (*files.Owner, error) {
 	return owner(root, r.record.Config.User)
 }
 
+// fixed are the paths at or below which the container has something mounted when it runs.
+func (r *reach) fixed() map[string]bool {
+	mounts := slices.Collect(maps.Keys(r.record.Host.Tmpfs))
+	for _, m := range r.record.Mounts {
+		mounts = append(mounts, m.Destination)
+	}
+	return engine.FixedPaths(mounts)
+}
+
 // whileItRuns is a context that ends with the run of the container that was found.
 func (r *reach) whileItRuns(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -219,7 +231,12 @@ func (u *rootUses) use(id string) (release func()) {
 	}
 }
 
+// releaseTime is how long a root is waited for. Whoever has one lets go as soon as the container has ended, unless a file
+// system that is mounted there does not answer.
+const releaseTime = 10 * time.Second
+
 // released waits until nobody has the root open. The caller holds the container's lock, so that nobody opens it meanwhile.
+// ErrUnavailable: it takes too long.
 func (u *rootUses) released(ctx context.Context, id string) error {
 	u.mu.Lock()
 	own := u.byID[id]
@@ -227,11 +244,16 @@ func (u *rootUses) released(ctx context.Context, id string) error {
 	if own == nil {
 		return nil
 	}
+	late := time.NewTimer(releaseTime)
+	defer late.Stop()
 	select {
 	case <-own.none:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-late.C:
+		return engine.Errorf(engine.ErrUnavailable,
+			"files are still being synced to its last run, and that does not end: does a file system that it mounts not answer?")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	dockercontainer "github.com/docker/docker/api/types/container"
@@ -146,6 +147,22 @@ func TestARootThatIsOpenIsNotMountedAgain(t *testing.T) {
 			t.Errorf("%s afterwards: %v", what, err)
 		}
 	}
+}
+
+// A file system that does not answer keeps nobody from starting or removing a container for ever.
+func TestARootThatStaysOpenIsToldInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var roots rootUses
+		release := roots.use("one")
+		began := time.Now()
+		if err := roots.released(t.Context(), "one"); !errors.Is(err, engine.ErrUnavailable) || time.Since(began) != releaseTime {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		release()
+		if err := roots.released(t.Context(), "one"); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestSyncRespectsWhatIsReadOnly(t *testing.T) {

@@ -275,13 +275,29 @@ var syncCases = []testCase{
 	{"a mount point does not give way", func(f *fixture) {
 		v := f.volume()
 		id := f.run(bind(v + ":/app/v"))
-		f.sync(id, nil, regular("/app/v/b", "2"))
+		f.sync(id, nil, regular("/app/a", "1"), regular("/app/v/b", "2"))
 		for _, name := range []string{"/app", "/app/v"} {
 			if err := f.trySync(id, []string{"/app/v"}, regular(name, "file"), regular("/tmp/other", name)); err == nil {
 				f.Errorf("%s: no error", name)
 			}
 			f.wantText(id, "/app/v/b", "2")
+			f.wantText(id, "/app/a", "1")
 			f.wantText(id, "/tmp/other", name) // what could be done was done
+		}
+	}},
+	{"a mount point of a container that does not run", func(f *fixture) {
+		v := f.volume()
+		id := f.create(command("cat", "/app/v/b"), bind(v+":/app/v"))
+		f.sync(id, nil, regular("/app/a", "1"), regular("/app/v/b", "2"))
+		for _, file := range []synced{regular("/app", "file"), regular("/app/v", "file"), link("/app/v", "a")} {
+			f.wantKind(file.name, f.trySync(id, nil, file, regular("/tmp/other", file.name)), engine.ErrConflict)
+			f.wantText(id, "/tmp/other", file.name)
+			f.wantText(id, "/app/a", "1")
+		}
+		f.must(f.ContainerStart(f.ctx, id))
+		f.wait(id, "")
+		if out := f.output(id); out != "2" {
+			f.Errorf("the container saw %q", out)
 		}
 	}},
 	{"a read-only root is refused", func(f *fixture) {

@@ -36,6 +36,8 @@ func noFile(ref, name string, err error) error {
 		return engine.Errorf(engine.ErrNotFound, "cannot find %s in container %s: no such file or directory", name, ref)
 	case errors.Is(err, fs.ErrPermission):
 		return engine.Errorf(engine.ErrForbidden, "cannot write %s in container %s: it is mounted read-only", name, ref)
+	case errors.Is(err, errBusy):
+		return engine.Errorf(engine.ErrConflict, "cannot replace %s in container %s: %w", name, ref, err)
 	}
 	return engine.Errorf(engine.ErrInvalid, "cannot use %s in container %s: %w", name, ref, err)
 }

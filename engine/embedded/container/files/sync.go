@@ -19,6 +19,10 @@ type SyncOptions struct {
 	// Owner, if not nil, owns everything that is written. Otherwise the archive says who does.
 	Owner *Owner
 
+	// Fixed are clean paths at or below which the container has something mounted, maybe only when it runs. Nothing is taken
+	// away there, not even in part.
+	Fixed map[string]bool
+
 	// Temporary is the name that a file has for the moment before it takes its place. Nobody else may use it at the same time;
 	// what has it is a leftover of a call that was killed, and is removed.
 	Temporary string
@@ -138,7 +142,7 @@ func (s *syncer) unlink(name string) (isDir bool, err error) {
 		return false, err
 	case there.is(unix.S_IFDIR):
 		return true, nil
-	case there.mounted:
+	case there.mounted || s.opts.Fixed[name]:
 		return false, unix.EBUSY
 	}
 	err = unlessGone(unix.Unlinkat(int(p.parent.Fd()), p.name, 0))
@@ -154,7 +158,7 @@ func (s *syncer) rmdir(name string) error {
 	if err != nil || name == "/" {
 		return unlessGone(err)
 	}
-	if there, err := p.look(); err != nil || there.mounted {
+	if there, err := p.look(); err != nil || there.mounted || s.opts.Fixed[name] {
 		return err
 	}
 	err = unix.Unlinkat(int(p.parent.Fd()), p.name, unix.AT_REMOVEDIR)
@@ -186,6 +190,9 @@ func (s *syncer) entry(header *tar.Header, content io.Reader) error {
 	if err != nil {
 		return s.fail(name, err)
 	}
+	if err := s.stays(p, name, header.Typeflag == tar.TypeDir); err != nil {
+		return s.fail(name, err)
+	}
 	if header.Typeflag == tar.TypeReg {
 		return s.fail(name, s.file(p, name, header, content))
 	}
@@ -200,6 +207,18 @@ func (s *syncer) entry(header *tar.Header, content io.Reader) error {
 		}
 	}
 	return s.fail(name, err)
+}
+
+// stays is EBUSY if something would have to give way that must not. Of what is mounted at this moment the rest takes care.
+func (s *syncer) stays(p place, name string, forDir bool) error {
+	if !s.opts.Fixed[name] {
+		return nil
+	}
+	there, err := p.look()
+	if err != nil || there.mounted || forDir && (there.mode == 0 || there.is(unix.S_IFDIR)) {
+		return err
+	}
+	return unix.EBUSY
 }
 
 // vanished says that the directory may have been removed since it was opened. ext4 calls making a file there EPERM.
