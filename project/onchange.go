@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -183,16 +184,13 @@ func (r *onChangeReader) signal(v *tree.Value) string {
 		r.fail(v, "signal is the name of a signal", fix)
 		return ""
 	}
-	if fault := grammar.Signal(v.Text); fault != nil {
-		if near := nearest(strings.ToUpper(v.Text), signalNames); near != "" {
-			fault.Fix = fmt.Sprintf("did you mean %q?", near)
-		}
-		r.fail(v, fault.Problem, fault.Fix)
-		return ""
-	}
 	name := strings.ToUpper(v.Text)
 	if strings.Trim(name, "0123456789") != "" && !strings.HasPrefix(name, "SIG") {
 		name = "SIG" + name
+	}
+	if fault := grammar.Signal(v.Text); fault != nil {
+		r.fail(v, fault.Problem, cmp.Or(suggest(name, signalNames), fix))
+		return ""
 	}
 	return name
 }

@@ -21,8 +21,8 @@ Made from the program by ` + "`make docs`" + `. What happens when files change. 
 
 ## Which files count
 
-- A rule is about what is below its ` + "`path`" + `, or about one file. Symbolic links on the way to the path are followed, those below it are not. A path at which there is nothing
-  yet is watched once something is there.
+- A rule is about what is below its ` + "`path`" + `, or about one file. Symbolic links on the way to the path are followed, as they are when
+  the project is read; those below it are not. A path at which there is nothing yet is watched once something is there.
 - ` + "`include` and `ignore`" + ` are patterns as in ` + "`.dockerignore`" + `, relative to the path: the last one that fits a file, or a folder above it, counts; ` + "`!`" + ` in front makes an
   exception. ` + "`./`" + ` at the beginning and ` + "`/`" + ` at either end mean nothing.
 - What the ` + "`.dockerignore`" + ` of the service's build leaves out does not count for its ` + "`develop.watch`" + `. One that is named after the Dockerfile goes before that of the context.
