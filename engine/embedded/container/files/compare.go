@@ -126,15 +126,11 @@ func linkOf(p place) (string, error) {
 
 // digests compares the content. What is no regular file any more, or cannot be read, is another one.
 func digests(ctx context.Context, p place, want *engine.FileState) (bool, error) {
-	file, err := openChild(p, unix.O_RDONLY|unix.O_NONBLOCK)
+	file, err := openRegular(p, unix.O_RDONLY)
 	if err != nil {
 		return false, nil
 	}
 	defer file.Close()
-	var stat unix.Stat_t
-	if err := unix.Fstat(int(file.Fd()), &stat); err != nil || stat.Mode&unix.S_IFMT != unix.S_IFREG {
-		return false, nil
-	}
 	hash := sha256.New()
 	if _, err := io.Copy(hash, readWhile{ctx, io.LimitReader(file, want.Size+1)}); err != nil {
 		return false, ctx.Err()

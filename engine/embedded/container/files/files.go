@@ -150,12 +150,13 @@ func missing(name string, err error) error {
 
 // OpenText opens the file for reading; one that is not there, or is no regular file, reads as empty.
 func OpenText(root *os.File, name string) io.ReadCloser {
-	file, err := open(root, name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	found, err := Open(root, name)
 	if err != nil {
 		return io.NopCloser(strings.NewReader(""))
 	}
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		file.Close()
+	defer found.Close()
+	file, err := reopen(found, unix.O_RDONLY)
+	if err != nil {
 		return io.NopCloser(strings.NewReader(""))
 	}
 	return file

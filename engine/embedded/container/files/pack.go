@@ -2,6 +2,8 @@ package files
 
 import (
 	"archive/tar"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -95,7 +97,7 @@ func (w *packer) known(info os.FileInfo, header *tar.Header) bool {
 }
 
 func (w *packer) addFile(p place, header *tar.Header) error {
-	file, err := openChild(p, unix.O_RDONLY|unix.O_NONBLOCK)
+	file, err := openRegular(p, unix.O_RDONLY)
 	if err != nil {
 		return err
 	}
@@ -146,6 +148,37 @@ func openChild(p place, flags int) (*os.File, error) {
 		return nil, &os.PathError{Op: "open", Path: p.name, Err: err}
 	}
 	return os.NewFile(uintptr(fd), p.name), nil
+}
+
+// errIrregular is what is no regular file.
+var errIrregular = errors.New("it is not a regular file")
+
+// openRegular opens a regular file that is at the place, and nothing else (errIrregular).
+func openRegular(p place, flags int) (*os.File, error) {
+	found, err := openChild(p, unix.O_PATH)
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	return reopen(found, flags)
+}
+
+// reopen opens a regular file that was found with O_PATH. Already the opening of a device, a watchdog for example, may do
+// something, and what devices a container may open does not bind the engine, so that it must not be tried.
+func reopen(found *os.File, flags int) (*os.File, error) {
+	info, err := found.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errIrregular
+	}
+	// Not to wait is for files that somebody has a lease on.
+	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", found.Fd()), flags|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: found.Name(), Err: err}
+	}
+	return os.NewFile(uintptr(fd), found.Name()), nil
 }
 
 // capabilityXattr is what makes a program run with capabilities; without it a copied ping does not ping.

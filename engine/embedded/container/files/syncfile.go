@@ -135,17 +135,14 @@ func linkTo(file, dir *os.File, name string) error {
 
 // inPlace writes what was staged into a file that cannot be replaced, since it is a mount point. Its readers may see a part.
 func (s *syncer) inPlace(p place, header *tar.Header, from *os.File) error {
-	target, err := openChild(p, unix.O_WRONLY|unix.O_NONBLOCK)
-	if errors.Is(err, unix.EISDIR) {
+	target, err := openRegular(p, unix.O_WRONLY)
+	if errors.Is(err, errIrregular) {
 		return unix.EBUSY
 	}
 	if err != nil {
 		return err
 	}
 	defer target.Close()
-	if info, err := target.Stat(); err != nil || !info.Mode().IsRegular() {
-		return errors.Join(unix.EBUSY, err)
-	}
 	if err := target.Truncate(0); err != nil {
 		return err
 	}

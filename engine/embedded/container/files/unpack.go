@@ -219,7 +219,7 @@ func setCapability(p place, header *tar.Header) error {
 	if !ok {
 		return nil
 	}
-	file, err := openChild(p, unix.O_RDONLY|unix.O_NONBLOCK)
+	file, err := openRegular(p, unix.O_RDONLY)
 	if err != nil {
 		return err
 	}
