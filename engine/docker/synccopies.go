@@ -256,12 +256,23 @@ func inChunks(names []string) ([][]string, error) {
 	return chunks, nil
 }
 
+// maxComplaints bounds what is kept of a command's messages: whoever made the image decides what it prints.
+const maxComplaints = 1 << 20
+
+// beginning keeps what is written first.
+type beginning struct{ kept []byte }
+
+func (b *beginning) Write(p []byte) (int, error) {
+	b.kept = append(b.kept, p[:min(len(p), maxComplaints-len(b.kept))]...)
+	return len(p), nil
+}
+
 // command executes a command as root and returns its exit code and what it complained about.
 func (e *Engine) command(ctx context.Context, ref string, args []string) (int, string, error) {
 	id, err := e.ExecCreate(ctx, ref, container.ExecOptions{
 		User: "0", Cmd: args, Env: []string{"LC_ALL=C"}, WorkingDir: "/", AttachStdout: true, AttachStderr: true,
 	})
-	var output bytes.Buffer
+	var output beginning
 	if err == nil {
 		err = e.ExecStart(ctx, id, false, engine.AttachOptions{Stdout: io.Discard, Stderr: &output})
 	}
@@ -269,7 +280,7 @@ func (e *Engine) command(ctx context.Context, ref string, args []string) (int, s
 		return 0, "", notRemoved(ref, args, err)
 	}
 	exec, err := e.ExecInspect(ctx, id)
-	return exec.ExitCode, output.String(), err
+	return exec.ExitCode, string(output.kept), err
 }
 
 // notRemoved says that this engine needs the container's help.
