@@ -1,7 +1,11 @@
 // Package identity tells directories apart, whether they are there at the same time or one after the other.
 package identity
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
 
 // Identity is what no two directories have in common.
 type Identity struct {
@@ -15,8 +19,18 @@ type Identity struct {
 // path stands for at itself. st is what stat(2) says of it.
 func Of(at int, path string, st *unix.Stat_t) Identity {
 	id := Identity{Device: uint64(st.Dev), Inode: st.Ino}
-	if h, _, err := unix.NameToHandleAt(at, path, unix.AT_EMPTY_PATH|unix.AT_SYMLINK_FOLLOW); err == nil {
+	const flags = unix.AT_EMPTY_PATH | unix.AT_SYMLINK_FOLLOW
+	h, _, err := unix.NameToHandleAt(at, path, flags)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		h, _, err = unix.NameToHandleAt(at, path, flags|forComparison)
+	}
+	if err == nil {
 		id.Handle = string(h.Bytes())
 	}
 	return id
 }
+
+// forComparison is AT_HANDLE_FID of Linux 6.5: overlayfs has handles that nothing can be opened with.
+//
+// https://man7.org/linux/man-pages/man2/open_by_handle_at.2.html
+const forComparison = 0x200
