@@ -23,12 +23,16 @@ type Wish struct {
 }
 
 // KeepOptions are the choices of Keep. Of Options.Up, what is meant for once (forcing, building, pulling anew) has no effect.
-// Options.Changing and Options.Converged are for wishes after the first one, which whoever brought the project up knows of.
+// Options.Changing and Options.Converged are for wishes that are news: whoever brought the project up knows of the first one.
 type KeepOptions struct {
 	Options
 
 	// Start says that the first round also starts what has exited, as bringing the project up does.
 	Start bool
+
+	// Before says of the first wish what the project was brought to before, if that is something else. Then that wish is news, as
+	// those after it are. May be nil: the project was brought up with it.
+	Before func(first *desired.Project) *desired.Project
 
 	// Intent says, while the lock is held, what people have done since with other commands: the services that they stopped
 	// and that are to be left alone, and whether they took the project down. nil: nothing.
@@ -161,6 +165,9 @@ func (k *keeper) wished(w Wish) {
 		return
 	}
 	before := k.wish
+	if before == nil && k.options.Before != nil {
+		before = k.options.Before(w.Desired)
+	}
 	if before == nil { // the project was brought up with it
 		before, k.given = w.Desired, k.options.Up.Given
 	} else {

@@ -95,7 +95,7 @@ func (r *round) locked(ctx context.Context) outcome {
 	}
 	out.health = healths(wish, now)
 	p, err := plan.Up(wish, now, up)
-	if err != nil || p.Empty() {
+	if err != nil || p.Empty() && !r.news { // a round before this one may not have lived to tell that the news has come true
 		out.err = err
 		return out
 	}

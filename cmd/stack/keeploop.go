@@ -18,6 +18,7 @@ import (
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/execute"
 	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/convergence/record"
 	"stackrun.dev/stack/project"
 	"stackrun.dev/stack/watch"
 	"stackrun.dev/stack/watch/fsnotify"
@@ -88,9 +89,23 @@ func (l *keepLoop) run(ctx context.Context, rebooted bool, report func(convergen
 	o := convergence.KeepOptions{
 		Options: l.options(progress), Start: rebooted, Status: report, Intent: l.intent(ctx, l.entry.Project, l.entry.Since),
 	}
-	o.Up, o.Lock = l.up.options(), l.ownLock
+	o.Up, o.Lock, o.Before = l.up.options(), l.ownLock, func(first *desired.Project) *desired.Project { return l.before(ctx, first) }
 	l.remember(ctx, &o.Options, l.entry.Project, func(text string) { l.log.Warn(text) })
 	return convergence.Keep(ctx, l.Engine, wishes, o, l.event)
+}
+
+// before is what the project was last brought to, if the first wish is something else: its files may have changed since, as while
+// there was no engine.
+func (l *keepLoop) before(ctx context.Context, first *desired.Project) *desired.Project {
+	store, err := l.records(ctx, l.entry.Project)
+	if err != nil {
+		return nil
+	}
+	last, err := store.Current()
+	if err != nil || last == nil || last.Grants(record.Of(convergence.Outcome{Desired: first, Up: l.up.options()}).Wish()) {
+		return nil // it is the same, as far as anybody knows
+	}
+	return last.Desired
 }
 
 // ownLock is the project's lock without asking for it that the keeper rests: it is the keeper.
