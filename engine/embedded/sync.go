@@ -55,16 +55,36 @@ func (e *Engine) SyncFiles(ctx context.Context, ref string, content io.Reader, o
 	return r.close(ctx, err)
 }
 
-// abandonable makes reading end with the context, whatever the one who sends is waiting for.
+// silence is how long nothing may come of a tar. Meanwhile others who sync to the container wait and, if it does not run, also
+// those who want to start or remove it.
+const silence = time.Minute
+
+// abandonable makes reading end with the context, or when nothing comes any more (ErrUnavailable), whatever the one who sends is
+// waiting for.
 func abandonable(ctx context.Context, content io.Reader) io.Reader {
 	reader, writer := io.Pipe()
 	stop := context.AfterFunc(ctx, func() { writer.CloseWithError(ctx.Err()) })
+	silent := time.AfterFunc(silence, func() {
+		writer.CloseWithError(engine.Errorf(engine.ErrUnavailable, "cannot sync files: nothing has come of the archive for %v", silence))
+	})
 	go func() {
 		defer stop()
-		_, err := io.CopyBuffer(writer, content, make([]byte, 64<<10))
+		_, err := io.CopyBuffer(writer, timed{content, silent}, make([]byte, 64<<10))
 		writer.CloseWithError(err)
 	}()
 	return reader
+}
+
+// timed has a timer run while it waits for what it reads.
+type timed struct {
+	from  io.Reader
+	timer *time.Timer
+}
+
+func (t timed) Read(p []byte) (int, error) {
+	t.timer.Reset(silence)
+	defer t.timer.Stop()
+	return t.from.Read(p)
 }
 
 // reach is a container's whole file system. A container that does not run is locked meanwhile, since its file system can be

@@ -117,6 +117,25 @@ func TestASyncThatStallsHoldsNothing(t *testing.T) {
 	}
 }
 
+// Who sends nothing any more does not keep others waiting for ever; who has nobody that reads may take any time.
+func TestASyncThatFallsSilentIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		from, to := io.Pipe()
+		defer to.Close()
+		content := abandonable(t.Context(), from)
+		began := time.Now()
+		go func() { _, _ = io.WriteString(to, "text") }()
+		time.Sleep(10 * silence)
+		got := make([]byte, 4)
+		if _, err := io.ReadFull(content, got); err != nil || string(got) != "text" {
+			t.Errorf("read %q, %v", got, err)
+		}
+		if _, err := content.Read(got); !errors.Is(err, engine.ErrUnavailable) || time.Since(began) != 11*silence {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
+}
+
 // As long as somebody has the root of an earlier run open, nothing mounts it again.
 func TestARootThatIsOpenIsNotMountedAgain(t *testing.T) {
 	l := newLab(t)

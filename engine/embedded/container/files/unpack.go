@@ -242,6 +242,9 @@ func timespec(at time.Time) unix.Timespec {
 
 // brokenArchive is the error of an archive that cannot be read.
 func brokenArchive(err error) error {
+	if errors.As(err, new(*engine.Error)) {
+		return err
+	}
 	return engine.Errorf(engine.ErrInvalid, "cannot read the archive: %w", err)
 }
 
