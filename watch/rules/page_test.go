@@ -38,8 +38,12 @@ Made from the program by ` + "`make docs`" + `. What happens when files change. 
   What was made right is a change: ` + "`sync+restart` restarts once, `sync+exec`" + ` runs the command.
 - A pattern ` + "`*`" + ` fits everything, in a ` + "`.dockerignore`" + ` and in a rule; Compose drops it together with all patterns beside it that have no ` + "`!`" + `.
 - A path that is bind-mounted elsewhere than at the rule's target is copied; Compose does not watch a path that is mounted anywhere in the service.
-- Empty folders, permissions and symbolic links are copied, too.
+- A symbolic link is copied as a link. Compose follows one to a folder, and takes one that leads nowhere for removed.
+- Of a folder that is removed here, what the container or an ignored path has in it stays. Compose removes all of it.
+- A file that is saved as it was is no change.
 - A rule with ` + "`rebuild`" + ` for a service without a build is a warning, and an error with file, line and column when somebody watches.
+
+All of them, and why: [decisions](../decisions/watch.md).
 
 ## Names that never count
 
