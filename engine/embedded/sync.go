@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/container"
 	"stackrun.dev/stack/engine/embedded/container/files"
@@ -114,8 +116,11 @@ func (e *Engine) reach(ctx context.Context, ref string) (*reach, error) {
 	}
 	defer c.Unlock()
 	r.process, err = files.ProcessRoot(r.record.State.Pid)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
 		return nil, r.ended(err)
+	case err != nil:
+		return nil, fmt.Errorf("cannot reach the files of container %s: %w", r.record.Name, err)
 	}
 	r.release = e.roots.use(c.ID)
 	return r, nil

@@ -37,7 +37,7 @@ func (b *batch) which(ctx context.Context, m member) ([]int, error) {
 	if len(unread) == 0 {
 		return differ, nil
 	}
-	still, err := e.CompareFiles(ctx, m.id, b.read(unread))
+	still, err := e.CompareFiles(ctx, m.id, b.read(ctx, unread))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (b *batch) unread(i int) bool {
 }
 
 // read describes these files with the digests of their contents, each of which is read once. A file that cannot be read has none.
-func (b *batch) read(which []int) []engine.FileState {
+func (b *batch) read(ctx context.Context, which []int) []engine.FileState {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var missing []int
@@ -110,7 +110,7 @@ func (b *batch) read(which []int) []engine.FileState {
 		}
 	}
 	digests := make([][]byte, len(missing))
-	each(len(missing), func(n int) { digests[n] = b.services.digest(&b.files[missing[n]]) })
+	each(len(missing), func(n int) { digests[n] = b.services.digest(ctx, &b.files[missing[n]]) })
 	for n, i := range missing {
 		b.digests[i] = digests[n]
 	}
@@ -123,12 +123,13 @@ func (b *batch) read(which []int) []engine.FileState {
 }
 
 // digest is the one of a file that still is as the tree has seen it, else nil.
-func (s *Services) digest(f *session.File) []byte {
+func (s *Services) digest(ctx context.Context, f *session.File) []byte {
 	in, err := s.open(f.Source)
 	if err != nil {
 		return nil
 	}
 	defer in.Close()
+	defer context.AfterFunc(ctx, func() { in.Close() })() // ends the reading of a large file
 	before, err := in.Stat()
 	if err != nil || !before.Mode().IsRegular() || !seen(f, before) {
 		return nil
