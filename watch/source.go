@@ -6,11 +6,11 @@ package watch
 // before the list is in it, what comes later is told. The same holds when a directory is added again after an Event without a
 // Name, and all of them after one with Lost.
 type Source interface {
-	// Add begins to watch the directory: its entries and itself, not what is in the directories below it. From when it returns
-	// nothing that happens in it is missed. A path that has become another directory since is watched anew; one that is
-	// watched already is no error and hardly any work. A symbolic link is followed. A directory may be added under several
-	// paths. Errors: fs.ErrNotExist, a *Limit, a *Blind, or why it cannot be watched. With a *Blind it is watched all the
-	// same, as far as its events reach this machine.
+	// Add begins to watch the directory, whose path is absolute and clean: its entries and itself, not what is in the directories
+	// below it. From when it returns nothing that happens in it is missed. A path that has become another directory since is
+	// watched anew; one that is watched already is no error and hardly any work. A symbolic link is followed. A directory may be
+	// added under several paths. Errors: fs.ErrNotExist, a *Limit, a *Blind, or why it cannot be watched. With a *Blind it is
+	// watched all the same, as far as its events reach this machine.
 	Add(dir string) error
 
 	// Remove ends that. Events that were under way may still come, even when the path leads through a symbolic link by then.
