@@ -92,6 +92,42 @@ func TestCheckout(t *testing.T) {
 	t.Logf("right %v after the last change", time.Since(began))
 }
 
+// TestCloseLeavesNothingOpen, whatever was just being read.
+func TestCloseLeavesNothingOpen(t *testing.T) {
+	top := manyFiles(t, 20, 20)
+	must(t, os.Symlink(top, top+"/here"))
+	use := func(text string) {
+		tr := Open(kernel(t), Options{})
+		must(t, tr.Watch([]Root{{Path: top + "/here/module0"}, {Path: top + "/later"}}))
+		put(t, top+"/module0/package3/source_file_7.go", text)
+		<-tr.Batches()
+		write(t, top+"/module0/new/file", "new")
+		must(t, tr.Close())
+		must(t, os.RemoveAll(top+"/module0/new"))
+	}
+	use("once") // some are opened once for all
+	before := descriptors(t)
+	for i := range 5 {
+		use(fmt.Sprint(i))
+	}
+	if after := descriptors(t); len(after) != len(before) {
+		t.Errorf("open: %q, before: %q", after, before)
+	}
+}
+
+// descriptors are what the open ones of this process are about.
+func descriptors(t *testing.T) []string {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	var out []string
+	for _, e := range list {
+		to, _ := os.Readlink("/proc/self/fd/" + e.Name())
+		out = append(out, to)
+	}
+	return out
+}
+
 // TestUnreadable: what cannot be read is told once, and its change is told all the same. Root may read everything, so this is
 // done as somebody else.
 func TestUnreadable(t *testing.T) {
