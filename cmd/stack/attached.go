@@ -120,13 +120,13 @@ func (r *attachedRun) run(ctx context.Context) error {
 // prepare begins to look at the files that are to be watched while the run goes on.
 func (r *attachedRun) prepare() error {
 	r.watching = r.newWatching(r.wished, r.options.watchFlags)
-	r.watching.reactions.wish = func() *desired.Project { return r.desired }
+	r.watching.reactions.wish = func() (*project.Project, *desired.Project) { return r.project, r.desired }
 	var wanted rules.Options
 	if !r.endsByExit() {
 		r.stay = r.prepareStay(r.wished)
 		r.stay.changed = r.watching.update
 		r.follow.also = r.stay.concerns
-		r.watching.reactions.wish = func() *desired.Project { _, d := r.stay.latest(); return d }
+		r.watching.reactions.wish, r.watching.reactions.kept = r.stay.latest, r.stay.keeps
 		wanted.OnChange = true
 	}
 	if r.options.watch {
@@ -245,7 +245,7 @@ func (r *attachedRun) exited(m member, code int) error {
 
 // goesOn says that the container was ended because files have changed, and is about to run again.
 func (r *attachedRun) goesOn(m member) bool {
-	if r.watching.reactions.busy() {
+	if r.watching.reactions.busy(m.service) {
 		return true
 	}
 	if !r.watching.develops() {

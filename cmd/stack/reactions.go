@@ -16,28 +16,34 @@ import (
 	"stackrun.dev/stack/convergence/execute"
 	"stackrun.dev/stack/convergence/observe"
 	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/convergence/record"
 	"stackrun.dev/stack/convergence/state"
 	"stackrun.dev/stack/engine"
+	"stackrun.dev/stack/project"
 )
 
 // reactions restart and rebuild services of a project that runs, one service at a time or several. They share the project's lock
 // with whoever else works on it, so that nobody sees a restart half done.
 type reactions struct {
 	*session
-	wish     func() *desired.Project // what the project is to be by now
-	up       plan.UpOptions          // how it was brought up
-	began    time.Time               // since when what others have stopped is their wish
-	progress view.Progress           // shows what builds and hooks print
-	quiet    bool                    // but not what builds print
-	prune    bool                    // images that rebuilds leave without a name are removed
+	wish     func() (*project.Project, *desired.Project) // what the project is to be by now
+	kept     func() bool                                 // somebody makes anew what is missing. nil: nobody
+	up       plan.UpOptions                              // how it was brought up
+	began    time.Time                                   // since when what others have stopped is their wish
+	progress view.Progress                               // shows what builds and hooks print
+	quiet    bool                                        // but not what builds print
+	prune    bool                                        // images that rebuilds leave without a name are removed
 
 	mu      sync.Mutex
 	left    map[string]bool // IDs of images that rebuilds have replaced
-	working int             // how many containers' lives may be ending because of a reaction
+	working map[string]int  // services whose containers may be ending because of a reaction, and of how many
 }
 
-// errStopped says why nothing was done to a service's containers.
-var errStopped = errors.New("it was stopped on purpose")
+// Why nothing was done to a service's containers.
+var (
+	errStopped = errors.New("it was stopped on purpose")
+	errDown    = errors.New("the project was taken down")
+)
 
 // Restart restarts the service's containers, also those that have exited, and what depends on them with restart: true. What
 // people have stopped or paused is left alone.
@@ -62,7 +68,7 @@ func (r *reactions) Restart(ctx context.Context, service string) error {
 // Rebuild builds the service's image and replaces its containers if it is another one than theirs. The build needs no lock: it may
 // take long, and changes nothing that runs.
 func (r *reactions) Rebuild(ctx context.Context, service string) error {
-	d := r.wish()
+	_, d := r.wish()
 	s := d.Service(service)
 	if s == nil || s.Build == nil {
 		return engine.Errorf(engine.ErrNotFound, "service %s has no build", service)
@@ -76,7 +82,7 @@ func (r *reactions) Rebuild(ctx context.Context, service string) error {
 	err := r.locked(ctx, service, func(d *desired.Project, stopped []string) error {
 		return r.replace(ctx, d, service, stopped)
 	})
-	r.clear(ctx)
+	r.clear(ctx, d.Name)
 	return err
 }
 
@@ -87,11 +93,18 @@ func (r *reactions) replace(ctx context.Context, d *desired.Project, service str
 	if err != nil {
 		return err
 	}
+	services := slices.DeleteFunc(dragging(d, service), func(name string) bool { return slices.Contains(stopped, name) })
+	d, services, err = r.scaled(d, now, services)
+	if err != nil || !slices.Contains(services, service) {
+		return err
+	}
 	o := convergence.Options{Execute: r.executeOptions()}
 	o.Up = plan.UpOptions{
-		Services: slices.DeleteFunc(dragging(d, service), func(name string) bool { return slices.Contains(stopped, name) }),
-		NoDeps:   true, RenewVolumes: r.up.RenewVolumes, Timeout: r.up.Timeout, Given: r.given,
+		Services: services, NoDeps: true, RenewVolumes: r.up.RenewVolumes, Timeout: r.up.Timeout, Given: r.given,
 		Fetched: make(map[string]bool), Touched: make(map[string]bool),
+	}
+	if runsPrograms(d) { // they may have been asked by another run since
+		o.Up.Given = r.given.Merge(r.lastGiven(ctx, d))
 	}
 	for ref := range d.Images() {
 		o.Up.Fetched[ref] = true
@@ -101,6 +114,28 @@ func (r *reactions) replace(ctx context.Context, d *desired.Project, service str
 	}
 	_, err = convergence.Run(ctx, r.Engine, d, o, r.sink(ctx))
 	return inOperations(err)
+}
+
+// scaled is the project with as many containers of the services as there are: another run may have scaled them. Services that have
+// none are left out, unless somebody is about to make them.
+func (r *reactions) scaled(d *desired.Project, now *state.Project, services []string) (*desired.Project, []string, error) {
+	numbers, others := make(map[string]int), false
+	services = slices.DeleteFunc(services, func(name string) bool {
+		n := len(slices.DeleteFunc(slices.Clone(now.Of(name)), func(c state.Container) bool { return c.OneOff }))
+		if n == 0 {
+			return r.kept == nil || !r.kept()
+		}
+		numbers[name] = n
+		s := d.Service(name)
+		others = others || s != nil && len(s.Containers) != n
+		return false
+	})
+	if !others {
+		return d, services, nil
+	}
+	p, _ := r.wish()
+	d, _, err := r.desireOf(p, numbers)
+	return d, services, err
 }
 
 // dragging are the service and those that restart when it does.
@@ -121,32 +156,42 @@ func dragging(d *desired.Project, service string) []string {
 
 // locked works on the project while nobody else does, unless the service was stopped on purpose. It is told what else was.
 func (r *reactions) locked(ctx context.Context, service string, work func(d *desired.Project, stopped []string) error) error {
-	unlock, err := r.patiently()(ctx, r.wish().Name)
+	_, d := r.wish()
+	unlock, err := r.patiently()(ctx, d.Name)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	d := r.wish() // it may be another one by now
-	stopped, _ := r.intent(ctx, d.Name, r.began)()
-	if slices.Contains(stopped, service) {
+	_, d = r.wish() // it may be another one by now
+	stopped, down := r.intent(ctx, d.Name, r.began)()
+	switch {
+	case down:
+		return errDown
+	case slices.Contains(stopped, service):
 		return errStopped
 	}
-	r.work(+1)
-	defer r.work(-1)
+	concerned := dragging(d, service)
+	r.work(concerned, +1)
+	defer r.work(concerned, -1)
 	return work(d, stopped)
 }
 
-func (r *reactions) work(n int) {
+func (r *reactions) work(services []string, n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.working += n
+	if r.working == nil {
+		r.working = make(map[string]int)
+	}
+	for _, name := range services {
+		r.working[name] += n
+	}
 }
 
-// busy says that containers may be ending because of a reaction.
-func (r *reactions) busy() bool {
+// busy says that containers of the service may be ending because of a reaction.
+func (r *reactions) busy(service string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.working > 0
+	return r.working[service] > 0
 }
 
 // sink shows what builds and hooks print. How far a reaction is, nobody needs to be told.
@@ -187,23 +232,49 @@ func (r *reactions) displaced(before, after string) {
 	delete(r.left, after)
 }
 
-// clear removes the images that rebuilds have left without a name, as far as no container uses them: those are tried again after
-// the next rebuild.
-func (r *reactions) clear(ctx context.Context) {
+// clear removes the images that rebuilds have left without a name, as far as no container and no rollback needs them: those are
+// tried again after the next rebuild.
+func (r *reactions) clear(ctx context.Context, project string) {
 	if !r.prune || ctx.Err() != nil {
 		return
+	}
+	needed, err := r.recorded(ctx, project)
+	if err != nil {
+		return // they may be needed
 	}
 	r.mu.Lock()
 	ids := slices.Sorted(maps.Keys(r.left))
 	r.mu.Unlock()
 	for _, id := range ids {
-		if r.keepImage(ctx, id) {
+		if needed[id] || r.keepImage(ctx, id) {
 			continue
 		}
 		r.mu.Lock()
 		delete(r.left, id)
 		r.mu.Unlock()
 	}
+}
+
+// recorded are the IDs of the images of states that rollback may go to.
+func (r *reactions) recorded(ctx context.Context, project string) (map[string]bool, error) {
+	store, err := r.records(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]bool)
+	for _, read := range []func() (*record.Record, error){store.Current, store.Previous} {
+		state, err := read()
+		if err != nil {
+			return nil, err
+		}
+		if state == nil {
+			continue
+		}
+		for _, image := range state.Uses() {
+			out[image.ID] = true
+		}
+	}
+	return out, nil
 }
 
 // keepImage removes the image unless it has a name; true: it is still there, and may be removed later.

@@ -16,6 +16,7 @@ import (
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/project"
 )
 
 const reacting = `
@@ -52,13 +53,13 @@ func react(t *testing.T, test func(r *reaction)) {
 	if code := run(t.Context(), []string{"-f", a.global.files[0], "up", "-d"}, a); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
-	_, d, err := a.wanted(t.Context(), nil, nil)
+	p, d, err := a.wanted(t.Context(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = a.with(t.Context(), func(s *session) error {
 		progress, err := view.NewProgress("quiet", "", io.Discard, view.Style{})
-		r.reactions = &reactions{session: s, wish: func() *desired.Project { return d }, began: began, progress: progress, prune: true}
+		r.reactions = &reactions{session: s, wish: func() (*project.Project, *desired.Project) { return p, d }, began: began, progress: progress, prune: true}
 		test(r)
 		return err
 	})
@@ -117,19 +118,67 @@ func TestRebuildReplacesOneService(t *testing.T) {
 		before := r.containers()
 		r.write("page", "two")
 		r.expect("rebuild", r.Rebuild(t.Context(), "web"), "")
+		needed, err := r.recorded(t.Context(), "reacting")
+		if err != nil || len(needed) == 0 {
+			t.Fatalf("rollback needs %v, %v", needed, err)
+		}
 		if got := r.changed(before); got != "dependent web" {
 			t.Errorf("other containers than before are those of %q", got)
 		}
+		r.write("page", "three")
+		r.expect("another rebuild", r.Rebuild(t.Context(), "web"), "")
 		list, err := r.ImageList(t.Context(), image.ListOptions{All: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, i := range list {
-			if len(i.RepoTags) == 0 {
+			if len(i.RepoTags) == 0 && !needed[i.ID] {
 				t.Errorf("there still is an image without a name: %s", i.ID)
 			}
 		}
+		for id := range needed {
+			if _, err := r.ImageInspect(t.Context(), id); err != nil {
+				t.Errorf("rollback misses an image: %v", err)
+			}
+		}
 	})
+}
+
+// What other runs have made of the project since is not undone.
+func TestRebuildLeavesTheNumberOfContainers(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		first []string // what another run does
+		kept  bool
+		want  int // containers of the service in the end
+		err   error
+	}{
+		{"more", []string{"up", "-d", "--scale", "web=3"}, false, 3, nil},
+		{"none", []string{"up", "-d", "--scale", "web=0"}, false, 0, nil},
+		{"none, and somebody makes them", []string{"up", "-d", "--scale", "web=0"}, true, 1, nil},
+		{"taken down", []string{"down"}, true, 0, errDown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			react(t, func(r *reaction) {
+				r.kept = func() bool { return c.kept }
+				if code := run(t.Context(), append([]string{"-f", r.global.files[0]}, c.first...), r.another()); code != 0 {
+					t.Fatalf("exit code %d", code)
+				}
+				before := r.containers()
+				r.write("page", "two")
+				if err := r.Rebuild(t.Context(), "web"); !errors.Is(err, c.err) {
+					t.Errorf("rebuild: %v, want %v", err, c.err)
+				}
+				now := r.containers()
+				if got := strings.Count(now["web"], ";"); got != c.want {
+					t.Errorf("%d containers, want %d", got, c.want)
+				}
+				if now["web"] != "" && now["web"] == before["web"] {
+					t.Error("they are the old ones")
+				}
+			})
+		})
+	}
 }
 
 func TestRebuildThatDoesNotComeAboutChangesNothing(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"stackrun.dev/stack/cmd/stack/internal/launch"
@@ -16,7 +17,11 @@ func (s *session) revive(ctx context.Context, told func(error)) {
 	for s.target.Embedded {
 		began := s.now()
 		s.lease.Wait(ctx)
-		if ctx.Err() != nil || s.now().Sub(began) < shortLife {
+		if ctx.Err() != nil {
+			return
+		}
+		if s.now().Sub(began) < shortLife {
+			told(errors.New("the engine has ended again and again; it is not started any more, and what files ask for cannot be done"))
 			return
 		}
 		lease, err := launch.Start(ctx, s.target, engineProgram)

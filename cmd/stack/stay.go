@@ -232,6 +232,16 @@ func (s *stay) told(p *project.Project, d *desired.Project, err error) {
 	}
 }
 
+// keeps says that what is missing is made again.
+func (s *stay) keeps() bool {
+	select {
+	case <-s.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 // latest is what was wished last.
 func (s *stay) latest() (*project.Project, *desired.Project) {
 	s.mu.Lock()

@@ -50,7 +50,7 @@ func newUp(a *app) *cobra.Command {
 	o.declareMenu(a, cmd)
 	o.declarePoll(cmd)
 	f := cmd.Flags()
-	f.BoolVarP(&o.watch, "watch", "w", false, "Carry changed files into the containers, as stack watch does")
+	f.BoolVarP(&o.watch, "watch", "w", false, "Carry changed files into the containers, as stack watch does; images of services with build and develop are built first")
 	f.BoolVar(&o.quietBuild, "quiet-build", false, "Do not show what builds print")
 	f.BoolVarP(&o.detach, "detach", "d", false, "Leave the containers running and return")
 	o.declareKeep(cmd)

@@ -59,9 +59,10 @@ type watchOptions struct {
 	noUp, quiet bool
 }
 
-const watchLong = `What is to be done when which files change is said by develop.watch, and by on_change of x-stack for what containers see through
-bind mounts. Dockerfiles are watched, too, and so are the files of the project: what changes there is carried out at once, and
-a mistake is told and changes nothing. Ctrl-C ends the watching, and the containers go on running.`
+const watchLong = `The project is brought up; images of services with both build and develop are built for that, so that they are of the files as these
+are. Then files are watched. What is to be done when which of them change is said by develop.watch, and by on_change of x-stack for
+what containers see through bind mounts. Dockerfiles are watched, too, and so are the files of the project: what changes there is
+carried out at once, and a mistake is told and changes nothing. Ctrl-C ends the watching, and the containers go on running.`
 
 func newWatch(a *app) *cobra.Command {
 	var o watchOptions
@@ -75,7 +76,7 @@ func newWatch(a *app) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.noUp, "no-up", false, "Do not build and start anything before, and leave what the project's files say to others")
-	f.BoolVar(&o.prune, "prune", true, "Remove the images that a rebuild has left without a name")
+	f.BoolVar(&o.prune, "prune", true, "Remove the images that a rebuild has left without a name and that no rollback needs")
 	f.BoolVar(&o.quiet, "quiet", false, "Do not show what builds and pulls print")
 	o.declarePoll(cmd)
 	return cmd
@@ -137,7 +138,7 @@ func (r *watchRun) run(ctx context.Context) error {
 	defer r.stay.end()
 	r.watching = r.newWatching(r.wished, r.options.watchFlags)
 	defer r.watching.end()
-	r.watching.reactions.wish = func() *desired.Project { _, d := r.stay.latest(); return d }
+	r.watching.reactions.wish, r.watching.reactions.kept = r.stay.latest, r.stay.keeps
 	switch some, err := r.watching.prepare(everything); {
 	case err != nil:
 		return err

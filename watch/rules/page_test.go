@@ -16,7 +16,7 @@ Made from the program by ` + "`make docs`" + `. What happens when files change. 
 |---|---|---|
 | ` + "[`develop.watch`](https://docs.docker.com/reference/compose-file/develop/)" + ` of a service | ` + "`sync`, `sync+restart`, `sync+exec`, `restart`, `rebuild`" + ` | watching |
 | [` + "`x-stack.on_change`" + `](x-stack.md#on_change) of a service | a restart, a signal or a command when files change that bind mounts show | watching, and any ` + "`up`" + ` in the foreground |
-| the Dockerfile of a service and its ` + "`.dockerignore`" + ` | the image is built again and, if it is another one, the containers are replaced | watching, and any ` + "`up`" + ` in the foreground |
+| the Dockerfile of a service and its ` + "`.dockerignore`" + ` | the image is built again and, if it is another one, the containers are replaced | watching |
 | the project's own files: Compose files, ` + "`.env`" + `, env files, configs, secrets | the project is read again, and what differs is carried out | watching, and any ` + "`up`" + ` in the foreground |
 
 ## Which files count
