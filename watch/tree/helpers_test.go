@@ -53,6 +53,12 @@ func (c *counting) Add(dir string) error {
 	return c.Source.Add(dir)
 }
 
+func (c *counting) times(dir string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.added[dir]
+}
+
 func openedOn(t testing.TB, source watch.Source, roots ...Root) *Tree {
 	t.Helper()
 	tr := Open(source, Options{Told: func(err error) { t.Errorf("told: %v", err) }})

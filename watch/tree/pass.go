@@ -88,6 +88,9 @@ func (p *pass) entries(d *dir, names map[string]struct{}) {
 // everything looks at all there is.
 func (p *pass) everything() {
 	p.ways = true
+	for dir := range p.tree.guards { // they may be other directories by now
+		_ = p.tree.source.Add(dir)
+	}
 	p.enqueue(job{dir: p.tree.top, deep: true})
 }
 

@@ -6,7 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"stackrun.dev/stack/watch"
+	"stackrun.dev/stack/watch/watchtest"
 )
 
 // told are the changes that something makes, until there are as many lines as are wanted.
@@ -87,6 +91,26 @@ func TestRootsThroughLinks(t *testing.T) {
 	told(t, tr, func() error { return os.Rename(dir+"/releases/2", dir+"/releases/3") },
 		"config new file", "app new directory", "file new file", "more new file")
 	told(t, tr, func() error { write(t, dir+"/releases/3/app/file", "5"); return nil }, "config other file", "file other file")
+}
+
+// When events were lost, what a link leads through may be another directory, too: it is added again.
+func TestWhatALinkLeadsThroughIsAddedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		write(t, dir+"/out/old/file", "1")
+		must(t, os.Symlink("old", dir+"/out/now"))
+		must(t, os.Symlink("out/now", dir+"/root"))
+		s := watchtest.NewScripted()
+		source := &counting{Source: s, added: map[string]int{}}
+		tr := openedOn(t, source, Root{Path: dir + "/root"})
+		waitUntilRead(t, tr)
+		before := source.times(dir + "/out")
+		s.Send(watch.Event{Lost: true})
+		time.Sleep(time.Second)
+		if source.times(dir+"/out") == before {
+			t.Error("it is not")
+		}
+	})
 }
 
 // A link is followed on the way to a root, and is a link below another one.
