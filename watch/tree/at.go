@@ -50,11 +50,11 @@ func openStepwise(top int, path string, flags int) (int, error) {
 	return openStepwise(fd, rest, flags)
 }
 
-// retry calls again what was interrupted, or met a directory that was being moved.
+// retry calls again what was interrupted.
 func retry(call func() (int, error)) (int, error) {
 	for {
 		fd, err := call()
-		if err != unix.EINTR && err != unix.EAGAIN {
+		if err != unix.EINTR {
 			return fd, err
 		}
 	}

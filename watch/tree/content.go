@@ -132,6 +132,9 @@ func readOnce(dir int, name string, follow bool) (stat, Digest, error) {
 		flags |= unix.O_NOFOLLOW
 	}
 	fd, err := retry(func() (int, error) { return unix.Openat(dir, name, flags, 0) })
+	if errors.Is(err, unix.EAGAIN) { // somebody has a lease on it, and was told to give it up
+		return stat{}, Digest{}, errUnsteady
+	}
 	if err != nil {
 		return stat{}, Digest{}, err
 	}

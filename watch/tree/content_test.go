@@ -273,3 +273,23 @@ func TestAnUnreadFileThatIsTheSame(t *testing.T) {
 		equal(t, lines(p.changes), "file other file")
 	})
 }
+
+// TestLeased: a file that somebody keeps for himself, as file servers do, is waited for, but not without a pause.
+func TestLeased(t *testing.T) {
+	dir := t.TempDir()
+	tr := opened(t, Root{Path: dir})
+	held, err := os.Create(dir + "/file~")
+	must(t, err)
+	_, err = held.WriteString("1")
+	must(t, err)
+	if _, err := unix.FcntlInt(held.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		t.Skip("the file system has no leases: ", err)
+	}
+	began := threadTimes(t)
+	must(t, os.Rename(dir+"/file~", dir+"/file"))
+	time.Sleep(300 * time.Millisecond)
+	if used := threadTimes(t) - began; used > 100*time.Millisecond {
+		t.Errorf("%v of processor time while it is waited for", used)
+	}
+	told(t, tr, func() error { return held.Close() }, "file new file")
+}
