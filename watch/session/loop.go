@@ -72,7 +72,8 @@ func (s *Session) ask(change func()) {
 	}
 }
 
-// Run works until ctx ends, which is no error, or nothing can be watched any more. When it returns, nothing runs. It is called once.
+// Run works until ctx ends, which is no error, or nothing can be watched any more. When it returns, nothing runs: it waits
+// for what its cancelled context ends, and for a Watch of the Files that is under way. It is called once.
 func (s *Session) Run(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)
 	looking := make(chan error, 1)

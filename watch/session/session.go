@@ -1,5 +1,10 @@
 // Package session carries out what the rules ask for when files change: per service one thing after the other, the services
 // beside each other.
+//
+// The way through: a Session hands what happens to one worker for each service (loop, queue, worker). What a service does next is
+// decided by the function next alone, from its state and an event (state; finish is the end of a step); what it still has to do is
+// a pending, by rules and paths. When files are to be copied the mirror says which, by what the tree has then: a sight is what the
+// rules have for a target, tombs are targets that had something before.
 package session
 
 import (

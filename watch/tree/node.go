@@ -150,7 +150,7 @@ func (d *dir) root() *dir {
 	return d
 }
 
-// under says that the directory, or one above it, is to be listed anyhow.
+// toBeListed says that the directory, or one above it, is to be listed anyhow.
 func (d *dir) toBeListed() bool {
 	for ; d != nil; d = d.parent {
 		if d.queued {

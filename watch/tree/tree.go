@@ -4,6 +4,10 @@
 // Files are not read when they are first seen; one goroutine does that afterwards, so that a later touch is known to be no
 // change. One that is touched before that counts as changed. What cannot be seen, since no event tells of it:
 // files that are written through a mapping while they stay open, and through a hard link from elsewhere.
+//
+// The way through: what the source tells is collected until it is quiet (pending, quiet). Then a pass compares these places with
+// the disk (pass, see, content) and what differs becomes a Batch (open). What counts is a scope; rescope goes from one to another;
+// guards notice when links on the way to a root lead elsewhere.
 package tree
 
 import (
@@ -37,7 +41,7 @@ type Entry struct {
 	Digest  Digest // of a file
 }
 
-// Change is a path whose entry is another one than before. A time alone is no change.
+// Change is a path whose entry is another one than before, or was in between and was shown by Each. A time alone is no change.
 type Change struct {
 	Path    string // absolute
 	Was, Is Entry
