@@ -174,9 +174,7 @@ func (r *attachedRun) remain(ctx, alive context.Context, cancel context.CancelFu
 			return err
 		}
 	}
-	if r.stay != nil || r.options.watch {
-		r.follow.more = r.more
-	}
+	r.follow.more = r.more
 	close(up)
 	for {
 		select {

@@ -47,7 +47,7 @@ func (w *wished) concerned() []string {
 type stay struct {
 	*session
 	first   wished                 // what the command was asked for
-	changed func(*project.Project) // told of what the files say by now. May be nil
+	changed func(*project.Project) // told of what the files say by now; set before begin
 
 	wisher *wisher // nil if nothing is watched
 	look   chan chan<- convergence.Status
@@ -143,9 +143,6 @@ func (s *stay) over(ctx context.Context, why error, progress view.Progress, wish
 	if errors.Is(why, convergence.ErrDown) || errors.Is(why, errOvertaken) {
 		fmt.Fprintf(s.err, "project %s is no longer kept as its files say: %v\n", s.first.desired.Name, why)
 	}
-	if s.changed == nil {
-		s.cancel()
-	}
 	forgo(ctx, wishes)
 }
 
@@ -227,9 +224,7 @@ func (s *stay) told(p *project.Project, d *desired.Project, err error) {
 	s.mu.Lock()
 	s.project, s.wish = p, d
 	s.mu.Unlock()
-	if s.changed != nil {
-		s.changed(p)
-	}
+	s.changed(p)
 }
 
 // keeps says that what is missing is made again.
