@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -259,7 +258,7 @@ func (s *stay) status(now convergence.Status) {
 	defer s.mu.Unlock()
 	if now.Err != "" && now.Err != s.failure {
 		style, _ := s.style(s.err)
-		view.Warn(s.err, style, fmt.Sprintf("cannot keep project %s as its files say: %s", s.first.desired.Name, strings.TrimSpace(now.Err)))
+		view.Warn(s.err, style, fmt.Sprintf("cannot keep project %s as its files say: %s", s.first.desired.Name, view.Once(now.Err)))
 	}
 	s.failure = now.Err
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // Reaction is what was done to a service because files have changed, or what could not be done.
@@ -100,15 +101,26 @@ func (c *Changes) Reaction(r Reaction) {
 	}
 }
 
-// oneLine is an error without what is said twice, as of several containers.
+// oneLine is an error without what is said twice.
 func oneLine(err error) string {
+	lines := distinct(err.Error())
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(lines, "; ")
+}
+
+// Once is a text without the lines that say the same again, as errors of several containers do.
+func Once(text string) string { return strings.Join(distinct(text), "\n") }
+
+func distinct(text string) []string {
 	var out []string
-	for line := range strings.Lines(err.Error()) {
-		if line = strings.TrimSpace(line); line != "" && !slices.Contains(out, line) {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimRightFunc(line, unicode.IsSpace); line != "" && !slices.Contains(out, line) {
 			out = append(out, line)
 		}
 	}
-	return strings.Join(out, "; ")
+	return out
 }
 
 // todo is the action as something that is still to be done.

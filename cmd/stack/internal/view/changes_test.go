@@ -77,3 +77,18 @@ func TestCount(t *testing.T) {
 		}
 	}
 }
+
+func TestOnce(t *testing.T) {
+	for _, c := range []struct{ text, want, line string }{
+		{"", "", ""},
+		{"gone\ngone\ngone", "gone", "gone"},
+		{"x:1:\n  comand\n  ^\n\ngone\n", "x:1:\n  comand\n  ^\ngone", "x:1:; comand; ^; gone"},
+	} {
+		if got := Once(c.text); got != c.want {
+			t.Errorf("Once(%q) is %q, want %q", c.text, got, c.want)
+		}
+		if got := oneLine(errors.New(c.text)); got != c.line {
+			t.Errorf("oneLine(%q) is %q, want %q", c.text, got, c.line)
+		}
+	}
+}
