@@ -6,7 +6,7 @@ import "time"
 const (
 	shortQuiet = 3 * time.Millisecond   // after a single save: an editor writes, renames and sets permissions
 	longQuiet  = 50 * time.Millisecond  // after many: a checkout, an archive that is unpacked
-	perPath    = 500 * time.Microsecond // so much more for each path
+	perPath    = 100 * time.Microsecond // so much more for each path
 	longest    = 500 * time.Millisecond // after the first event of a burst that does not end
 	bound      = 10                     // a batch takes so many times what its quiet does, at most
 	settling   = 20 * time.Millisecond  // a file that is being written is left alone for so long
