@@ -72,6 +72,7 @@ type attachedRun struct {
 }
 
 func (s *session) upAttached(ctx context.Context, p *project.Project, d *desired.Project, up plan.UpOptions, o *upOptions) error {
+	s.lasts()
 	if o.exitCodeFrom != "" {
 		if _, err := p.Select([]string{o.exitCodeFrom}, true); err != nil {
 			return err

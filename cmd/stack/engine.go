@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -65,9 +64,7 @@ func newEngineRun(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a.getenv("GOGC") == "" {
-				debug.SetGCPercent(50) // unlike other commands it stays, and is idle most of the time
-			}
+			a.lasts()
 			o := launch.ServeOptions{Open: a.open, Version: version, APIVersion: apiVersion, Idle: grace, Detach: detached, Log: logTo, Guest: a.keeperOf}
 			if readyFD > 0 {
 				o.Ready = os.NewFile(uintptr(readyFD), "ready")

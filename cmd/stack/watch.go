@@ -95,6 +95,7 @@ func newAlpha(a *app) *cobra.Command {
 var everything = rules.Options{Develop: true, OnChange: true, Dockerfiles: true}
 
 func runWatch(ctx context.Context, a *app, o *watchOptions, services []string) error {
+	a.lasts()
 	p, d, err := a.wanted(ctx, services, nil)
 	if err != nil {
 		return err

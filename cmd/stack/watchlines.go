@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -42,8 +43,11 @@ func (h *herald) tell(tell func(*view.Changes)) {
 
 func (h *herald) text(line string) { h.tell(func(c *view.Changes) { c.Text(line) }) }
 
-// report prints what was done.
+// report prints what was done. A comparison takes memory for each file, and the ones after it are far between.
 func (w *watching) report(r watchsession.Report) {
+	if len(r.Paths) == 0 {
+		go debug.FreeOSMemory()
+	}
 	if len(r.Paths) == 0 && r.Err == nil && r.Synced.Written+r.Synced.Removed == 0 {
 		return // a comparison that has found nothing
 	}
