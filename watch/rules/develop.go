@@ -27,6 +27,10 @@ func (m *maker) develop(service string) error {
 			m.errors = append(m.errors, w.Mistake("there is nothing to rebuild: service "+service+" has no build", "add build:, or write action: restart", "action"))
 			continue
 		}
+		if problem := endless(project.RealPath(path.Clean(r.Path))); problem != "" {
+			m.errors = append(m.errors, w.Mistake(problem, "name the folder that is worked on, such as path: ./src", "path"))
+			continue
+		}
 		if r.Action == SyncExec {
 			r.Exec = w.Exec
 		}
@@ -43,6 +47,21 @@ func (m *maker) develop(service string) error {
 		m.adviseAbout(r, w)
 	}
 	return nil
+}
+
+// endless says what is wrong with watching all that is below the path; empty: nothing is. Memory that programs use as a folder is
+// one as any other.
+func endless(path string) string {
+	if _, memory := below(path, "/dev/shm"); memory {
+		return ""
+	}
+	switch dir, kernels := kernelsOwn(path); {
+	case path == "/":
+		return "watching / would look at every file of this machine"
+	case kernels:
+		return "watching " + path + " makes no sense: what is in " + dir + " is made by the kernel, and no event tells of its changes"
+	}
+	return ""
 }
 
 // besideMounts takes out of the rule what bind mounts show in the container anyway, and what would be written through them onto

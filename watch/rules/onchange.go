@@ -58,11 +58,19 @@ func (m *maker) bindSources(service string) []string {
 
 // noFiles says whether the path is one of the kernel's, or no file at all: a socket, a device.
 func noFiles(path string) bool {
-	for _, dir := range []string{"/proc", "/sys", "/dev"} {
-		if _, ok := below(path, dir); ok {
-			return true
-		}
+	if _, ok := kernelsOwn(path); ok {
+		return true
 	}
 	info, err := os.Stat(path)
 	return err == nil && !info.IsDir() && !info.Mode().IsRegular()
+}
+
+// kernelsOwn returns the directory with the kernel's own files that the path is in, if it is.
+func kernelsOwn(path string) (dir string, ok bool) {
+	for _, dir := range []string{"/proc", "/sys", "/dev"} {
+		if _, ok := below(path, dir); ok {
+			return dir, true
+		}
+	}
+	return "", false
 }
