@@ -102,7 +102,7 @@ func (r *attachedRun) run(ctx context.Context) error {
 	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer r.settle()
-	if err := r.prepare(); err != nil {
+	if err := r.prepare(ctx); err != nil {
 		return err
 	}
 	over, up := r.show(alive)
@@ -119,7 +119,7 @@ func (r *attachedRun) run(ctx context.Context) error {
 }
 
 // prepare begins to look at the files that are to be watched while the run goes on.
-func (r *attachedRun) prepare() error {
+func (r *attachedRun) prepare(ctx context.Context) error {
 	r.watching = r.newWatching(r.wished, r.options.watchFlags)
 	r.watching.reactions.wish = func() (*project.Project, *desired.Project) { return r.project, r.desired }
 	var wanted rules.Options
@@ -134,7 +134,7 @@ func (r *attachedRun) prepare() error {
 		wanted = everything
 		buildFirst(r.project, r.desired)
 	}
-	if some, err := r.watching.prepare(wanted); err != nil || some || !r.options.watch {
+	if some, err := r.watching.prepare(ctx, wanted); err != nil || some || !r.options.watch {
 		return err
 	}
 	return errNothingToWatch
@@ -181,7 +181,7 @@ func (r *attachedRun) remain(ctx, alive context.Context, cancel context.CancelFu
 		select {
 		case key := <-r.menu.keys:
 			if key == watchKey {
-				r.menu.show(r.watching.toggle())
+				r.menu.show(r.watching.toggle(ctx))
 				continue
 			}
 			cancel()

@@ -140,7 +140,7 @@ func (r *watchRun) run(ctx context.Context) error {
 	r.watching = r.newWatching(r.wished, r.options.watchFlags)
 	defer r.watching.end()
 	r.watching.reactions.wish, r.watching.reactions.kept = r.stay.latest, r.stay.keeps
-	switch some, err := r.watching.prepare(everything); {
+	switch some, err := r.watching.prepare(ctx, everything); {
 	case err != nil:
 		return err
 	case !some:

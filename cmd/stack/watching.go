@@ -58,11 +58,11 @@ func (s *session) newWatching(about wished, flags watchFlags) *watching {
 
 // prepare begins to look at files, so that no change is missed while the project comes up. It reports whether there is something
 // to watch.
-func (w *watching) prepare(wanted rules.Options) (bool, error) {
+func (w *watching) prepare(ctx context.Context, wanted rules.Options) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wanted = wanted
-	err := w.look(w.project)
+	err := untilInterrupted(ctx, w.look(ctx, w.project))
 	return w.at != nil, err
 }
 
@@ -90,20 +90,21 @@ func (w *watching) begin(ctx context.Context) error {
 func (w *watching) update(p *project.Project) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.look(p); err != nil {
+	if err := w.look(w.up, p); err != nil && w.up.Err() == nil {
 		w.fail(err)
 	}
 }
 
-// toggle switches the rules of develop.watch and the like on or off, and returns whether they are on.
-func (w *watching) toggle() bool {
+// toggle switches the rules of develop.watch and the like on or off, and returns whether they are on. It ends soon when ctx does.
+func (w *watching) toggle(ctx context.Context) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before := w.wanted
 	on := !before.Develop
 	w.wanted.Develop, w.wanted.Dockerfiles = on, on
-	err := w.look(w.project)
+	err := w.look(ctx, w.project)
 	switch {
+	case ctx.Err() != nil:
 	case err != nil:
 		w.fail(err)
 	case on && w.at == nil:
@@ -125,8 +126,9 @@ func (w *watching) develops() bool {
 	return w.at != nil && w.wanted.Develop
 }
 
-// look makes the rules of the project, and watches what they are about. w.mu is held, as in all that follows.
-func (w *watching) look(p *project.Project) error {
+// look makes the rules of the project, and watches what they are about: nothing if ctx ends meanwhile. w.mu is held, as in all
+// that follows.
+func (w *watching) look(ctx context.Context, p *project.Project) error {
 	list, err := w.rulesOf(p)
 	if err != nil {
 		return err
@@ -139,6 +141,9 @@ func (w *watching) look(p *project.Project) error {
 		return nil
 	case w.at == nil:
 		w.open()
+		if err := w.watch(ctx); err != nil {
+			return err
+		}
 		if w.up != nil {
 			w.run()
 		}
@@ -146,7 +151,9 @@ func (w *watching) look(p *project.Project) error {
 	case same:
 		return nil
 	}
-	w.watch()
+	if err := w.watch(ctx); err != nil {
+		return err
+	}
 	w.at.session.Update(list)
 	if w.up != nil {
 		w.summary()
@@ -174,7 +181,7 @@ func (w *watching) warnOnce(warning project.Warning) {
 	}
 }
 
-// open begins to look at files.
+// open makes what looks at files.
 func (w *watching) open() {
 	var source watch.Source
 	if every := w.flags.poll.every; every > 0 {
@@ -190,14 +197,20 @@ func (w *watching) open() {
 	at.session = watchsession.New(at.files, at.services, watchsession.Options{Report: w.report})
 	at.session.Update(w.rules)
 	w.at = at
-	w.watch()
 }
 
-// watch has the tree look at what the rules are about. The session does so, too, but not before it runs.
-func (w *watching) watch() {
-	if err := w.at.files.Watch(rules.Roots(w.rules)); err != nil {
+// watch has the tree look at what the rules are about. The session does so, too, but not before it runs. When ctx ends it, nothing
+// is looked at any more. What else goes wrong is told.
+func (w *watching) watch(ctx context.Context) error {
+	err := w.at.files.Watch(ctx, rules.Roots(w.rules))
+	switch {
+	case err != nil && ctx.Err() != nil: // what is known is only a part
+		w.close()
+		return err
+	case err != nil:
 		w.told(err)
 	}
+	return nil
 }
 
 // run begins to carry out.

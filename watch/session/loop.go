@@ -73,7 +73,7 @@ func (s *Session) ask(change func()) {
 }
 
 // Run works until ctx ends, which is no error, or nothing can be watched any more. When it returns, nothing runs: it waits
-// for what its cancelled context ends, and for a Watch of the Files that is under way. It is called once.
+// for what its cancelled context ends, a Watch of the Files too. It is called once.
 func (s *Session) Run(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)
 	looking := make(chan error, 1)
@@ -90,7 +90,11 @@ func (s *Session) Run(ctx context.Context) error {
 			busy = busy || s.look(ctx, looking)
 			s.renew()
 		case err := <-looking: // the tree knows what the rules name
-			if busy = false; err != nil {
+			busy = false
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case err != nil:
 				return fmt.Errorf("cannot watch: %w", err)
 			}
 			s.broadcast(seen{time.Now()})
@@ -112,7 +116,7 @@ func (s *Session) look(ctx context.Context, told chan<- error) bool {
 	s.mu.Unlock()
 	if fresh {
 		s.assign(ctx, list)
-		s.gone.Go(func() { told <- s.files.Watch(rules.Roots(list)) })
+		s.gone.Go(func() { told <- s.files.Watch(ctx, rules.Roots(list)) })
 	}
 	return fresh
 }

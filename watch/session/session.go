@@ -19,8 +19,9 @@ import (
 
 // Files is what a session needs of a tree.
 type Files interface {
-	// Watch says what is watched from now on. When it returns, Each knows what is there.
-	Watch(roots []tree.Root) error
+	// Watch says what is watched from now on. When it returns, Each knows what is there. It ends soon when ctx is done, with the
+	// cause of that; then all that follows may know only a part.
+	Watch(ctx context.Context, roots []tree.Root) error
 	// Batches tells what has changed, also what Each has shown and was undone before it was told. It is closed when the tree is.
 	Batches() <-chan tree.Batch
 	// Each calls visit with what is at the path and below it, a directory before what is in it, until visit returns false. It

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"crypto/sha256"
 	"maps"
 	"path"
@@ -33,7 +34,7 @@ func newSource() *source {
 	}
 }
 
-func (s *source) Watch(roots []tree.Root) error {
+func (s *source) Watch(_ context.Context, roots []tree.Root) error {
 	if s.roots != nil {
 		return s.roots(roots)
 	}

@@ -46,7 +46,7 @@ func BenchmarkLarge(b *testing.B) {
 	waitUntilRead(b, t)
 	b.Run("again", func(b *testing.B) { // with roots that are known
 		for b.Loop() {
-			must(b, t.Watch([]Root{root}))
+			must(b, t.Watch(b.Context(), []Root{root}))
 		}
 	})
 	b.Run("lost", func(b *testing.B) { // a comparison of everything that finds nothing

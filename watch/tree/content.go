@@ -29,6 +29,9 @@ const largeFile = 16 << 20
 // errUnsteady: the file changes while it is read.
 var errUnsteady = errors.New("it changes while it is read")
 
+// errCut: nobody waits for it any more.
+var errCut = errors.New("the reading was cut short")
+
 // compareContent reads what is to be read, several files at once if there are many.
 func (p *pass) compareContent() {
 	slices.SortFunc(p.reads, func(a, b read) int {
@@ -39,7 +42,7 @@ func (p *pass) compareContent() {
 	})
 	const few, chunk = 8, 32
 	if len(p.reads) <= few {
-		readFiles(p.reads)
+		p.readFiles(p.reads)
 	} else {
 		var next atomic.Int64
 		atOnce(func() {
@@ -48,11 +51,14 @@ func (p *pass) compareContent() {
 				if end-chunk >= len(p.reads) {
 					return
 				}
-				readFiles(p.reads[end-chunk : min(end, len(p.reads))])
+				p.readFiles(p.reads[end-chunk : min(end, len(p.reads))])
 			}
 		})
 	}
 	for i := range p.reads {
+		if p.cut() {
+			return
+		}
 		p.readResult(&p.reads[i])
 	}
 }
@@ -86,11 +92,14 @@ func (p *pass) emptied(r *read, old *node) bool {
 }
 
 // readFiles reads files that are sorted by directory.
-func readFiles(reads []read) {
+func (p *pass) readFiles(reads []read) {
 	var open *dir
 	fd, err := -1, error(nil)
 	defer func() { closeDir(fd) }()
 	for i := range reads {
+		if p.cut() {
+			return
+		}
 		r := &reads[i]
 		if r.dir != open {
 			closeDir(fd)
@@ -98,7 +107,7 @@ func readFiles(reads []read) {
 			fd, err = open.open(unix.O_PATH)
 		}
 		if r.err = err; err == nil {
-			r.read(fd)
+			r.read(fd, p.cut)
 		}
 	}
 }
@@ -109,11 +118,12 @@ func closeDir(fd int) {
 	}
 }
 
-// read reads the file until it does not change meanwhile, but not for ever. A large one that changes is not read to its end.
-func (r *read) read(dir int) {
+// read reads the file until it does not change meanwhile, but not for ever. A large one that changes is not read to its end, and
+// none when it is cut short.
+func (r *read) read(dir int, cut func() bool) {
 	const tries = 3
 	for range tries {
-		s, digest, err := readOnce(dir, r.name, r.follow)
+		s, digest, err := readOnce(dir, r.name, r.follow, cut)
 		if err == nil {
 			r.stat, r.digest, r.err = s, digest, nil
 			return
@@ -126,7 +136,7 @@ func (r *read) read(dir int) {
 }
 
 // readOnce is the digest of a file and what the kernel says about it, before and after.
-func readOnce(dir int, name string, follow bool) (stat, Digest, error) {
+func readOnce(dir int, name string, follow bool, cut func() bool) (stat, Digest, error) {
 	flags := unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	if !follow {
 		flags |= unix.O_NOFOLLOW
@@ -146,7 +156,7 @@ func readOnce(dir int, name string, follow bool) (stat, Digest, error) {
 	if before.kind() != File {
 		return stat{}, Digest{}, errUnsteady
 	}
-	digest, err := digestOf(fd, &before)
+	digest, err := digestOf(fd, &before, cut)
 	return before, digest, err
 }
 
@@ -158,11 +168,14 @@ type reader struct {
 
 var readers = sync.Pool{New: func() any { return &reader{hash: sha256.New()} }}
 
-func digestOf(fd int, before *stat) (Digest, error) {
+func digestOf(fd int, before *stat, cut func() bool) (Digest, error) {
 	r := readers.Get().(*reader)
 	defer readers.Put(r)
 	r.hash.Reset()
 	for {
+		if cut() {
+			return Digest{}, errCut
+		}
 		n, err := retry(func() (int, error) { return unix.Read(fd, r.buf[:]) })
 		if err != nil {
 			return Digest{}, err
@@ -215,13 +228,11 @@ func (t *Tree) readNext() bool {
 	}
 	defer closeDir(fd)
 	for i := range reads {
-		select {
-		case <-t.closing:
+		if t.ending() {
 			return false
-		default:
 		}
 		t.yield()
-		reads[i].read(fd)
+		reads[i].read(fd, t.ending)
 		t.wasRead(&reads[i])
 	}
 	return true
@@ -268,7 +279,7 @@ func (t *Tree) wasRead(r *read) {
 	case r.dir.gone || n == nil || n.kind() != File || n.digest != Digest{}:
 	case r.err == nil && n.same(&r.stat):
 		n.digest = r.digest
-	case r.err != nil && !absent(r.err) && !errors.Is(r.err, errUnsteady):
+	case r.err != nil && !absent(r.err) && !errors.Is(r.err, errUnsteady) && !errors.Is(r.err, errCut):
 		t.tell(cannot("read", r.dir.join(r.name), r.err))
 	}
 }

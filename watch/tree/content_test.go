@@ -145,8 +145,8 @@ func TestTouchedBeforeItWasRead(t *testing.T) {
 		digest Digest
 		want   []string
 	}{{Digest{}, []string{"file other file"}}, {digestOfText([]byte("text")), nil}} {
-		must(t, tr.Watch(nil))
-		must(t, tr.Watch([]Root{{Path: dir}}))
+		must(t, tr.Watch(t.Context(), nil))
+		must(t, tr.Watch(t.Context(), []Root{{Path: dir}}))
 		tr.mu.Lock()
 		tr.dirs[dir].names["file"].digest = c.digest
 		tr.mu.Unlock()
@@ -246,12 +246,12 @@ func TestWhatChangesWhileItIsReadHasNoDigest(t *testing.T) {
 	defer func() { must(t, f.Close()) }()
 	before, err := statOf(int(f.Fd()))
 	must(t, err)
-	if digest, err := digestOf(int(f.Fd()), &before); err != nil || digest != digestOfText([]byte("before")) {
+	if digest, err := digestOf(int(f.Fd()), &before, func() bool { return false }); err != nil || digest != digestOfText([]byte("before")) {
 		t.Errorf("%x, %v", digest, err)
 	}
 	_, err = f.Write([]byte("after"))
 	must(t, err)
-	if _, err := digestOf(int(f.Fd()), &before); !errors.Is(err, errUnsteady) {
+	if _, err := digestOf(int(f.Fd()), &before, func() bool { return false }); !errors.Is(err, errUnsteady) {
 		t.Errorf("changed meanwhile: %v", err)
 	}
 }

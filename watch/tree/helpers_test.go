@@ -63,7 +63,7 @@ func openedOn(t testing.TB, source watch.Source, roots ...Root) *Tree {
 	t.Helper()
 	tr := Open(source, Options{Told: func(err error) { t.Errorf("told: %v", err) }})
 	t.Cleanup(func() { must(t, tr.Close()) })
-	must(t, tr.Watch(roots))
+	must(t, tr.Watch(t.Context(), roots))
 	return tr
 }
 

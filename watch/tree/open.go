@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -28,12 +29,12 @@ type Tree struct {
 	pending *pending
 	raw     chan struct{} // there are files to be read
 
-	mu     sync.Mutex // held while the disk is looked at
-	top    *dir
-	closed bool
-	shown  bool   // by Each, since the last look
-	unread []*dir // with files whose content is not known
-	told   map[string]struct{}
+	mu      sync.Mutex // held while the disk is looked at
+	top     *dir
+	partial bool   // a Watch was cut short, so that what is known is no answer
+	shown   bool   // by Each, since the last look
+	unread  []*dir // with files whose content is not known
+	told    map[string]struct{}
 
 	emptyFiles places // that were left for later, since they may be being written
 
@@ -61,18 +62,44 @@ func Open(source watch.Source, o Options) *Tree {
 
 // Watch says what is watched from now on. When it returns, all of it is known and nothing that happens later is missed. What is
 // known of what was watched before stays; what is new or gone by this is no change.
-func (t *Tree) Watch(roots []Root) error {
+//
+// It ends soon when ctx is done, with the cause of that, or when the tree is closed. If it had begun by then only a part is known,
+// and what is left to do with the tree is to close it.
+func (t *Tree) Watch(ctx context.Context, roots []Root) error {
 	s, err := newScope(roots)
 	if err != nil {
 		return err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
-		return errors.New("cannot watch: the tree is closed")
+	switch {
+	case t.ending():
+		return errClosed
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case t.partial:
+		return errors.New("cannot watch: only a part is known since the call before was cut short")
 	}
-	t.rescope(s)
-	return nil
+	if t.rescope(s, ctx.Done()) {
+		return nil
+	}
+	t.partial = true
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return errClosed
+}
+
+var errClosed = errors.New("cannot watch: the tree is closed")
+
+// ending says that the tree is closed, or about to be.
+func (t *Tree) ending() bool {
+	select {
+	case <-t.closing:
+		return true
+	default:
+		return false
+	}
 }
 
 // Batches tells what has changed. What nobody takes is merged with what comes later; what is undone then is told only if Each may
@@ -121,9 +148,8 @@ func (t *Tree) Close() error {
 		close(t.closing)
 		err = t.source.Close()
 		t.ended.Wait()
-		t.mu.Lock()
+		t.mu.Lock() // a Watch that is under way is cut short, and over then
 		defer t.mu.Unlock()
-		t.closed = true
 	})
 	return err
 }

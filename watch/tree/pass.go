@@ -16,9 +16,10 @@ import (
 // then the content of those files of which nothing else tells whether they are the same.
 type pass struct {
 	tree   *Tree
-	silent bool   // what is found is no change: nobody has seen anything of it
-	early  places // to be looked at again: they are being written
-	ways   bool   // what leads to roots may be another way now
+	silent bool            // what is found is no change: nobody has seen anything of it
+	early  places          // to be looked at again: they are being written
+	ways   bool            // what leads to roots may be another way now
+	done   <-chan struct{} // closed when nobody waits for the pass any more; nil: somebody does until the tree is closed
 
 	emptyFiles places // those of early that are empty
 
@@ -46,9 +47,22 @@ func newPass(t *Tree) *pass {
 	return p
 }
 
+// cut says that the pass ends without having looked at all it was to: nobody waits for it.
+func (p *pass) cut() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return p.tree.ending()
+	}
+}
+
 // at looks where something has happened.
 func (p *pass) at(where places) {
 	for _, path := range slices.Sorted(maps.Keys(where)) { // what is in a directory after it
+		if p.cut() {
+			return
+		}
 		p.guarded(path, where[path])
 		d := p.tree.dirs[path]
 		if d == nil || d.toBeListed() {
@@ -94,12 +108,15 @@ func (p *pass) everything() {
 	p.enqueue(job{dir: p.tree.top, deep: true})
 }
 
-// finish returns what has changed.
+// finish returns what has changed, and nothing of a pass that was cut.
 func (p *pass) finish() []Change {
 	if len(p.queue) > 0 {
 		atOnce(p.worker)
 	}
 	p.compareContent()
+	if p.cut() {
+		return nil
+	}
 	if p.ways {
 		p.tree.guard()
 	}
@@ -147,15 +164,18 @@ func (p *pass) worker() {
 	}
 }
 
-// next waits for a job; there is none when the queue is empty and nobody is at work.
+// next waits for a job; there is none when the queue is empty and nobody is at work, and when the pass is cut.
 func (p *pass) next() (job, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.queue) == 0 {
+	for !p.cut() && len(p.queue) == 0 {
 		if p.busy == 0 {
 			return job{}, false
 		}
 		p.more.Wait()
+	}
+	if p.cut() {
+		return job{}, false
 	}
 	last := len(p.queue) - 1
 	j := p.queue[last]
@@ -198,6 +218,9 @@ func (p *pass) listed(j job, at place, entries []os.DirEntry) {
 	d := j.dir
 	missing := maps.Clone(d.names)
 	for _, e := range entries {
+		if p.cut() {
+			return
+		}
 		at.name = e.Name()
 		switch {
 		case missing[at.name] == nil:
@@ -209,6 +232,9 @@ func (p *pass) listed(j job, at place, entries []os.DirEntry) {
 	}
 	if j.before == nil {
 		for at.name = range missing {
+			if p.cut() {
+				return
+			}
 			p.look(at, j.deep)
 		}
 	}

@@ -69,7 +69,7 @@ func random(t *testing.T, seed uint64) {
 				time.Sleep(time.Duration(e.random.IntN(12)) * time.Millisecond)
 			}
 			if e.random.IntN(40) == 0 {
-				must(t, tr.Watch([]Root{root}))
+				must(t, tr.Watch(t.Context(), []Root{root}))
 			}
 		}
 		if err := settle(t, tr, known, root); err != nil {

@@ -26,19 +26,22 @@ type rescoping struct {
 	jobs        []job
 }
 
-// rescope watches something else.
-func (t *Tree) rescope(s *scope) {
+// rescope watches something else, and says whether all of it is known: done has not cut it short.
+func (t *Tree) rescope(s *scope, done <-chan struct{}) bool {
 	r := rescoping{before: t.scope, now: s}
 	t.index.Lock()
 	t.scope = s
 	r.dir(t.top, s.cover(nil, t.top.path, true))
 	t.index.Unlock()
 	p := newPass(t)
-	p.silent, p.ways = true, true
+	p.silent, p.ways, p.done = true, true, done
 	for _, at := range append(r.drop, r.anew...) {
 		p.drop(at.dir, at.name)
 	}
 	for _, at := range r.anew {
+		if p.cut() {
+			return false
+		}
 		p.entries(at.dir, map[string]struct{}{at.name: {}})
 	}
 	for _, j := range r.jobs {
@@ -47,10 +50,14 @@ func (t *Tree) rescope(s *scope) {
 		}
 	}
 	p.finish()
+	if p.cut() {
+		return false
+	}
 	if len(s.roots) == 0 {
 		t.source.Remove(t.top.path)
 		t.top.listed = false
 	}
+	return true
 }
 
 // dir says for which roots the directory counts from now on, and what is to be done about its entries.

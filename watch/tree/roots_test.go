@@ -128,7 +128,7 @@ func TestALinkThatIsARootNoMore(t *testing.T) {
 		{[]Root{outer}, []string{dir, dir + "/here", dir + "/there", dir + "/there/file"}},
 		{[]Root{inner}, []string{dir + "/here", dir + "/here/file"}},
 	} {
-		must(t, tr.Watch(c.roots))
+		must(t, tr.Watch(t.Context(), c.roots))
 		var got []string
 		tr.Each("/", func(path string, _ Entry) bool { got = append(got, path); return true })
 		equal(t, got, c.want...)
@@ -191,7 +191,7 @@ func TestOneWatchPerDirectory(t *testing.T) {
 }
 
 func TestWatchRefuses(t *testing.T) {
-	if err := opened(t).Watch([]Root{{Path: "relative"}}); err == nil {
+	if err := opened(t).Watch(t.Context(), []Root{{Path: "relative"}}); err == nil {
 		t.Error("a relative path is watched")
 	}
 }

@@ -98,7 +98,7 @@ func TestCloseLeavesNothingOpen(t *testing.T) {
 	must(t, os.Symlink(top, top+"/here"))
 	use := func(text string) {
 		tr := Open(kernel(t), Options{})
-		must(t, tr.Watch([]Root{{Path: top + "/here/module0"}, {Path: top + "/later"}}))
+		must(t, tr.Watch(t.Context(), []Root{{Path: top + "/here/module0"}, {Path: top + "/later"}}))
 		put(t, top+"/module0/package3/source_file_7.go", text)
 		<-tr.Batches()
 		write(t, top+"/module0/new/file", "new")
@@ -145,7 +145,7 @@ func TestUnreadable(t *testing.T) {
 	must(t, os.Chmod(dir+"/closed", 0))
 	var errs []string
 	tr := Open(kernel(t), Options{Told: func(err error) { errs = append(errs, strings.ReplaceAll(err.Error(), dir, "")) }})
-	must(t, tr.Watch([]Root{{Path: dir}}))
+	must(t, tr.Watch(t.Context(), []Root{{Path: dir}}))
 	told(t, tr, func() error { write(t, dir+"/file", "1"); return nil }, "file new file")
 	told(t, tr, func() error { return os.Chmod(dir+"/closed", 0o700) }, "closed mode -rwx------", "file new file")
 	told(t, tr, func() error { return os.Chmod(dir+"/secret", 0o600) }, "secret mode -rw-------")

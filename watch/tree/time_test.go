@@ -1,9 +1,12 @@
 package tree
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -92,7 +95,7 @@ func TestASaveIsToldAtOnce(t *testing.T) {
 // What nobody wants to know of does not make a save wait.
 func TestNoiseDoesNotDelay(t *testing.T) {
 	scripted(t, func(t *testing.T, tr *Tree, s *watchtest.Scripted, dir string) {
-		must(t, tr.Watch([]Root{{Path: dir, Skip: func(path string, _ bool) bool { return strings.HasSuffix(path, ".log") }}}))
+		must(t, tr.Watch(t.Context(), []Root{{Path: dir, Skip: func(path string, _ bool) bool { return strings.HasSuffix(path, ".log") }}}))
 		began := time.Now()
 		write(t, dir+"/sub0/file", "new")
 		s.Send(watch.Event{Dir: dir + "/sub0", Name: "file"})
@@ -221,16 +224,16 @@ func TestWatchAgain(t *testing.T) {
 		write(t, dir+"/sub0/file", "new") // it is told later
 		write(t, dir+"/sub1/more", "new") // it counts already
 		skip := func(path string, _ bool) bool { return path == dir+"/sub2" }
-		must(t, tr.Watch([]Root{{Path: dir, Skip: skip}}))
+		must(t, tr.Watch(t.Context(), []Root{{Path: dir, Skip: skip}}))
 		equal(t, slices.Sorted(slices.Values(s.Calls())), "remove "+dir+"/sub2")
-		must(t, tr.Watch([]Root{{Path: dir}}))
+		must(t, tr.Watch(t.Context(), []Root{{Path: dir}}))
 		equal(t, slices.Sorted(slices.Values(s.Calls())), "add "+dir+"/sub2")
-		must(t, tr.Watch([]Root{{Path: dir + "/sub0"}}))
+		must(t, tr.Watch(t.Context(), []Root{{Path: dir + "/sub0"}}))
 		equal(t, slices.Sorted(slices.Values(s.Calls())), "remove "+dir+"/sub1", "remove "+dir+"/sub2")
 		equal(t, batch(t, tr, time.Hour))
 		s.Send(watch.Event{Dir: dir + "/sub0", Name: "file"})
 		equal(t, batch(t, tr, shortQuiet), "file other file")
-		must(t, tr.Watch([]Root{{Path: dir}}))
+		must(t, tr.Watch(t.Context(), []Root{{Path: dir}}))
 		if _, known := replicaOf(tr, Root{Path: dir})[dir+"/sub1/more"]; !known {
 			t.Error("a file that came while nobody watched is not known")
 		}
@@ -240,10 +243,10 @@ func TestWatchAgain(t *testing.T) {
 func TestAnEntryOfARootThatStaysIsNotMissed(t *testing.T) {
 	scripted(t, func(t *testing.T, tr *Tree, s *watchtest.Scripted, dir string) {
 		skip := func(path string, _ bool) bool { return filepath.Base(path) == "skipped" }
-		must(t, tr.Watch([]Root{{Path: dir, Skip: skip}}))
+		must(t, tr.Watch(t.Context(), []Root{{Path: dir, Skip: skip}}))
 		write(t, dir+"/skipped", "it does not count")
 		write(t, dir+"/counts", "it does, and its event is under way")
-		must(t, tr.Watch([]Root{{Path: dir, Skip: func(string, bool) bool { return false }}}))
+		must(t, tr.Watch(t.Context(), []Root{{Path: dir, Skip: func(string, bool) bool { return false }}}))
 		s.Send(watch.Event{Dir: dir, Name: "counts"})
 		s.Send(watch.Event{Dir: dir, Name: "skipped"})
 		equal(t, batch(t, tr, longQuiet), "counts new file")
@@ -266,7 +269,7 @@ func TestTold(t *testing.T) {
 		var told []string
 		tr := Open(s, Options{Told: func(err error) { told = append(told, err.Error()) }})
 		defer func() { must(t, tr.Close()) }()
-		must(t, tr.Watch([]Root{{Path: dir}}))
+		must(t, tr.Watch(t.Context(), []Root{{Path: dir}}))
 		s.Send(watch.Event{Lost: true})
 		equal(t, batch(t, tr, time.Second))
 		synctest.Wait()
@@ -278,15 +281,72 @@ func TestCloseEndsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left
 		s := watchtest.NewScripted()
 		tr := Open(s, Options{})
-		must(t, tr.Watch([]Root{{Path: t.TempDir()}}))
+		must(t, tr.Watch(t.Context(), []Root{{Path: t.TempDir()}}))
 		must(t, tr.Close())
 		must(t, tr.Close())
 		if _, open := <-tr.Batches(); open {
 			t.Error("there is a batch after the end")
 		}
-		if err := tr.Watch(nil); err == nil {
+		if err := tr.Watch(t.Context(), nil); err == nil {
 			t.Error("a closed tree watches")
 		}
+	})
+}
+
+// Whoever gives up a scan of a very large tree, by the context or by closing, waits for no more than what is under way.
+func TestWatchIsCutShort(t *testing.T) {
+	const all, enough = 400, 20
+	cause := errors.New("the user has had enough")
+	for name, c := range map[string]struct {
+		stop func(tr *Tree, cancel context.CancelCauseFunc)
+		want error
+	}{
+		"by its context": {func(_ *Tree, cancel context.CancelCauseFunc) { cancel(cause) }, cause},
+		"by Close":       {func(tr *Tree, _ context.CancelCauseFunc) { go func() { _ = tr.Close() }(); <-tr.closing }, errClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left
+				dir := t.TempDir()
+				for i := range all {
+					write(t, fmt.Sprintf("%s/%d/below/file", dir, i), "")
+				}
+				s := watchtest.NewScripted()
+				tr := Open(s, Options{Told: func(err error) { t.Errorf("told: %v", err) }})
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				added := 0
+				s.Refuse = func(string) error { // one at a time
+					if added++; added == enough {
+						c.stop(tr, cancel)
+					}
+					return nil
+				}
+				if err := tr.Watch(ctx, []Root{{Path: dir}}); !errors.Is(err, c.want) {
+					t.Errorf("Watch: %v, want %v", err, c.want)
+				}
+				if most := enough + runtime.GOMAXPROCS(0); added > most {
+					t.Errorf("%d directories were watched, want at most %d", added, most)
+				}
+				if err := tr.Watch(t.Context(), []Root{{Path: dir}}); err == nil {
+					t.Error("a tree of which only a part is known watches on")
+				}
+				must(t, tr.Close())
+			})
+		})
+	}
+}
+
+// A Watch that is given up before it begins changes nothing.
+func TestWatchIsNotBegun(t *testing.T) {
+	scripted(t, func(t *testing.T, tr *Tree, s *watchtest.Scripted, dir string) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		s.Calls()
+		if err := tr.Watch(ctx, nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("Watch: %v", err)
+		}
+		equal(t, s.Calls())
+		must(t, tr.Watch(t.Context(), []Root{{Path: dir}}))
 	})
 }
 
