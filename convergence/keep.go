@@ -58,12 +58,18 @@ type Status struct {
 // ErrDown ends Keep because somebody has taken the project down.
 var ErrDown = errors.New("the project was taken down")
 
+// ErrGivenUp is why an operation was not done whose round was given up, because of a newer wish or because of the end.
+var ErrGivenUp = errors.New("given up, because something else is wished by now")
+
 // Keep keeps a project as wished until the context is done: it looks at it whenever the engine reports that something
 // happened to it, whenever there is a new wish, and when the time has come to try again what failed.
 //
 // What has disappeared is made again, what differs is changed. What is there and has exited is left alone: it has done its
 // work, its restart policy deals with it, or somebody has stopped it. Containers of services with RestartUnhealthy are
 // restarted when they are unhealthy, and those that depend with restart: true on what the engine has started again.
+//
+// A round is given up for a newer wish and at the end. What the sink is told of operations that were not done because of that has
+// the error ErrGivenUp: nothing has failed.
 //
 // A panic of a round is one of Keep, so that its caller can recover from it.
 func Keep(ctx context.Context, e engine.Engine, wishes <-chan Wish, o KeepOptions, sink execute.Sink) error {

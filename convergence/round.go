@@ -2,6 +2,7 @@ package convergence
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime/debug"
@@ -60,9 +61,21 @@ func (r *round) run(ctx context.Context) (out outcome) {
 			out = outcome{fault: fmt.Sprintf("%v\n%s", fault, debug.Stack())}
 		}
 	}()
+	r.sink = givenUp(ctx, r.sink)
 	out = r.locked(ctx)
 	out.interrupted = out.err != nil && ctx.Err() != nil
 	return out
+}
+
+// givenUp is the sink, which is told of what the end of the context has interrupted that it was given up.
+func givenUp(ctx context.Context, sink execute.Sink) execute.Sink {
+	return func(e execute.Event) {
+		left := e.Phase == execute.Skipped || e.Phase == execute.Failed && errors.Is(e.Err, context.Canceled)
+		if left && ctx.Err() != nil {
+			e.Err = ErrGivenUp
+		}
+		sink(e)
+	}
 }
 
 func (r *round) locked(ctx context.Context) outcome {

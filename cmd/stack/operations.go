@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"stackrun.dev/stack/cmd/stack/internal/view"
+	"stackrun.dev/stack/convergence"
 	"stackrun.dev/stack/convergence/execute"
 	"stackrun.dev/stack/convergence/plan"
 	"stackrun.dev/stack/engine"
@@ -196,7 +197,7 @@ func (n *narrator) tell(e view.Event) {
 // undone tells what was interrupted from what failed, and from what was left out because of that.
 func (n *narrator) undone(id string, e execute.Event) view.Event {
 	switch {
-	case errors.Is(n.ctx.Err(), context.Canceled):
+	case errors.Is(n.ctx.Err(), context.Canceled), errors.Is(e.Err, convergence.ErrGivenUp):
 		return view.Event{ID: id, Status: "Interrupted", State: view.Skipped}
 	case e.Phase == execute.Skipped:
 		why := strings.Replace(firstLine(e.Err), "skipped: ", "because ", 1)

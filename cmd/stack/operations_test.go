@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"testing"
 
 	"stackrun.dev/stack/cmd/stack/internal/view"
+	"stackrun.dev/stack/convergence"
 	"stackrun.dev/stack/convergence/execute"
 	"stackrun.dev/stack/convergence/plan"
 )
@@ -37,5 +39,26 @@ func TestRecreatedContainerEndsStarted(t *testing.T) {
 	}
 	if len(shown) != 1 || shown["Container x-web-1"] != "Started" {
 		t.Errorf("shown is %v", shown)
+	}
+}
+
+// A round that was given up for a newer wish is no failure, although nobody has ended the command.
+func TestWhatWasGivenUpIsNoError(t *testing.T) {
+	op := &plan.StartContainer{Header: plan.Header{Subject: plan.Subject{Kind: plan.Container, Name: "x-web-1"}}}
+	for _, c := range []struct {
+		phase execute.Phase
+		err   error
+		want  string
+	}{
+		{execute.Failed, convergence.ErrGivenUp, "Interrupted"},
+		{execute.Skipped, convergence.ErrGivenUp, "Interrupted"},
+		{execute.Failed, errors.New("port is taken"), "Error"},
+		{execute.Skipped, errors.New("skipped: db failed"), "Skipped"},
+	} {
+		shown := latest{}
+		narrate(t.Context(), shown).event(execute.Event{Operation: op, Phase: c.phase, Err: c.err})
+		if got := shown["Container x-web-1"]; got != c.want {
+			t.Errorf("%s with %q is shown as %q, want %q", c.phase, c.err, got, c.want)
+		}
 	}
 }

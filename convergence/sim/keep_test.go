@@ -34,6 +34,7 @@ type kept struct {
 	down    bool
 	status  convergence.Status
 	did     []string // operations that were done since it was last asked
+	undone  []error  // why operations were not done
 }
 
 // stayKept brings the services up and keeps them; then it runs the test.
@@ -83,6 +84,8 @@ func (k *kept) note(e execute.Event) {
 	defer k.mu.Unlock()
 	if h := e.Operation.Head(); e.Phase == execute.Done {
 		k.did = append(k.did, h.ID)
+	} else if e.Phase == execute.Failed || e.Phase == execute.Skipped {
+		k.undone = append(k.undone, e.Err)
 	}
 }
 
@@ -207,6 +210,10 @@ func TestANewWishEndsTheWaitingForTheOldOne(t *testing.T) {
 		k.done()
 		if s := k.now(); !s.Converged || len(s.Waits) > 0 {
 			k.t.Errorf("status: %+v", s)
+		}
+		failed := func(err error) bool { return !errors.Is(err, convergence.ErrGivenUp) }
+		if len(k.undone) < 2 || slices.ContainsFunc(k.undone, failed) { // the wait, and what came after it
+			k.t.Errorf("operations were not done because of %q", k.undone)
 		}
 	})
 }
