@@ -61,6 +61,7 @@ type stay struct {
 	wish    *desired.Project
 	project *project.Project
 	failure string // that was printed
+	broken  bool   // the files, when they were last read
 }
 
 // errOvertaken ends a stay because somebody else has brought the project up since: his wish is the newer one.
@@ -212,8 +213,15 @@ func (s *stay) concerns(service string) bool {
 	return has && (len(s.first.plan.Services) == 0 || slices.Contains(s.asked, service))
 }
 
-// told takes in what the files say by now.
+// told takes in what the files say by now. That they are mended is said, because nothing else may come of it.
 func (s *stay) told(p *project.Project, d *desired.Project, err error) {
+	s.mu.Lock()
+	mended := s.broken && err == nil
+	s.broken = err != nil
+	s.mu.Unlock()
+	if mended {
+		fmt.Fprintf(s.err, "the files of project %s can be read again\n", s.first.desired.Name)
+	}
 	if err != nil {
 		style, _ := s.style(s.err)
 		view.Problems(s.err, style, problems(exitBadProject, err))
