@@ -69,6 +69,9 @@ func runUp(ctx context.Context, a *app, o *upOptions, services []string) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	if err := o.checkPoll(services); err != nil {
+		return err
+	}
 	p, d, err := a.wanted(ctx, services, o.scale)
 	if err != nil {
 		return err

@@ -29,6 +29,19 @@ func (o *watchFlags) declarePoll(cmd *cobra.Command) {
 	f.NoOptDefVal = poll.Interval.String()
 }
 
+// checkPoll refuses an interval that was not written as the value of --poll, and so was taken for the name of a service.
+func (o *watchFlags) checkPoll(services []string) error {
+	if o.poll.every != poll.Interval { // it has a value
+		return nil
+	}
+	for _, name := range services {
+		if new(polling).Set(name) == nil {
+			return usagef("%q is no service: write --poll=%s to look for changed files in that interval", name, name)
+		}
+	}
+	return nil
+}
+
 // polling is the value of --poll.
 type polling struct{ every time.Duration } // 0: no
 
@@ -95,6 +108,9 @@ func newAlpha(a *app) *cobra.Command {
 var everything = rules.Options{Develop: true, OnChange: true, Dockerfiles: true}
 
 func runWatch(ctx context.Context, a *app, o *watchOptions, services []string) error {
+	if err := o.checkPoll(services); err != nil {
+		return err
+	}
 	a.lasts()
 	p, d, err := a.wanted(ctx, services, nil)
 	if err != nil {
