@@ -115,7 +115,7 @@ func (b *batch) try(ctx context.Context, m member) result {
 		return b.services.engine.SyncFiles(ctx, m.id, content, engine.SyncOptions{Remove: b.remove})
 	})
 	if r.reached = r.err == nil; r.reached && !b.compare {
-		r.removed = len(b.remove)
+		r.removed = len(slices.Compact(slices.Sorted(slices.Values(b.remove)))) // a path may be there twice
 	}
 	return r
 }

@@ -52,7 +52,7 @@ func TestSync(t *testing.T) {
 		w.has(name, map[string]string{"secret": "nothing"})
 	}
 
-	got = w.sync(session.Work{Remove: []string{"/app/bin/run", "/app/bin"}})
+	got = w.sync(session.Work{Remove: []string{"/app/bin/run", "/app/bin", "/app/bin/run"}})
 	if got.Written != 0 || got.Removed != 4 || got.Containers != 2 {
 		t.Errorf("removed %+v", got)
 	}
