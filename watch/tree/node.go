@@ -134,14 +134,6 @@ func (d *dir) join(name string) string {
 // name is that under which the parent has it.
 func (d *dir) name() string { return d.path[strings.LastIndexByte(d.path, '/')+1:] }
 
-// node is what the parent knows of it.
-func (d *dir) node() *node {
-	if d.parent == nil {
-		return nil
-	}
-	return d.parent.names[d.name()]
-}
-
 // root is the highest directory above it, or itself, that is covered without one in between that is not.
 func (d *dir) root() *dir {
 	for d.parent != nil && len(d.parent.cover) > 0 {
