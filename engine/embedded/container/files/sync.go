@@ -2,6 +2,7 @@ package files
 
 import (
 	"archive/tar"
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -32,6 +33,7 @@ type SyncOptions struct {
 func Sync(ctx context.Context, roots Roots, content io.Reader, opts SyncOptions) error {
 	s := syncer{dirs: newParents(roots), opts: opts, buffer: make([]byte, 64<<10)}
 	defer s.dirs.forget()
+	defer s.replaced.end()
 	if err := s.remove(ctx, opts.Remove); err != nil {
 		return err
 	}
@@ -43,7 +45,7 @@ func Sync(ctx context.Context, roots Roots, content io.Reader, opts SyncOptions)
 
 // unpack unpacks the archive.
 func (s *syncer) unpack(ctx context.Context, content io.Reader) error {
-	archive := tar.NewReader(readWhile{ctx, content})
+	archive := tar.NewReader(bufio.NewReaderSize(readWhile{ctx, content}, len(s.buffer))) // it reads headers piece by piece
 	for {
 		header, err := archive.Next()
 		switch {
@@ -65,6 +67,8 @@ type syncer struct {
 	opts   SyncOptions
 	buffer []byte
 	failed []error
+
+	replaced replaced
 
 	onlyNamed bool // the file system has no files without names
 	renamed   bool // a directory or a link gave way: what is open may be another one than its name means now
@@ -330,6 +334,9 @@ func (s *syncer) publish(p place, there found) error {
 		if err := removeTree(at, p.name, 0); err != nil {
 			return err
 		}
+	}
+	if there.is(unix.S_IFREG) {
+		s.replaced.hold(p)
 	}
 	return unix.Renameat(at, s.opts.Temporary, at, p.name)
 }
