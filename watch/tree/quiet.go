@@ -2,14 +2,15 @@ package tree
 
 import "time"
 
-// When a batch is over.
+// When a batch is over: when it has been quiet for long enough, or when it has taken too long.
 const (
-	shortQuiet = 3 * time.Millisecond   // after a single save: an editor writes, renames and sets permissions
-	longQuiet  = 50 * time.Millisecond  // after many: a checkout, an archive that is unpacked
-	perPath    = 100 * time.Microsecond // so much more for each path
-	longest    = 500 * time.Millisecond // after the first event of a burst that does not end
-	bound      = 10                     // a batch takes so many times what its quiet does, at most
-	settling   = 20 * time.Millisecond  // a file that is being written is left alone for so long
+	shortQuiet   = 3 * time.Millisecond   // after a single save: an editor writes, renames and sets permissions
+	quietPerPath = 50 * time.Microsecond  // so much longer for each further path
+	longQuiet    = 50 * time.Millisecond  // at most: after a checkout, an archive that is unpacked
+	short        = 30 * time.Millisecond  // what a single save that does not end may take
+	perPath      = time.Millisecond       // so much longer for each further path
+	longest      = 500 * time.Millisecond // at most
+	settling     = 20 * time.Millisecond  // a file that is being written is left alone for so long
 )
 
 // burst is what has come since the last batch. The zero value: nothing.
@@ -39,18 +40,19 @@ func next(b burst, s step, now time.Time) (burst, time.Time) {
 	case fresh, later:
 		b.paths++
 	case lost:
-		b.paths += int(longQuiet / perPath)
+		b.paths += int(longQuiet / quietPerPath)
 	}
 	return b, b.due()
 }
 
 // due is when it has been quiet for long enough, or the batch has taken too long.
 func (b burst) due() time.Time {
-	quiet := min(shortQuiet+time.Duration(b.paths-1)*perPath, longQuiet)
+	further := time.Duration(b.paths - 1)
+	quiet := min(shortQuiet+further*quietPerPath, longQuiet)
 	if b.settling {
 		return b.last.Add(max(quiet, settling))
 	}
-	end := b.first.Add(min(bound*quiet, longest))
+	end := b.first.Add(min(short+further*perPath, longest))
 	if calm := b.last.Add(quiet); calm.Before(end) {
 		return calm
 	}
