@@ -16,10 +16,11 @@ import (
 	"stackrun.dev/stack/engine/dockerapi"
 	"stackrun.dev/stack/engine/memory"
 	"stackrun.dev/stack/test/scripts"
+	"stackrun.dev/stack/watch/watchtest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(watchtest.Held(m), map[string]func(){
 		"stack": func() { os.Exit(run(context.Background(), os.Args[1:], process(openMemory))) },
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"stackrun.dev/stack/engine/enginetest/dockerd"
 	"stackrun.dev/stack/engine/enginetest/registry"
 	"stackrun.dev/stack/test/scripts"
+	"stackrun.dev/stack/watch/watchtest"
 )
 
 // sideBySide is how many scripts run at the same time: they wait more than they compute.
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", sideBySide); err != nil {
 		panic(err)
 	}
-	os.Exit(m.Run())
+	os.Exit(watchtest.Held(m).Run())
 }
 
 // TestFlagsEmbedded: the scripts of up hold on real containers.

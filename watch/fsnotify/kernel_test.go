@@ -58,16 +58,19 @@ func TestOverflow(t *testing.T) {
 	next(t, s, func(e watch.Event) bool { return e == watch.Event{Dir: dir} })
 }
 
+// namespaces is the variable that says that a test has some of its own.
+const namespaces = "STACK_TEST_NAMESPACES"
+
 // inNamespaces runs the test once more in a process with namespaces of its own, and says whether this is that process.
-func inNamespaces(t *testing.T, namespaces uintptr) bool {
+func inNamespaces(t *testing.T, kinds uintptr) bool {
 	t.Helper()
-	if os.Getenv("STACK_TEST_NAMESPACES") != "" {
+	if os.Getenv(namespaces) != "" {
 		return true
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=1m")
-	cmd.Env = append(os.Environ(), "STACK_TEST_NAMESPACES=1")
+	cmd.Env = append(os.Environ(), namespaces+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  namespaces | syscall.CLONE_NEWUSER,
+		Cloneflags:  kinds | syscall.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 	}
