@@ -18,7 +18,7 @@ BASE    := $(CACHE)/debian-bookworm-slim.tar
 # What each target needs from Debian. Nothing is installed that is there already.
 BUILD_PACKAGES := gcc libc6-dev libseccomp-dev pkg-config git ca-certificates
 DEMO_PACKAGES  := mmdebstrap curl
-TEST_PACKAGES  := busybox-static docker.io docker-compose docker-registry skopeo iptables nftables iproute2 procps jq
+TEST_PACKAGES  := busybox-static docker.io docker-compose docker-registry skopeo iptables nftables iproute2 procps jq e2fsprogs
 
 .PHONY: build
 build: build-packages $(SHIM)
