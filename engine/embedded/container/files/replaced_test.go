@@ -33,7 +33,7 @@ func TestReplacedFilesAreHeldInBounds(t *testing.T) {
 			if after := openFiles(t); after != before {
 				t.Errorf("%d files are open, %d were before", after, before)
 			}
-			if limit := 3*heldReplaced + 10; most > limit {
+			if limit := 2*heldReplaced + 10; most > limit {
 				t.Errorf("up to %d files are open, want at most %d", most, limit)
 			}
 		})
