@@ -19,7 +19,7 @@ func (r beside) Read(p []byte) (int, error) {
 
 // What was replaced is held while more comes, in bounds, and no longer than that: whoever holds a file keeps its file system.
 func TestReplacedFilesAreHeldInBounds(t *testing.T) {
-	for _, n := range []int{heldReplaced / 2, heldReplaced, 5*heldReplaced + 1} {
+	for _, n := range []int{heldReplaced / 2, heldReplaced, 3*heldReplaced + 1} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			root, _, _ := tree(t)
 			var files []entry
