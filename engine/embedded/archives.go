@@ -61,7 +61,7 @@ func (e *Engine) look(ctx context.Context, c *container.Container, name string) 
 	record := c.Record()
 	if record.State.Active() {
 		defer c.Unlock()
-		root, err := files.ProcessRoot(record.State.Pid)
+		root, err := e.processRoot(record.ID)
 		return view{root: root, unlock: func() {}}, err
 	}
 	root, prefix, err := e.stoppedRoot(ctx, &record, name)

@@ -1,9 +1,7 @@
 package embedded
 
 import (
-	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -21,12 +19,7 @@ import (
 func (a *attempt) network() error {
 	e, r := a.engine, &a.record
 	if r.Host.NetworkMode.IsContainer() {
-		other, err := e.running(r.Host.NetworkMode.ConnectedContainer(), "network")
-		if err != nil {
-			return err
-		}
-		a.netns, err = os.Open(netnsPath(other.State.Pid))
-		return err
+		return nil // it is joined when the specification is made
 	}
 	if err := a.refreshNetworks(); err != nil {
 		return err
@@ -76,8 +69,6 @@ func (e *Engine) running(ref, what string) (container.Record, error) {
 	}
 	return r, nil
 }
-
-func netnsPath(pid int) string { return fmt.Sprintf("/proc/%d/ns/net", pid) }
 
 // sandboxAliases are the names that a container has beside its own on every network.
 func sandboxAliases(r *container.Record) []string {
@@ -173,32 +164,32 @@ func withoutLinks(h *dockercontainer.HostConfig) *dockercontainer.HostConfig {
 
 // spec makes the runtime specification.
 func (a *attempt) spec(mounts []specs.Mount) (*specs.Spec, error) {
-	e, r := a.engine, &a.record
+	r := &a.record
 	in := spec.Input{
 		ID: r.ID, Hostname: r.Config.Hostname, Config: r.Config, Host: withoutLinks(r.Host), Mounts: mounts,
 		CgroupsPath: cgroupPath(r), CgroupV2: unifiedCgroups(),
 	}
 	if r.Host.NetworkMode.IsContainer() {
-		other, err := e.running(r.Host.NetworkMode.ConnectedContainer(), "network")
+		path, other, err := a.join(r.Host.NetworkMode.ConnectedContainer(), "net", "network")
 		if err != nil {
 			return nil, err
 		}
-		in.Namespaces.Network = netnsPath(other.State.Pid)
-		in.Hostname = other.Config.Hostname
+		in.Namespaces.Network, in.Hostname = path, other.Config.Hostname
+		a.netns = a.joined[len(a.joined)-1]
 	}
 	if r.Host.PidMode.IsContainer() {
-		other, err := e.running(r.Host.PidMode.Container(), "processes")
+		path, _, err := a.join(r.Host.PidMode.Container(), "pid", "processes")
 		if err != nil {
 			return nil, err
 		}
-		in.Namespaces.PID = fmt.Sprintf("/proc/%d/ns/pid", other.State.Pid)
+		in.Namespaces.PID = path
 	}
 	if r.Host.IpcMode.IsContainer() {
-		other, err := e.running(r.Host.IpcMode.Container(), "IPC")
+		path, _, err := a.join(r.Host.IpcMode.Container(), "ipc", "IPC")
 		if err != nil {
 			return nil, err
 		}
-		in.Namespaces.IPC = fmt.Sprintf("/proc/%d/ns/ipc", other.State.Pid)
+		in.Namespaces.IPC = path
 	}
 	s, err := spec.Build(in)
 	if err != nil {

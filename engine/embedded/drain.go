@@ -33,11 +33,10 @@ func (e *Engine) drain(ctx context.Context, c *container.Container, h network.Ha
 		return
 	}
 	began := time.Now()
-	netns := netnsPath(c.State().Pid)
 	look := time.NewTicker(drainLook)
 	defer look.Stop()
 	for {
-		quiet, err := e.networks.Quiet(netns)
+		quiet, err := e.networks.Quiet(c.ID)
 		if err != nil && !errors.Is(err, engine.ErrNotFound) {
 			slog.Warn("cannot count the connections of a container", "container", c.Record().Name, "error", err)
 		}

@@ -132,7 +132,7 @@ func (e *Engine) openParts(ctx context.Context) error {
 		return err
 	})
 	group.Go(func() error {
-		m, err := network.Open(network.Options{Instance: e.instance(), Store: e.records.Bucket("networks")})
+		m, err := network.Open(network.Options{Instance: e.instance(), Store: e.records.Bucket("networks"), OpenNamespace: e.openNetwork})
 		if err == nil {
 			e.networks = m
 		}

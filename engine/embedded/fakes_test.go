@@ -161,6 +161,13 @@ func (f *fakeRuntime) SetPorts(context.Context, map[string][]runtime.PortReserva
 
 func (f *fakeRuntime) Close() error { return nil }
 
+func (f *fakeRuntime) OpenProc(_, name string, flags int) (*os.File, error) {
+	if err := f.check("OpenProc"); err != nil {
+		return nil, err
+	}
+	return os.OpenFile("/proc/self/"+name, flags, 0)
+}
+
 func (f *fakeRuntime) all() map[string]runtime.State {
 	f.mu.Lock()
 	defer f.mu.Unlock()

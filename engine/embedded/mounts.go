@@ -176,25 +176,25 @@ func (e *Engine) sharedMemoryDir(id string) string { return filepath.Join(e.opts
 
 // checkSubpaths makes sure that what was mounted for a volume's subpath is what the subpath names: somebody who writes
 // to the volume could have put a symbolic link in its place meanwhile.
-func (a *attempt) checkSubpaths(pid int) error {
+func (a *attempt) checkSubpaths() error {
 	for _, m := range a.record.Mounts {
 		if m.Type != mount.TypeVolume || m.Subpath == "" {
 			continue
 		}
-		if err := a.checkSubpath(pid, m); err != nil {
+		if err := a.checkSubpath(m); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *attempt) checkSubpath(pid int, m container.Mount) error {
+func (a *attempt) checkSubpath(m container.Mount) error {
 	wanted, err := a.engine.volumes.Subpath(m.Name, m.Subpath)
 	if err != nil {
 		return err
 	}
 	defer wanted.Close()
-	root, err := files.ProcessRoot(pid)
+	root, err := a.engine.processRoot(a.record.ID)
 	if err != nil {
 		return err
 	}

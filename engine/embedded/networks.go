@@ -168,7 +168,7 @@ func checkConnectable(r *container.Record, name string) error {
 }
 
 func (e *Engine) connectRunning(r *container.Record, id string, settings *dockernet.EndpointSettings) (*dockernet.EndpointSettings, error) {
-	return e.networks.Attach(r.ID, netnsPath(r.State.Pid), network.Attachment{Network: id, Settings: settings.Copy()})
+	return e.networks.Attach(r.ID, r.ID, network.Attachment{Network: id, Settings: settings.Copy()})
 }
 
 // networksChanged tells the running container, and those who look names up, of its networks.
@@ -226,7 +226,7 @@ func (e *Engine) disconnect(ctx context.Context, c *container.Container, id, nam
 	record := c.Record()
 	var err error
 	if record.State.Active() {
-		err = e.networks.Detach(c.ID, netnsPath(record.State.Pid), id)
+		err = e.networks.Detach(c.ID, c.ID, id)
 	}
 	c.Change(func(r *container.Record) {
 		r.Endpoints, r.Live = maps.Clone(r.Endpoints), maps.Clone(r.Live)

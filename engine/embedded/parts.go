@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"os"
 	"syscall"
 
 	dockernet "github.com/docker/docker/api/types/network"
@@ -26,6 +27,7 @@ type processes interface {
 	Resize(ctx context.Context, id, execID string, width, height uint) error
 	Stats(ctx context.Context, id string) (runtime.Stats, error)
 	Pids(ctx context.Context, id string) ([]int, error)
+	OpenProc(id, name string, flags int) (*os.File, error)
 	Update(ctx context.Context, id string, res *specs.LinuxResources) error
 	SetNames(ctx context.Context, names runtime.Names) error
 	SetPorts(ctx context.Context, ports map[string][]runtime.PortReservation) error

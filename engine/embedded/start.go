@@ -91,7 +91,8 @@ type attempt struct {
 
 	lower   []string
 	sandbox *network.Sandbox
-	netns   *os.File // of another container, when its network is shared
+	joined  []*os.File // namespaces of other containers that are shared
+	netns   *os.File   // the network's of them
 	undos   []func() error
 
 	startedAt time.Time // just before the command was executed: its end is later, however short it runs
@@ -145,7 +146,7 @@ func (a *attempt) run(ctx context.Context) (int, error) {
 	}
 	// It may run although its start failed: the shim died in between.
 	a.onFailure(func() error { return e.clear(ctx, r.ID) })
-	if err := a.checkSubpaths(pid); err != nil {
+	if err := a.checkSubpaths(); err != nil {
 		return 0, errors.Join(err, e.runtime.Signal(ctx, r.ID, 9, true))
 	}
 	a.publish(ctx)
@@ -205,8 +206,8 @@ func (a *attempt) closeNamespaces() {
 	if a.sandbox != nil {
 		a.sandbox.Close()
 	}
-	if a.netns != nil {
-		a.netns.Close()
+	for _, namespace := range a.joined {
+		namespace.Close()
 	}
 }
 

@@ -115,9 +115,9 @@ func (e *Engine) reach(ctx context.Context, ref string) (*reach, error) {
 		return r, nil
 	}
 	defer c.Unlock()
-	r.process, err = files.ProcessRoot(r.record.State.Pid)
+	r.process, err = e.processRoot(c.ID)
 	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
+	case errors.Is(err, engine.ErrConflict), errors.Is(err, engine.ErrNotFound), errors.Is(err, unix.ENOENT):
 		return nil, r.ended(err)
 	case err != nil:
 		return nil, fmt.Errorf("cannot reach the files of container %s: %w", r.record.Name, err)

@@ -35,10 +35,25 @@ func (e *Engine) ContainerTop(ctx context.Context, ref string, psArgs []string) 
 	}
 	slices.Sort(pids)
 	e.containerEvent(&record, events.ActionTop)
-	if len(psArgs) == 0 || slices.Equal(psArgs, []string{"-ef"}) {
-		return fullTop(pids), nil
+	top := fullTop(pids)
+	if len(psArgs) > 0 && !slices.Equal(psArgs, []string{"-ef"}) {
+		if top, err = psTop(ctx, pids, psArgs); err != nil {
+			return none, err
+		}
 	}
-	return psTop(ctx, pids, psArgs)
+	return top, e.keepOwn(ctx, c.ID, &top)
+}
+
+// keepOwn leaves out the processes that are not the container's any more: the number of one that ended while the list was made may
+// have been another one's by the time it was looked at.
+func (e *Engine) keepOwn(ctx context.Context, id string, top *dockercontainer.TopResponse) error {
+	pids, err := e.runtime.Pids(ctx, id)
+	column := slices.Index(top.Titles, "PID")
+	top.Processes = slices.DeleteFunc(top.Processes, func(row []string) bool {
+		pid, err := strconv.Atoi(row[column])
+		return err != nil || !slices.Contains(pids, pid)
+	})
+	return err
 }
 
 // fullTop lists the processes as ps -ef does.

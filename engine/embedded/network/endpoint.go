@@ -40,7 +40,7 @@ type container struct {
 	waits   []string   // whose ports were promised to it when its sandbox was made; not changed afterwards
 	saving  sync.Mutex // held while its record is written, so that the latest is the one that stays
 	unsaved bool       // its record is not up to date
-	astray  string     // the namespace's path while its default route may be wrong
+	astray  string     // the namespace's name while its default route may be wrong
 }
 
 // endpoint is a container's place on a network.

@@ -12,8 +12,8 @@ import (
 	"stackrun.dev/stack/engine/embedded/network/nft"
 )
 
-// Attach connects a running container to one more network. netns is the path of its network namespace, for example
-// "/proc/123/ns/net". ErrConflict: it is connected already.
+// Attach connects a running container to one more network. netns names its network namespace; see
+// Options.OpenNamespace. ErrConflict: it is connected already.
 func (m *Manager) Attach(containerID, netns string, a Attachment) (*network.EndpointSettings, error) {
 	c, n, err := m.pair(containerID, a.Network)
 	if err != nil {

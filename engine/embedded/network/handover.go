@@ -265,8 +265,8 @@ func elementsOf(containers []*container) nft.Elements {
 	return all
 }
 
-// Quiet reports whether nobody is connected to a TCP server in the network namespace at the path, or about to be. Who is
-// in the namespace itself does not count. ErrNotFound: there is no such namespace any more.
+// Quiet reports whether nobody is connected to a TCP server in the network namespace, or about to be. Who is in it itself
+// does not count. ErrNotFound: there is no such namespace any more.
 func (m *Manager) Quiet(netns string) (bool, error) {
 	c, err := m.links.Connections(netns)
 	if errors.Is(err, os.ErrNotExist) {

@@ -34,6 +34,10 @@ type Options struct {
 	Pools []netip.Prefix
 
 	Store Store
+
+	// OpenNamespace opens a container's network namespace by what its callers name it, whenever something is done there. An error
+	// that is fs.ErrNotExist says that it has gone. nil: the name is a path.
+	OpenNamespace func(netns string) (*os.File, error)
 }
 
 // links is what the Manager needs of the kernel: see package kernel.
@@ -94,6 +98,9 @@ func Open(opts Options) (*Manager, error) {
 	k, err := kernel.New(group)
 	if err != nil {
 		return nil, engine.Errorf(engine.ErrInternal, "cannot open the networks: %w", err)
+	}
+	if opts.OpenNamespace != nil {
+		k.OpenNamespace = opts.OpenNamespace
 	}
 	m, err := open(opts, k, nft.New("stack_"+strings.ToLower(opts.Instance)))
 	if err != nil {

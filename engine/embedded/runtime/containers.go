@@ -11,6 +11,7 @@ import (
 
 	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/engine/embedded/shim/protocol"
+	"stackrun.dev/stack/engine/embedded/shim/protocol/pidfd"
 )
 
 // container is what the engine knows of a container, and keeps for it.
@@ -303,6 +304,26 @@ func (r *Runtime) Delete(ctx context.Context, id string) error {
 func (r *Runtime) Stats(ctx context.Context, id string) (s Stats, err error) {
 	err = r.simple(id, protocol.MethodStats, protocol.Ref{ID: id}, &s)
 	return s, err
+}
+
+// OpenProc opens what /proc has of the container's first process under the name, for example "root" or "ns/net": of that process
+// for certain, not of another one that has got its number. ErrConflict: it has ended. ErrNotFound: there is no such container.
+func (r *Runtime) OpenProc(id, name string, flags int) (*os.File, error) {
+	c, err := r.container(id)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock() // keeps the descriptor open
+	defer c.mu.Unlock()
+	err = os.ErrProcessDone
+	var file *os.File
+	if process := c.kept[protocol.FilePidfd]; process != nil {
+		file, err = pidfd.OpenProc(process, name, flags)
+	}
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil, engine.Errorf(engine.ErrConflict, "container %s does not run: %w", id, err)
+	}
+	return file, err
 }
 
 // Pids lists the container's processes as the host numbers them. ErrConflict: the container does not run.

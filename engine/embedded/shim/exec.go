@@ -3,7 +3,6 @@ package shim
 import (
 	"errors"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -164,7 +163,7 @@ func (c *container) execPlan(r *protocol.ExecRequest) (*plan, identity, error) {
 
 // lookUp resolves a user in the running container's root.
 func (c *container) lookUp(name string, groups []string, fallback *specs.User) (identity, error) {
-	root, err := os.Open("/proc/" + strconv.Itoa(c.pid) + "/root")
+	root, err := c.process.OpenProc("root", os.O_RDONLY)
 	if err != nil {
 		return identity{}, err
 	}

@@ -2,7 +2,6 @@ package shim
 
 import (
 	"os"
-	"strconv"
 
 	"stackrun.dev/stack/engine/embedded/shim/protocol"
 	"stackrun.dev/stack/engine/embedded/shim/resolver"
@@ -19,7 +18,7 @@ func (c *container) startResolver(r *protocol.Resolver, netns *os.File) (err err
 
 // restartResolver does so for a container that runs.
 func (c *container) restartResolver(r *protocol.Resolver) error {
-	netns, err := os.Open("/proc/" + strconv.Itoa(c.pid) + "/ns/net")
+	netns, err := c.process.OpenProc("ns/net", os.O_RDONLY)
 	if err != nil {
 		return err
 	}

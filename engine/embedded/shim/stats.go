@@ -2,6 +2,7 @@ package shim
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -22,13 +23,18 @@ func (c *container) stats() (any, error) {
 	}
 	return protocol.Stats{
 		Read: time.Now().UTC(), Cgroup: s.CgroupStats, Unified: cgroups.IsCgroup2UnifiedMode(),
-		Interfaces: readInterfaces("/proc/" + strconv.Itoa(c.pid) + "/net/dev"),
+		Interfaces: c.interfaces(),
 	}, nil
 }
 
-// readInterfaces parses proc_pid_net_dev(5). A process that is gone has none.
-func readInterfaces(path string) map[string]protocol.InterfaceStats {
-	b, err := os.ReadFile(path)
+// interfaces parses proc_pid_net_dev(5). A process that is gone has none.
+func (c *container) interfaces() map[string]protocol.InterfaceStats {
+	file, err := c.process.OpenProc("net/dev", os.O_RDONLY)
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	b, err := io.ReadAll(file)
 	if err != nil {
 		return nil
 	}

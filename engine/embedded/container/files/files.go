@@ -20,16 +20,6 @@ import (
 	"stackrun.dev/stack/engine"
 )
 
-// ProcessRoot opens the root directory of the process. The caller closes it.
-func ProcessRoot(pid int) (*os.File, error) {
-	root := fmt.Sprintf("/proc/%d/root", pid)
-	fd, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("cannot open the root directory of process %d: %w", pid, err)
-	}
-	return os.NewFile(uintptr(fd), root), nil
-}
-
 // Open opens the file itself for looking at it (O_PATH), following symbolic links inside root.
 func Open(root *os.File, name string) (*os.File, error) { return open(root, name, unix.O_PATH, 0) }
 

@@ -15,6 +15,8 @@ import (
 
 // Linux is the kernel, seen from the network namespace that New was called in.
 type Linux struct {
+	OpenNamespace func(name string) (*os.File, error) // opens the namespace of a container; os.Open, unless it is set before the first call
+
 	host  *os.File // that namespace
 	group uint32   // of the links made here
 }
@@ -29,7 +31,7 @@ func New(group uint32) (*Linux, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Linux{host: host, group: group}, nil
+	return &Linux{OpenNamespace: os.Open, host: host, group: group}, nil
 }
 
 // Close closes the descriptors. It removes nothing.

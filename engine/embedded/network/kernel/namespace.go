@@ -123,9 +123,9 @@ func arrangeInterfaces(inside *rtnetlink, interfaces []Interface) ([]request, er
 	return requests, nil
 }
 
-// Plug adds an interface to the namespace at path. On an error the interface is not there.
-func (l *Linux) Plug(path string, i Interface) error {
-	err := l.inNamespace(path, func(host *rtnetlink, netns *os.File) error {
+// Plug adds an interface to the namespace. On an error the interface is not there.
+func (l *Linux) Plug(name string, i Interface) error {
+	err := l.inNamespace(name, func(host *rtnetlink, netns *os.File) error {
 		if err := l.addPorts(host, netns, []Interface{i}); err != nil {
 			return err
 		}
@@ -146,9 +146,9 @@ func (l *Linux) Plug(path string, i Interface) error {
 	return nil
 }
 
-// SetGateway makes gateway the default route of the namespace at path; the zero value removes the default route.
-func (l *Linux) SetGateway(path string, gateway netip.Addr) error {
-	return l.inNamespace(path, func(*rtnetlink, *os.File) error {
+// SetGateway makes gateway the default route of the namespace; the zero value removes the default route.
+func (l *Linux) SetGateway(name string, gateway netip.Addr) error {
+	return l.inNamespace(name, func(*rtnetlink, *os.File) error {
 		inside, err := openRtnetlink()
 		if err != nil {
 			return err
@@ -164,9 +164,9 @@ func (l *Linux) SetGateway(path string, gateway netip.Addr) error {
 	})
 }
 
-// inNamespace runs f on a thread that is in the namespace at path, with a socket that stayed outside.
-func (l *Linux) inNamespace(path string, f func(host *rtnetlink, netns *os.File) error) error {
-	netns, err := os.Open(path)
+// inNamespace runs f on a thread that is in the namespace, with a socket that stayed outside.
+func (l *Linux) inNamespace(name string, f func(host *rtnetlink, netns *os.File) error) error {
+	netns, err := l.OpenNamespace(name)
 	if err != nil {
 		return err
 	}

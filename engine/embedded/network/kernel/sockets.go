@@ -16,10 +16,10 @@ type Connections struct {
 	Open    int // accepted and not over, those that still wait in a server's queue included
 }
 
-// Connections counts the connections in the namespace at path.
-func (l *Linux) Connections(path string) (Connections, error) {
+// Connections counts the connections in the namespace.
+func (l *Linux) Connections(name string) (Connections, error) {
 	var all []socket
-	err := l.inNamespace(path, func(*rtnetlink, *os.File) error {
+	err := l.inNamespace(name, func(*rtnetlink, *os.File) error {
 		for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 			some, err := sockets(family)
 			if err != nil {
