@@ -9,8 +9,7 @@ import (
 
 // TestCasestudy3: a bad token shows in the logger's output, which is followed, the moment it is used.
 func TestCasestudy3(t *testing.T) {
-	h := newHost(t)
-	h.base()
+	h := examplesHost(t)
 	dir := h.example("casestudy3")
 	port := freePort(t)
 	setEnv(t, dir, map[string]string{"SERVER_PORT": port, "COMPOSE_PROJECT_NAME": "e2ecase3"})

@@ -23,7 +23,11 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", sideBySide); err != nil {
 		panic(err)
 	}
-	os.Exit(watchtest.Held(m).Run())
+	code := watchtest.Held(m).Run()
+	if !endExamples() && code == 0 {
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // TestFlagsEmbedded: the scripts of up hold on real containers.

@@ -43,23 +43,63 @@ type host struct {
 
 func newHost(t testing.TB) *host {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root")
-	}
-	dir, err := os.MkdirTemp("", "e2e")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &host{t: t, binary: program(t), dir: dir}
+	h := makeHost(t)
 	t.Cleanup(func() {
-		if out, err := h.command(dir, "engine", "stop").CombinedOutput(); err != nil {
-			t.Errorf("engine stop: %v\n%s", err, out)
-		}
-		if err := os.RemoveAll(dir); err != nil {
+		if err := h.end(); err != nil {
 			t.Error(err)
 		}
 	})
 	return h
+}
+
+// makeHost makes one that whoever calls has to end.
+func makeHost(t testing.TB) *host {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	binary := program(t)
+	dir, err := os.MkdirTemp("", "e2e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &host{t: t, binary: binary, dir: dir}
+}
+
+// end stops the engine and removes what it had.
+func (h *host) end() error {
+	if out, err := h.command(h.dir, "engine", "stop").CombinedOutput(); err != nil {
+		return fmt.Errorf("engine stop: %w\n%s", err, out)
+	}
+	return os.RemoveAll(h.dir)
+}
+
+// builder is a host for the tests of the examples, which run one after the other: what they build takes most of their time, and most
+// of it is the same.
+var builder *host
+
+// examplesHost is the same one for all who ask, with the base image that the examples' Dockerfiles begin with. TestMain ends it.
+func examplesHost(t testing.TB) *host {
+	t.Helper()
+	if builder == nil {
+		h := makeHost(t)
+		builder = h
+		h.base()
+	}
+	builder.t = t
+	return builder
+}
+
+// endExamples ends what examplesHost made, and says whether all is well.
+func endExamples() bool {
+	if builder == nil {
+		return true
+	}
+	err := builder.end()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	return err == nil
 }
 
 // base gives the host debian:bookworm-slim, which the examples' Dockerfiles begin with.
@@ -146,8 +186,11 @@ func (h *host) docker(args ...string) string {
 // example copies one of the examples, so that a test may edit it.
 func (h *host) example(name string) string {
 	h.t.Helper()
-	dir := filepath.Join(h.dir, name)
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join("../../examples", name))); err != nil {
+	dir, err := os.MkdirTemp(h.dir, name)
+	if err == nil {
+		err = os.CopyFS(dir, os.DirFS(filepath.Join("../../examples", name)))
+	}
+	if err != nil {
 		h.t.Fatal(err)
 	}
 	return dir

@@ -14,8 +14,7 @@ import (
 
 // TestReddit is the life of examples/reddit: one site, up once, and looked at from all sides.
 func TestReddit(t *testing.T) {
-	h := newHost(t)
-	h.base()
+	h := examplesHost(t)
 	dir := h.example("reddit")
 	if err := copyFile("../../examples/reddit/post_db/post_db", filepath.Join(dir, "post_db/post_db")); err != nil {
 		t.Fatalf("%v: make examples/reddit/post_db/post_db builds it", err)

@@ -119,12 +119,19 @@ type shopkeeper struct {
 	shop shop
 }
 
-func keepShop(t *testing.T, h *host, s shop, cmd func(args ...string) string) *shopkeeper {
+// stock builds the program and imports the images of its two versions.
+func stock(t *testing.T, dir string, cmd func(args ...string) string) (web string) {
 	t.Helper()
-	k := &shopkeeper{t: t, dir: h.dir, web: webProgram(t, h.dir), cmd: cmd, shop: s}
+	web = webProgram(t, dir)
 	for _, version := range []string{"1", "2"} {
-		k.cmd("image", "import", webImage(t, k.web, version), "e2e/web:"+version)
+		cmd("image", "import", webImage(t, web, version), "e2e/web:"+version)
 	}
+	return web
+}
+
+func keepShop(t *testing.T, web string, s shop, cmd func(args ...string) string) *shopkeeper {
+	t.Helper()
+	k := &shopkeeper{t: t, dir: filepath.Dir(web), web: web, cmd: cmd, shop: s}
 	k.write(1)
 	t.Cleanup(func() { k.cmd("-f", k.file(), "down", "-t", "0") })
 	k.cmd("-f", k.file(), "up", "-d", "--wait")
@@ -197,6 +204,9 @@ func (k *shopkeeper) askNames() result {
 // TestUpdateUnderLoad: no request fails while a service is updated with the new container first, at 200 requests a second over
 // as many connections.
 func TestUpdateUnderLoad(t *testing.T) {
+	h := newHost(t)
+	cmd := func(args ...string) string { return h.stack(h.dir, args...) }
+	web := stock(t, h.dir, cmd)
 	for _, c := range []struct {
 		name   string
 		shop   shop
@@ -210,17 +220,18 @@ func TestUpdateUnderLoad(t *testing.T) {
 		{"stopped first, behind a name", shop{order: "stop-first", replicas: 3}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHost(t)
-			r := keepShop(t, h, c.shop, func(args ...string) string { return h.stack(h.dir, args...) }).update()
+			h.t = t
+			r := keepShop(t, web, c.shop, cmd).update()
 			if c.answer && r.Failed > 0 {
 				t.Errorf("%v", r)
 			}
 		})
 	}
+	h.t = t
 }
 
 // TestUpdateUnderLoadOnDocker measures the same there, where names change when the old container has ended and no earlier.
 func TestUpdateUnderLoadOnDocker(t *testing.T) {
 	o := newOnDocker(t)
-	keepShop(t, o.host, shop{order: "start-first", replicas: 3}, o.do).update()
+	keepShop(t, stock(t, o.host.dir, o.do), shop{order: "start-first", replicas: 3}, o.do).update()
 }

@@ -19,19 +19,19 @@ type watchedReddit struct {
 	*reddit
 	port string
 	said syncedBuffer
-	lost int // requests that were not answered since the last save
+	dial time.Duration // how long a connection is waited for: while a container is replaced it may lead nowhere
+	lost int           // requests that were not answered since the last save
 }
 
 // TestWatchReddit edits one kind of file after the other and takes the time until the site answers otherwise.
 func TestWatchReddit(t *testing.T) {
-	h := newHost(t)
-	h.base()
+	h := examplesHost(t)
 	dir := h.example("reddit")
 	if err := copyFile("../../examples/reddit/post_db/post_db", filepath.Join(dir, "post_db/post_db")); err != nil {
 		t.Fatalf("%v: make examples/reddit/post_db/post_db builds it", err)
 	}
-	r := &watchedReddit{reddit: &reddit{host: h, dir: dir}, port: freePort(t)}
-	setEnv(t, dir, map[string]string{"UI_PORT": r.port, "COMPOSE_PROJECT_NAME": "e2ewatched"})
+	r := &watchedReddit{reddit: &reddit{host: h, dir: dir}, port: freePort(t), dial: 100 * time.Millisecond}
+	setEnv(t, dir, map[string]string{"UI_PORT": r.port, "COMPOSE_PROJECT_NAME": "e2ewatched", "USERNAME": "watched"})
 	t.Cleanup(func() {
 		h.t = t
 		h.stack(dir, "down", "-v", "-t", "2")
@@ -78,8 +78,8 @@ func (r *watchedReddit) interrupted(t *testing.T, up *exec.Cmd) {
 
 // ask asks the site, which may be away for a moment, or go away before it has answered.
 func (r *watchedReddit) ask(path string) (int, string) {
-	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: 100 * time.Millisecond}).DialContext,
+	client := http.Client{Timeout: max(2*time.Second, r.dial), Transport: &http.Transport{
+		DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: r.dial}).DialContext,
 	}}
 	res, err := client.Get("http://127.0.0.1:" + r.port + path)
 	if err != nil {
@@ -131,8 +131,12 @@ func (r *watchedReddit) python(t *testing.T) {
 	r.shows(t, 15*time.Second, r.replacing(t, "post/post.py", `return jsonify(status="very well")`, `return jsonify(status="ok")`), "/healthcheck", `"post":"ok"`)
 }
 
-// ruby does not load again by itself. Puma does when it gets a signal, and keeps what it listens on.
+// ruby does not load again by itself. Puma does when it gets a signal, and keeps what it listens on: a connection may take its time
+// on a busy machine, but none is lost.
 func (r *watchedReddit) ruby(t *testing.T) {
+	quick := r.dial
+	r.dial = patience
+	defer func() { r.dial = quick }()
 	before := r.ids(t)
 	r.shows(t, 10*time.Second, r.replacing(t, "ui/app.rb", "    'ok'\n", "    Bundler.definition.dependencies.map(&:name).join(' ')\n"), "/ping", "puma sinatra")
 	if now := r.ids(t); now != before || r.lost > 0 {
