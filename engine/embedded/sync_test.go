@@ -122,7 +122,7 @@ func TestASyncThatFallsSilentIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from, to := io.Pipe()
 		defer to.Close()
-		content := abandonable(t.Context(), from)
+		content := newSender(t.Context(), from, silence)
 		began := time.Now()
 		go func() { _, _ = io.WriteString(to, "text") }()
 		time.Sleep(10 * silence)
@@ -152,7 +152,7 @@ func TestARootThatIsOpenIsNotMountedAgain(t *testing.T) {
 		},
 		"stat": func(ctx context.Context) error { _, err := l.StatPath(ctx, id, "/etc"); return err },
 	}
-	release := l.roots.use(id)
+	_, release := l.roots.use(id)
 	for what, call := range calls {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -172,7 +172,7 @@ func TestARootThatIsOpenIsNotMountedAgain(t *testing.T) {
 func TestARootThatStaysOpenIsToldInTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var roots rootUses
-		release := roots.use("one")
+		_, release := roots.use("one")
 		began := time.Now()
 		if err := roots.released(t.Context(), "one"); !errors.Is(err, engine.ErrUnavailable) || time.Since(began) != releaseTime {
 			t.Errorf("after %v: %v", time.Since(began), err)

@@ -95,6 +95,7 @@ var groups = []group{
 	{"Registry", registryCases},
 	{"Build", buildCases},
 	{"Archives", archiveCases},
+	{"Mounted", mountedCases},
 	{"Syncs", syncCases},
 	{"Errors", errorCases},
 	{"Concurrency", concurrencyCases},

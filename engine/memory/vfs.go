@@ -3,6 +3,7 @@ package memory
 import (
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -124,7 +125,7 @@ func (v *vfs) remove(name string) error {
 	return m.tree.remove(at)
 }
 
-// children lists a directory.
+// children lists a directory, with what is mounted in it.
 func (v *vfs) children(name string) ([]string, error) {
 	n, resolved, err := v.stat(name)
 	if err != nil {
@@ -134,5 +135,12 @@ func (v *vfs) children(name string) ([]string, error) {
 		return nil, &fs.PathError{Op: "list", Path: name, Err: fs.ErrInvalid}
 	}
 	m, at := v.find(resolved)
-	return m.tree.children(at), nil
+	names := slices.Clone(m.tree.children(at))
+	for _, m := range v.mounts[1:] {
+		if path.Dir(m.at) == resolved && !slices.Contains(names, path.Base(m.at)) {
+			names = append(names, path.Base(m.at))
+		}
+	}
+	slices.Sort(names)
+	return names, nil
 }

@@ -20,8 +20,9 @@ type Store interface {
 type Container struct {
 	ID string
 
-	turn  chan struct{} // holds one token; see Lock
-	store Store
+	turn   chan struct{} // holds one token; see Lock
+	wanted wanted
+	store  Store
 
 	mu       sync.Mutex // guards what follows
 	record   Record
@@ -51,6 +52,8 @@ func (c *Container) Lock(ctx context.Context) error {
 		return nil
 	default:
 	}
+	c.wanted.begin()
+	defer c.wanted.end()
 	select {
 	case <-c.turn:
 		return nil

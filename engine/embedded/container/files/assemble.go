@@ -1,0 +1,196 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Part is what appears in a file system at a path.
+type Part struct {
+	At   string   // absolute and clean; links on the way are followed inside the file system
+	Tree *os.File // a mount that is attached nowhere, with what is mounted in it
+}
+
+// Tree is a file system of several parts, as a process would see it that has it as its root. The kernel resolves paths in it, from
+// part to part. No other process sees it, and it goes with Close.
+type Tree struct {
+	Root      *os.File
+	namespace *os.File // keeps the parts mounted
+}
+
+// Close unmounts everything.
+func (t *Tree) Close() error {
+	err := t.Root.Close()
+	if t.namespace != nil {
+		err = errors.Join(err, t.namespace.Close())
+	}
+	return err
+}
+
+// Assemble mounts the parts, in their order, in the file system root, which is attached nowhere. Where there is nothing yet to
+// mount them on, that is made. place is any directory of the host: the tree hides it in a mount namespace of its own.
+// With readOnly nothing can be written in the end but to parts. The tree owns root, also if Assemble fails; the parts are the caller's.
+func Assemble(root *os.File, parts []Part, place string, readOnly bool) (*Tree, error) {
+	t := &Tree{Root: root}
+	finish := func() error { return nil }
+	if readOnly {
+		finish = t.protect
+	}
+	var err error
+	if len(parts) == 0 {
+		err = finish()
+	} else {
+		err = onThread(func() (err error) {
+			t.namespace, err = t.assemble(parts, place)
+			return errors.Join(err, finish())
+		})
+	}
+	if err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+func (t *Tree) protect() error {
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	return os.NewSyscallError("mount_setattr", unix.MountSetattr(int(t.Root.Fd()), "", unix.AT_EMPTY_PATH, &attr))
+}
+
+// onThread runs f on an operating system thread of its own, which f may take into another namespace: it ends with f. It is never
+// the process's main thread, which cannot end, and which /proc/self would follow.
+func onThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			done <- onThread(f)
+			runtime.UnlockOSThread()
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
+
+// assemble takes the calling thread into a mount namespace of its own and returns that.
+func (t *Tree) assemble(parts []Part, place string) (*os.File, error) {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return nil, os.NewSyscallError("unshare", err)
+	}
+	// What is mounted here is mounted nowhere else.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return nil, os.NewSyscallError("mount", err)
+	}
+	if err := unshared(t.Root); err != nil {
+		return nil, err
+	}
+	err := unix.MoveMount(int(t.Root.Fd()), "", unix.AT_FDCWD, place, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	if err != nil {
+		return nil, os.NewSyscallError("move_mount", err)
+	}
+	for _, part := range parts {
+		if err := t.attach(part); err != nil {
+			return nil, fmt.Errorf("cannot mount %s: %w", part.At, err)
+		}
+	}
+	return os.Open("/proc/thread-self/ns/mnt")
+}
+
+// attach mounts the part where its path leads by now.
+func (t *Tree) attach(part Part) error {
+	info, err := part.Tree.Stat()
+	if err != nil {
+		return err
+	}
+	target, err := mountPoint(t.Root, part.At, info.IsDir())
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	if err := unshared(part.Tree); err != nil {
+		return err
+	}
+	return os.NewSyscallError("move_mount", unix.MoveMount(int(part.Tree.Fd()), "", int(target.Fd()), "",
+		unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
+}
+
+// unshared keeps what is mounted in the tree from appearing where the tree was cloned from, if that is a shared mount.
+func unshared(tree *os.File) error {
+	private := unix.MountAttr{Propagation: unix.MS_PRIVATE}
+	return os.NewSyscallError("mount_setattr", unix.MountSetattr(int(tree.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &private))
+}
+
+// mountPoint opens what is at the path, and makes it, and the directories above it, if there is nothing.
+func mountPoint(root *os.File, name string, isDir bool) (*os.File, error) {
+	there, err := Open(root, name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return there, err
+	}
+	above, err := mountPoint(root, path.Dir(name), true)
+	if err != nil {
+		return nil, err
+	}
+	defer above.Close()
+	if isDir {
+		err = unix.Mkdirat(int(above.Fd()), path.Base(name), 0o755)
+	} else {
+		err = unix.Mknodat(int(above.Fd()), path.Base(name), unix.S_IFREG|0o644, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return Open(root, name)
+}
+
+// CloneOptions say what of a directory or file becomes a part.
+type CloneOptions struct {
+	Recursive       bool // with what is mounted in it
+	ReadOnly        bool
+	ShallowReadOnly bool // what is mounted in it can be written
+}
+
+// Clone makes a part of what is somewhere on the host.
+func Clone(source *os.File, opts CloneOptions) (*os.File, error) {
+	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
+	if opts.Recursive {
+		flags |= unix.AT_RECURSIVE
+	}
+	fd, err := unix.OpenTree(int(source.Fd()), "", flags)
+	if err != nil {
+		return nil, &os.PathError{Op: "open_tree", Path: source.Name(), Err: err}
+	}
+	tree := os.NewFile(uintptr(fd), source.Name())
+	if opts.ReadOnly {
+		deep := uint(unix.AT_RECURSIVE)
+		if opts.ShallowReadOnly {
+			deep = 0
+		}
+		if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|deep, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
+			return nil, errors.Join(os.NewSyscallError("mount_setattr", err), tree.Close())
+		}
+	}
+	return tree, nil
+}
+
+// Nothing makes a part that is an empty directory and takes nothing.
+func Nothing() (*os.File, error) {
+	fd, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("fsopen", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.FsconfigCreate(fd); err != nil {
+		return nil, os.NewSyscallError("fsconfig", err)
+	}
+	root, err := unix.Fsmount(fd, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_RDONLY)
+	if err != nil {
+		return nil, os.NewSyscallError("fsmount", err)
+	}
+	return os.NewFile(uintptr(root), "nothing"), nil
+}

@@ -1,0 +1,166 @@
+package files
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// host makes directories and files ("name=text") and links ("name>target") below a new directory.
+func host(t *testing.T, entries ...string) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir := t.TempDir()
+	for _, entry := range entries {
+		name, text, isFile := strings.Cut(entry, "=")
+		name, target, isLink := strings.Cut(name, ">")
+		at := filepath.Join(dir, name)
+		err := os.MkdirAll(filepath.Dir(at), 0o755)
+		switch {
+		case isFile:
+			err = errors.Join(err, os.WriteFile(at, []byte(text), 0o644))
+		case isLink:
+			err = errors.Join(err, os.Symlink(target, at))
+		default:
+			err = errors.Join(err, os.MkdirAll(at, 0o755))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func cloneOf(t *testing.T, path string, opts CloneOptions) *os.File {
+	t.Helper()
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := os.NewFile(uintptr(fd), path)
+	defer source.Close()
+	tree, err := Clone(source, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tree.Close() })
+	return tree
+}
+
+func assembled(t *testing.T, root string, readOnly bool, parts ...Part) *Tree {
+	t.Helper()
+	tree, err := Assemble(cloneOf(t, root, CloneOptions{}), parts, t.TempDir(), readOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tree.Close() })
+	return tree
+}
+
+func text(t *testing.T, tree *Tree, name string) string {
+	t.Helper()
+	file, err := open(tree.Root, name, unix.O_RDONLY, 0)
+	if err != nil {
+		return err.Error()
+	}
+	defer file.Close()
+	out := make([]byte, 100)
+	n, _ := file.Read(out)
+	return string(out[:n])
+}
+
+// Links lead from part to part, and never out.
+func TestAssembleResolvesAcrossParts(t *testing.T) {
+	outside := host(t, "secret=secret", "planted/")
+	root := host(t, "own=own", "in>/v", "up>../../../../../../v", "out>"+outside, "climb>../../../../../.."+outside, "at>"+outside+"/planted")
+	volume := host(t, "file=file", "back>/own", "other>../w/file", "out>"+outside, "climb>../../../../../.."+outside, "file2>file")
+	other := host(t, "file=other")
+	tree := assembled(t, root, false,
+		Part{"/v", cloneOf(t, volume, CloneOptions{})}, Part{"/w", cloneOf(t, other, CloneOptions{})},
+		Part{"/v/deep", cloneOf(t, other, CloneOptions{})}, Part{"/w/file", cloneOf(t, volume+"/file", CloneOptions{})})
+	for name, want := range map[string]string{
+		"/v/file": "file", "/in/file": "file", "/up/file": "file", "/v/back": "own", "/in/back": "own", "/v/other": "file",
+		"/v/deep/file": "other", "/in/deep/file": "other", "/v/file2": "file",
+	} {
+		if got := text(t, tree, name); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	for _, name := range []string{"/out/secret", "/climb/secret", "/v/out/secret", "/v/climb/secret", "/in/../../../.." + outside + "/secret"} {
+		if got, err := open(tree.Root, name, unix.O_RDONLY, 0); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	if _, err := Assemble(cloneOf(t, root, CloneOptions{}), []Part{{"/at/new", cloneOf(t, volume, CloneOptions{})}}, t.TempDir(), false); err == nil {
+		t.Error("a link that leads to nothing was taken as a place")
+	}
+	if entries, err := os.ReadDir(outside + "/planted"); err != nil || len(entries) > 0 {
+		t.Errorf("on the host: %v, %v", entries, err)
+	}
+}
+
+func TestAssembleReadOnly(t *testing.T) {
+	root, writable, fixed := host(t, "own=own"), host(t), host(t)
+	tree := assembled(t, root, true,
+		Part{"/new/w", cloneOf(t, writable, CloneOptions{})}, Part{"/f", cloneOf(t, fixed, CloneOptions{ReadOnly: true})})
+	for name, want := range map[string]error{"/own": unix.EROFS, "/made": unix.EROFS, "/f/made": unix.EROFS, "/new/w/made": nil} {
+		file, err := open(tree.Root, name, unix.O_WRONLY|unix.O_CREAT, 0o600)
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+		if err == nil {
+			file.Close()
+		}
+	}
+	nothing, err := Nothing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nothing.Close()
+	bare := assembled(t, root, true, Part{"/n", nothing})
+	if _, err := open(bare.Root, "/n/made", unix.O_WRONLY|unix.O_CREAT, 0o600); !errors.Is(err, unix.EROFS) {
+		t.Errorf("in nothing: %v", err)
+	}
+}
+
+// Where the host shares its mounts, as systemd sets it up, what is mounted in a tree does not appear there.
+func TestAssembleIsSeenByNobody(t *testing.T) {
+	shared := host(t)
+	if err := unix.Mount("shared", shared, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(shared, unix.MNT_DETACH) })
+	if err := unix.Mount("", shared, "", unix.MS_SHARED, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"volume/sub", "place", "root"} {
+		if err := os.MkdirAll(filepath.Join(shared, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inner := host(t, "file=inner")
+	tree, err := Assemble(cloneOf(t, shared+"/root", CloneOptions{}), []Part{
+		{"/v", cloneOf(t, shared+"/volume", CloneOptions{Recursive: true})}, {"/v/sub", cloneOf(t, inner, CloneOptions{})},
+	}, shared+"/place", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	if got := text(t, tree, "/v/sub/file"); got != "inner" {
+		t.Errorf("got %q", got)
+	}
+	if entries, err := os.ReadDir(shared + "/volume/sub"); err != nil || len(entries) > 0 {
+		t.Errorf("on the host: %v, %v", entries, err)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || strings.Count(string(mounts), shared) != 1 {
+		t.Errorf("the host's mounts (%v):\n%s", err, mounts)
+	}
+}
