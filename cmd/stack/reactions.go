@@ -33,6 +33,7 @@ type reactions struct {
 	progress view.Progress                               // shows what builds and hooks print
 	quiet    bool                                        // but not what builds print
 	prune    bool                                        // images that rebuilds leave without a name are removed
+	turns    *turns                                      // keeps it apart from what others do to the same services
 
 	mu      sync.Mutex
 	left    map[string]bool // IDs of images that rebuilds have replaced
@@ -45,10 +46,10 @@ var (
 	errDown    = errors.New("the project was taken down")
 )
 
-// Restart restarts the service's containers, also those that have exited, and what depends on them with restart: true. What
-// people have stopped or paused is left alone.
-func (r *reactions) Restart(ctx context.Context, service string) error {
-	return r.locked(ctx, service, func(d *desired.Project, _ []string) error {
+// Restart restarts the service's containers, also those that have exited, and what depends on them with restart: true. If some are
+// named by their IDs, only those of the service. What people have stopped or paused is left alone.
+func (r *reactions) Restart(ctx context.Context, service string, only []string) (time.Duration, error) {
+	return r.locked(ctx, service, "restarted", func(d *desired.Project, _ []string) error {
 		now, err := observe.Listed(ctx, r.Engine, d.Name, d)
 		if err != nil {
 			return err
@@ -56,7 +57,12 @@ func (r *reactions) Restart(ctx context.Context, service string) error {
 		if list := now.Of(service); len(list) > 0 && !slices.ContainsFunc(list, func(c state.Container) bool { return c.Status != state.Paused }) {
 			return errors.New("it is paused")
 		}
-		now.Containers = slices.DeleteFunc(now.Containers, func(c state.Container) bool { return c.Status == state.Paused })
+		now.Containers = slices.DeleteFunc(now.Containers, func(c state.Container) bool {
+			return c.Status == state.Paused || len(only) > 0 && c.Service == service && !slices.Contains(only, c.ID)
+		})
+		if len(only) > 0 && len(now.Of(service)) == 0 {
+			return nil // they have gone
+		}
 		p, err := plan.Restart(d, now, plan.LifecycleOptions{Services: []string{service}, Timeout: r.up.Timeout})
 		if err != nil {
 			return err
@@ -67,23 +73,23 @@ func (r *reactions) Restart(ctx context.Context, service string) error {
 
 // Rebuild builds the service's image and replaces its containers if it is another one than theirs. The build needs no lock: it may
 // take long, and changes nothing that runs.
-func (r *reactions) Rebuild(ctx context.Context, service string) error {
+func (r *reactions) Rebuild(ctx context.Context, service string) (time.Duration, error) {
 	_, d := r.wish()
 	s := d.Service(service)
 	if s == nil || s.Build == nil {
-		return engine.Errorf(engine.ErrNotFound, "service %s has no build", service)
+		return 0, engine.Errorf(engine.ErrNotFound, "service %s has no build", service)
 	}
 	before := r.imageID(ctx, s.Image)
 	built := execute.Run(ctx, r.Engine, planBuilds(d.Name, []*desired.Build{s.Build}), r.executeOptions(), r.sink(ctx))
 	if err := built.Err(); err != nil {
-		return inOperations(err)
+		return 0, inOperations(err)
 	}
 	r.displaced(before, r.imageID(ctx, s.Image))
-	err := r.locked(ctx, service, func(d *desired.Project, stopped []string) error {
+	waited, err := r.locked(ctx, service, "rebuilt", func(d *desired.Project, stopped []string) error {
 		return r.replace(ctx, d, service, stopped)
 	})
 	r.clear(ctx, d.Name)
-	return err
+	return waited, err
 }
 
 // replace makes the containers of the service anew that differ from what is wished, and restarts what depends on them with
@@ -154,26 +160,26 @@ func dragging(d *desired.Project, service string) []string {
 	return out
 }
 
-// locked works on the project while nobody else does, unless the service was stopped on purpose. It is told what else was.
-func (r *reactions) locked(ctx context.Context, service string, work func(d *desired.Project, stopped []string) error) error {
-	_, d := r.wish()
-	unlock, err := r.patiently()(ctx, d.Name)
+// locked works on the service while nobody else does, unless it was stopped on purpose. It is told what else was. It returns how long
+// it has waited for others.
+func (r *reactions) locked(
+	ctx context.Context, service, doing string, work func(d *desired.Project, stopped []string) error,
+) (waited time.Duration, err error) {
+	turn, waited, err := r.turns.take(ctx, service, doing)
 	if err != nil {
-		return err
+		return waited, err
 	}
-	defer unlock()
-	_, d = r.wish() // it may be another one by now
-	stopped, down := r.intent(ctx, d.Name, r.began)()
+	defer r.turns.end(turn)
+	stopped, down := r.intent(ctx, turn.desired.Name, r.began)()
 	switch {
 	case down:
-		return errDown
+		return waited, errDown
 	case slices.Contains(stopped, service):
-		return errStopped
+		return waited, errStopped
 	}
-	concerned := dragging(d, service)
-	r.work(concerned, +1)
-	defer r.work(concerned, -1)
-	return work(d, stopped)
+	r.work(turn.services, +1)
+	defer r.work(turn.services, -1)
+	return waited, work(turn.desired, stopped)
 }
 
 func (r *reactions) work(services []string, n int) {

@@ -60,6 +60,7 @@ func react(t *testing.T, test func(r *reaction)) {
 	err = a.with(t.Context(), func(s *session) error {
 		progress, err := view.NewProgress("quiet", "", io.Discard, view.Style{})
 		r.reactions = &reactions{session: s, wish: func() (*project.Project, *desired.Project) { return p, d }, began: began, progress: progress, prune: true}
+		r.turns = &turns{lock: s.patientlyTelling, wish: func() *desired.Project { return d }}
 		test(r)
 		return err
 	})
@@ -93,6 +94,16 @@ func (r *reaction) containers() map[string]string {
 	return out
 }
 
+// started is what containers says of the container.
+func started(list, id string) string {
+	for c := range strings.SplitSeq(list, ";") {
+		if strings.HasPrefix(c, id) {
+			return c
+		}
+	}
+	return id
+}
+
 // changed are the services of which something is another one than before.
 func (r *reaction) changed(before map[string]string) string {
 	r.Helper()
@@ -106,6 +117,16 @@ func (r *reaction) changed(before map[string]string) string {
 	return strings.Join(out, " ")
 }
 
+func (r *reaction) rebuild(service string) error {
+	_, err := r.Rebuild(r.Context(), service)
+	return err
+}
+
+func (r *reaction) restart(service string, only ...string) error {
+	_, err := r.Restart(r.Context(), service, only)
+	return err
+}
+
 func (r *reaction) expect(what string, got error, want string) {
 	r.Helper()
 	if (got == nil) != (want == "") || got != nil && !strings.Contains(got.Error(), want) {
@@ -117,7 +138,7 @@ func TestRebuildReplacesOneService(t *testing.T) {
 	react(t, func(r *reaction) {
 		before := r.containers()
 		r.write("page", "two")
-		r.expect("rebuild", r.Rebuild(t.Context(), "web"), "")
+		r.expect("rebuild", r.rebuild("web"), "")
 		needed, err := r.recorded(t.Context(), "reacting")
 		if err != nil || len(needed) == 0 {
 			t.Fatalf("rollback needs %v, %v", needed, err)
@@ -126,7 +147,7 @@ func TestRebuildReplacesOneService(t *testing.T) {
 			t.Errorf("other containers than before are those of %q", got)
 		}
 		r.write("page", "three")
-		r.expect("another rebuild", r.Rebuild(t.Context(), "web"), "")
+		r.expect("another rebuild", r.rebuild("web"), "")
 		list, err := r.ImageList(t.Context(), image.ListOptions{All: true})
 		if err != nil {
 			t.Fatal(err)
@@ -166,7 +187,7 @@ func TestRebuildLeavesTheNumberOfContainers(t *testing.T) {
 				}
 				before := r.containers()
 				r.write("page", "two")
-				if err := r.Rebuild(t.Context(), "web"); !errors.Is(err, c.err) {
+				if err := r.rebuild("web"); !errors.Is(err, c.err) {
 					t.Errorf("rebuild: %v, want %v", err, c.err)
 				}
 				now := r.containers()
@@ -185,7 +206,7 @@ func TestRebuildThatDoesNotComeAboutChangesNothing(t *testing.T) {
 	react(t, func(r *reaction) {
 		before := r.containers()
 		r.write("Dockerfile", "FROM busybox\nCOPY nothing /page\n")
-		r.expect("a broken Dockerfile", r.Rebuild(t.Context(), "web"), "Dockerfile:2")
+		r.expect("a broken Dockerfile", r.rebuild("web"), "Dockerfile:2")
 		r.write("Dockerfile", "FROM busybox\nRUN sleep 1000\n")
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -194,10 +215,10 @@ func TestRebuildThatDoesNotComeAboutChangesNothing(t *testing.T) {
 				cancel() // it is in the middle of it
 			}
 		}), view.Style{})
-		if err := r.Rebuild(ctx, "web"); !errors.Is(err, context.Canceled) {
+		if _, err := r.Rebuild(ctx, "web"); !errors.Is(err, context.Canceled) {
 			t.Errorf("a cancelled build: %v", err)
 		}
-		r.expect("no build", r.Rebuild(t.Context(), "db"), "service db has no build")
+		r.expect("no build", r.rebuild("db"), "service db has no build")
 		if got := r.changed(before); got != "" {
 			t.Errorf("other containers than before are those of %q", got)
 		}
@@ -211,12 +232,12 @@ func TestWhatWasStoppedIsLeftAlone(t *testing.T) {
 		}
 		before := r.containers()
 		r.write("page", "two")
-		r.expect("rebuild", r.Rebuild(t.Context(), "web"), errStopped.Error())
-		r.expect("restart", r.Restart(t.Context(), "web"), errStopped.Error())
+		r.expect("rebuild", r.rebuild("web"), errStopped.Error())
+		r.expect("restart", r.restart("web"), errStopped.Error())
 		if got := r.changed(before); got != "" {
 			t.Errorf("other containers than before are those of %q", got)
 		}
-		r.expect("restart of another one", r.Restart(t.Context(), "db"), "")
+		r.expect("restart of another one", r.restart("db"), "")
 		if got := r.changed(before); got != "db" {
 			t.Errorf("other containers than before are those of %q", got)
 		}
@@ -226,17 +247,31 @@ func TestWhatWasStoppedIsLeftAlone(t *testing.T) {
 func TestRestartTakesDependentsAlong(t *testing.T) {
 	react(t, func(r *reaction) {
 		before := r.containers()
-		r.expect("restart", r.Restart(t.Context(), "web"), "")
+		r.expect("restart", r.restart("web"), "")
 		if got := r.changed(before); got != "dependent web" {
 			t.Errorf("other containers than before are those of %q", got)
 		}
 		before = r.containers()
 		id, _, _ := strings.Cut(before["web"], " ")
+		if code := run(t.Context(), []string{"-f", r.global.files[0], "up", "-d", "--scale", "db=2"}, r.another()); code != 0 {
+			t.Fatalf("exit code %d", code)
+		}
+		two, err := r.ContainerInspect(t.Context(), "reacting-db-2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = r.containers()
+		r.expect("restart of one", r.restart("db", two.ID), "")
+		if got := r.containers()["db"]; strings.Replace(got, started(got, two.ID), started(before["db"], two.ID), 1) != before["db"] || got == before["db"] {
+			t.Errorf("restarted the second of %q: %q", before["db"], got)
+		}
+		r.expect("restart of one that has gone", r.restart("db", "gone"), "")
+		before = r.containers()
 		if err := r.ContainerPause(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
 		before = r.containers()
-		r.expect("restart of what is paused", r.Restart(t.Context(), "web"), "it is paused")
+		r.expect("restart of what is paused", r.restart("web"), "it is paused")
 		if got := r.changed(before); got != "" {
 			t.Errorf("other containers than before are those of %q", got)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"stackrun.dev/stack/cmd/stack/internal/syncing"
 	"stackrun.dev/stack/cmd/stack/internal/view"
+	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/project"
 	"stackrun.dev/stack/watch"
 	"stackrun.dev/stack/watch/fsnotify"
@@ -53,6 +54,9 @@ var errNothingToWatch = usageError{errors.New("there is nothing to watch: none o
 func (s *session) newWatching(about wished, flags watchFlags) *watching {
 	w := &watching{session: s, about: about, flags: flags, project: about.project, failed: make(chan struct{}), said: make(map[string]bool)}
 	w.reactions = &reactions{session: s, up: about.plan, began: about.began, quiet: about.flags.quietBuild, prune: flags.prune}
+	w.reactions.turns = &turns{
+		lock: s.patientlyTelling, wish: func() *desired.Project { _, d := w.reactions.wish(); return d }, told: w.waits,
+	}
 	return w
 }
 

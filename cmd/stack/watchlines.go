@@ -48,20 +48,23 @@ func (w *watching) report(r watchsession.Report) {
 	if len(r.Paths) == 0 {
 		go debug.FreeOSMemory()
 	}
-	if len(r.Paths) == 0 && r.Err == nil && r.Synced.Written+r.Synced.Removed == 0 {
+	if len(r.Paths) == 0 && r.Err == nil && !r.Synced.Written.Any() && !r.Synced.Removed.Any() {
 		return // a comparison that has found nothing
 	}
 	out := view.Reaction{
 		Service: r.Service, Action: string(r.Action), What: r.Signal, Paths: r.Paths, Into: r.Synced.Containers, Bytes: r.Synced.Bytes,
-		Took: r.Took, Err: r.Err,
+		Written: view.Entries(r.Synced.Written), Removed: view.Entries(r.Synced.Removed), New: r.New,
+		Took: r.Took, Waited: r.Waited, Err: r.Err,
 	}
 	if len(r.Exec.Command) > 0 {
 		out.What = strings.Join(r.Exec.Command, " ")
 	}
-	if n := max(r.Synced.Containers, 1); r.Synced.Containers >= 0 {
-		out.Written, out.Removed = (r.Synced.Written+n-1)/n, (r.Synced.Removed+n-1)/n
-	}
 	w.lines.tell(func(c *view.Changes) { c.Reaction(out) })
+}
+
+// waits prints what a reaction waits for.
+func (w *watching) waits(service, what string) {
+	w.lines.tell(func(c *view.Changes) { c.About(service, "waits: "+what) })
 }
 
 // output is where commands in containers print.

@@ -20,18 +20,19 @@ func (s state) finish(e finished) (state, []action) {
 		s.waiting = merge(s.waiting, done)
 		return s, nil
 	}
-	report := Report{Paths: done.ready.paths(), Err: e.err}
+	report := Report{Paths: union(done.ready.paths(), done.only.paths()), Err: e.err, Waited: e.waited}
 	switch step := step.(type) {
 	case copyStep:
 		return s.copied(done, e)
 	case rebuildStep:
 		return s.rebuilt(done, e)
 	case restartStep:
+		report.New = len(step.only)
 		return s.restarted(report, done.since)
 	case signalStep:
 		report.Action, report.Signal = rules.Signal, step.signal
 	case execStep:
-		report.Action, report.Exec = step.action, step.hook
+		report.Action, report.Exec, report.New = step.action, step.hook, len(step.only)
 	default:
 		panic(fmt.Sprintf("session: a step that is not known: %T", step))
 	}
@@ -41,10 +42,11 @@ func (s state) finish(e finished) (state, []action) {
 // copied: what failed, or was not found as it had been seen, is tried again with what is due after it. The rest is due now.
 func (s state) copied(done pending, e finished) (state, []action) {
 	report := Report{Action: rules.Sync, Paths: done.copies.paths(), Synced: e.synced, Err: e.err}
-	report.Synced.Unsettled, report.Synced.Changed = nil, nil
+	report.Synced.Unsettled, report.Synced.Changed, report.Synced.New = nil, nil, nil
 	if done.compare&wanted != 0 {
 		done.after = done.after.with(s.due(e.synced))
 	}
+	s, report.New = s.begun(&done, e.synced)
 	if e.err != nil {
 		report.Err = fmt.Errorf("%w; it is tried again with the next change", e.err)
 		s.failed = merge(s.failed, pending{copies: done.copies, after: done.after, compare: done.compare})
@@ -53,7 +55,7 @@ func (s state) copied(done pending, e finished) (state, []action) {
 		}
 		return s, []action{tell{report, done.since}}
 	}
-	if done.compare != nothing && e.synced.Written+e.synced.Removed == 0 {
+	if done.compare != nothing && !e.synced.Written.Any() && !e.synced.Removed.Any() {
 		report.Paths = nil
 	}
 	s, out := s.settle(done, e.synced.Unsettled)
@@ -63,7 +65,9 @@ func (s state) copied(done pending, e finished) (state, []action) {
 	if len(done.after) > 0 {
 		s.waiting = merge(s.waiting, pending{ready: done.after, since: done.since})
 	}
-	if _, restarts := s.waiting.ready.first(s.asks(rules.SyncRestart)); !restarts || report.Err != nil {
+	_, restarts := s.waiting.ready.first(s.asks(rules.SyncRestart))
+	restarts = restarts || s.waiting.only.any(s.asks(rules.SyncRestart))
+	if !restarts || report.Err != nil {
 		return s, append(out, tell{report, done.since})
 	}
 	return s.hold(report, done.since), out
@@ -72,11 +76,39 @@ func (s state) copied(done pending, e finished) (state, []action) {
 // due is what the rules with Compare ask for by what differed when watching began: what runs may have read what was there before.
 // What belongs to files that are still to be copied is taken back by settle.
 func (s state) due(done Synced) fired {
-	differed := causes{}
-	for _, source := range slices.Concat(done.Changed, done.Unsettled) {
-		differed[source] = asFile
+	differed := slices.Concat(done.Changed, done.Unsettled)
+	return fire(s.rules, filesOf(differed)).after.take(func(rule int) bool { return s.rules[rule].Compare })
+}
+
+// begun has done in new containers, and in them alone, what the rules ask for by what differed there: they run what their images
+// have. What changes while it is copied there is done in all, by settle. It returns how many there are, if nothing was written
+// elsewhere.
+func (s state) begun(done *pending, synced Synced) (state, int) {
+	wrote := 0
+	for _, c := range synced.New {
+		if len(c.Changed) == 0 {
+			continue
+		}
+		wrote++
+		if due := fire(s.rules, filesOf(c.Changed)).after; len(due) > 0 {
+			s.waiting = merge(s.waiting, pending{only: apart{c.Container: due}, since: done.since})
+		}
 	}
-	return fire(s.rules, differed).after.take(func(rule int) bool { return s.rules[rule].Compare })
+	if len(synced.New) > 0 {
+		done.after = done.after.with(fire(s.rules, filesOf(synced.Unsettled)).after)
+	}
+	if wrote != synced.Containers {
+		return s, 0
+	}
+	return s, wrote
+}
+
+func filesOf(sources []string) causes {
+	out := make(causes, len(sources))
+	for _, source := range sources {
+		out[source] = asFile
+	}
+	return out
 }
 
 // settle takes from done what belongs to files that were not found as they had been seen, and has them tried again after a while.
@@ -102,7 +134,7 @@ func (s state) settle(done pending, unsettled []string) (state, []action) {
 
 // rebuilt: new containers need no more than a comparison. If there are none, the rest is still to be done.
 func (s state) rebuilt(done pending, e finished) (state, []action) {
-	report := Report{Action: rules.Rebuild, Paths: done.ready.take(s.asks(rules.Rebuild)).paths(), Err: e.err}
+	report := Report{Action: rules.Rebuild, Paths: done.ready.take(s.asks(rules.Rebuild)).paths(), Err: e.err, Waited: e.waited}
 	rest := done
 	if e.err == nil {
 		rest = pending{copies: done.copies, compare: done.compare, since: e.at}
@@ -133,6 +165,7 @@ func (s state) hold(report Report, since time.Time) state {
 	}
 	s.held.Paths = union(s.held.Paths, report.Paths)
 	s.held.Synced = sum(s.held.Synced, report.Synced)
+	s.held.New = min(s.held.New, report.New)
 	s.heldSince = earlier(s.heldSince, since)
 	return s
 }
@@ -148,7 +181,8 @@ func (s state) release(out []action) (state, []action) {
 
 func sum(a, b Synced) Synced {
 	return Synced{
-		Written: a.Written + b.Written, Removed: a.Removed + b.Removed, Containers: max(a.Containers, b.Containers),
+		Written: a.Written.plus(b.Written), Removed: a.Removed.plus(b.Removed), Containers: max(a.Containers, b.Containers),
+		New:   slices.Concat(a.New, b.New),
 		Bytes: a.Bytes + b.Bytes, Unsettled: slices.Concat(a.Unsettled, b.Unsettled), Changed: slices.Concat(a.Changed, b.Changed),
 	}
 }

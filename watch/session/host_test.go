@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -97,19 +98,19 @@ func (h *host) Sync(ctx context.Context, _ string, work Work) (Synced, error) {
 	return out, errors.Join(append(errs, ctx.Err())...)
 }
 
-func (h *host) Restart(context.Context, string) error {
+func (h *host) Restart(context.Context, string, []string) (time.Duration, error) {
 	defer h.one()()
 	if h.chance(4) {
-		return errors.New("it does not start")
+		return 0, errors.New("it does not start")
 	}
-	return nil
+	return 0, nil
 }
 
 func (h *host) Signal(context.Context, string, string) error { return nil }
 
-func (h *host) Exec(context.Context, string, types.ServiceHook) error { return nil }
+func (h *host) Exec(context.Context, string, types.ServiceHook, []string) error { return nil }
 
-func (h *host) Rebuild(context.Context, string) error { return nil }
+func (h *host) Rebuild(context.Context, string) (time.Duration, error) { return 0, nil }
 
 // apply does what is asked for, as an engine would.
 func (h *host) apply(root *os.Root, w Work, out *Synced) error {
@@ -129,7 +130,7 @@ func (h *host) apply(root *os.Root, w Work, out *Synced) error {
 			out.Unsettled = append(out.Unsettled, f.Source)
 			continue
 		}
-		out.Written++
+		out.Written.Files++
 		if w.Compare && f.Entry.Kind != tree.Dir {
 			out.Changed = append(out.Changed, f.Source)
 		}

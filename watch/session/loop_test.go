@@ -81,8 +81,8 @@ func (r *runs) end(t *testing.T) {
 
 func line(r Report) string {
 	out := fmt.Sprintf("%s %s %v", r.Service, r.Action, r.Paths)
-	if r.Synced.Written+r.Synced.Removed > 0 {
-		out += fmt.Sprintf(" +%d -%d", r.Synced.Written, r.Synced.Removed)
+	if r.Synced.Written.Any() || r.Synced.Removed.Any() {
+		out += fmt.Sprintf(" +%d -%d", r.Synced.Written.Files, r.Synced.Removed.Files)
 	}
 	out += " " + r.Took.String()
 	if r.Err != nil {

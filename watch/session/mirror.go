@@ -26,7 +26,10 @@ func (m *mirror) work(list []*rules.Rule, copies fired, compare extent) []Work {
 			s.index = append(s.index, i)
 		}
 	}
-	w := &worklist{sight: s, gone: &m.gone, files: map[string]File{}, remove: map[string]bool{}, late: map[string]bool{}, opened: map[string]bool{}}
+	w := &worklist{
+		sight: s, gone: &m.gone, files: map[string]File{},
+		remove: map[string]bool{}, late: map[string]bool{}, dirs: map[string]bool{}, opened: map[string]bool{},
+	}
 	for i, r := range s.rules {
 		for source, a := range copies[s.index[i]] {
 			w.changed(r, source, a)
@@ -39,7 +42,7 @@ func (m *mirror) work(list []*rules.Rule, copies fired, compare extent) []Work {
 		w.compare(compare)
 	}
 	w.bury(compare&all != 0)
-	return w.sorted(compare != nothing)
+	return w.sorted(compare)
 }
 
 // worklist is a Work in the making.
@@ -49,6 +52,7 @@ type worklist struct {
 	files  map[string]File
 	remove map[string]bool
 	late   map[string]bool // what is removed when the rest is done
+	dirs   map[string]bool // of both, as far as it is known
 	listed []File          // by the comparison, beside files
 
 	// opened are targets that were files or links, and are none now. What was below was left to the file, which may never have been
@@ -75,6 +79,7 @@ func (w *worklist) changed(r *rules.Rule, source string, a as) {
 		switch {
 		case c.Entry.Kind == tree.None:
 			w.removed(r, source, target)
+			w.dirs[target] = a == asDir
 		case c.itself && a&asFile == 0: // it stays as the container has it
 		default:
 			w.write(c)
@@ -104,9 +109,20 @@ func (w *worklist) removed(r *rules.Rule, source, target string) {
 	for dir := path.Dir(target); within(dir, r.Target) && dir != r.Target && !w.needed(dir); dir = path.Dir(dir) {
 		w.gone.add(dir)
 		if !w.covered(dir) {
-			w.remove[dir] = true
+			w.remove[dir], w.dirs[dir] = true, true
 		}
 	}
+}
+
+// folders counts what of the paths were directories.
+func (w *worklist) folders(paths []string) int {
+	n := 0
+	for _, p := range paths {
+		if w.dirs[p] {
+			n++
+		}
+	}
+	return n
 }
 
 // compare takes in all that is to be compared.
@@ -167,7 +183,7 @@ func (w *worklist) below(target string) bool {
 }
 
 // sorted is the Work, and a second one for what may be below a link until the first is done.
-func (w *worklist) sorted(compare bool) []Work {
+func (w *worklist) sorted(how extent) []Work {
 	for target := range w.remove {
 		if w.below(target) {
 			w.late[target] = true
@@ -181,11 +197,13 @@ func (w *worklist) sorted(compare bool) []Work {
 		}
 	}
 	maps.DeleteFunc(w.remove, func(target string, _ bool) bool { return w.below(target) })
-	first := Work{Files: w.listed, Compare: compare, Remove: slices.Sorted(maps.Keys(w.remove))}
+	compare, whole := how != nothing, how&all != 0
+	first := Work{Files: w.listed, Compare: compare, Whole: whole, Remove: slices.Sorted(maps.Keys(w.remove))}
+	first.Folders = w.folders(first.Remove)
 	first.Files = slices.AppendSeq(first.Files, maps.Values(w.files))
 	slices.SortFunc(first.Files, func(a, b File) int { return strings.Compare(a.Target, b.Target) })
 	slices.Reverse(first.Remove)
-	second := Work{Compare: compare, Remove: thereAndBack(slices.Sorted(maps.Keys(w.late)))}
+	second := Work{Compare: compare, Whole: whole, Folders: w.folders(slices.Sorted(maps.Keys(w.late))), Remove: thereAndBack(slices.Sorted(maps.Keys(w.late)))}
 	return slices.DeleteFunc([]Work{first, second}, func(w Work) bool { return len(w.Files)+len(w.Remove) == 0 })
 }
 

@@ -51,13 +51,14 @@ type pending struct {
 	copies  fired // rules that copy, and the paths that are to be copied or removed
 	after   fired // what of these rules is due when that has succeeded: a restart, a command
 	ready   fired // rules of which all but the copying is due now
+	only    apart // what is due now in some containers alone
 	compare extent
 	since   time.Time // when the first event of all that came
 }
 
 // idle says whether nothing is to be done.
 func (p pending) idle() bool {
-	return len(p.copies) == 0 && len(p.after) == 0 && len(p.ready) == 0 && p.compare == nothing
+	return len(p.copies) == 0 && len(p.after) == 0 && len(p.ready) == 0 && len(p.only) == 0 && p.compare == nothing
 }
 
 // copying says whether files are to be copied or compared.
@@ -74,7 +75,7 @@ func (p pending) tidy() pending {
 // merge makes one of both, which are used up.
 func merge(p, q pending) pending {
 	return pending{
-		copies: p.copies.with(q.copies), after: p.after.with(q.after), ready: p.ready.with(q.ready),
+		copies: p.copies.with(q.copies), after: p.after.with(q.after), ready: p.ready.with(q.ready), only: p.only.with(q.only),
 		compare: p.compare | q.compare, since: earlier(p.since, q.since),
 	}
 }
@@ -219,6 +220,7 @@ func (p pending) under(list []*rules.Rule) pending {
 	copied := func(rule int) bool { return list[rule].Action.Syncs() }
 	out := pending{
 		copies: copies.copies, after: after.after, ready: ready.ready.with(ready.after.take(copied)), compare: p.compare, since: p.since,
+		only: p.only.under(list),
 	}
 	if !copying(list) {
 		out.compare = nothing

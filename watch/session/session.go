@@ -35,14 +35,14 @@ type Actions interface {
 	// Sync makes files in all containers of the service like those of the host. After an error all of the work is done again
 	// at the next occasion, for whatever part of it was done.
 	Sync(ctx context.Context, service string, work Work) (Synced, error)
-	// Restart restarts the service's containers.
-	Restart(ctx context.Context, service string) error
+	// Restart restarts the service's containers; only these, if some are named. waited is how long it was for others to be done.
+	Restart(ctx context.Context, service string, only []string) (waited time.Duration, err error)
 	// Signal sends the signal to the main process of each of the service's running containers.
 	Signal(ctx context.Context, service, signal string) error
-	// Exec runs the command in each of the service's running containers.
-	Exec(ctx context.Context, service string, hook types.ServiceHook) error
-	// Rebuild builds the service's image and replaces its containers if it is another one.
-	Rebuild(ctx context.Context, service string) error
+	// Exec runs the command in each of the service's running containers; only in these, if some are named.
+	Exec(ctx context.Context, service string, hook types.ServiceHook, only []string) error
+	// Rebuild builds the service's image and replaces its containers if it is another one. waited is as that of Restart.
+	Rebuild(ctx context.Context, service string) (waited time.Duration, err error)
 }
 
 // Work is what a Sync is to do.
@@ -54,8 +54,13 @@ type Work struct {
 	// directory again at the end.
 	Remove []string
 
+	Folders int // how many of the paths of Remove were directories of the host, as far as that is known
+
 	// Compare says that most of Files may be there already: what is, is left alone. Otherwise all of Files is written.
 	Compare bool
+
+	// Whole says that Files are all that the rules have: new containers are as they should be after it.
+	Whole bool
 }
 
 // File is one file, directory or symbolic link of the host and where it belongs.
@@ -65,10 +70,23 @@ type File struct {
 	Entry  tree.Entry
 }
 
-// Synced is what a Sync has done, summed over the containers.
+// Count is of files and links, and of folders.
+type Count struct{ Files, Folders int }
+
+// Any says that there is something.
+func (c Count) Any() bool { return c != Count{} }
+
+func (c Count) plus(d Count) Count { return Count{c.Files + d.Files, c.Folders + d.Folders} }
+
+// Synced is what a Sync has done.
 type Synced struct {
-	Written, Removed, Containers int
-	Bytes                        int64 // of the content that was written
+	Written, Removed Count // in the container that needed the most
+	Containers       int   // in which something had to be done; if in none, how many are as they should be
+	Bytes            int64 // of the content that was written, in all of them
+
+	// New are the containers that a Sync with Whole has made as they should be for the first time since they have begun, or
+	// since something was missed: what runs there has not seen what was written.
+	New []Fresh
 
 	// Changed names the sources of the files and links that a Sync with Compare has written, sorted, even after an error.
 	Changed []string
@@ -79,14 +97,22 @@ type Synced struct {
 	Unsettled []string
 }
 
+// Fresh is a container that may run what it began with.
+type Fresh struct {
+	Container string   // as Restart and Exec take it
+	Changed   []string // the sources of the files and links that were written, sorted
+}
+
 // Report is one thing that was done, or could not be.
 type Report struct {
 	Service string
+	New     int               // it was done in so many new containers, and nowhere else; 0: in all of the service
 	Action  rules.Action      // SyncRestart: a restart after copying, both told as one. SyncExec: the command; the copying is told before
 	Paths   []string          // why: the changed files, absolute on the host, sorted; empty: a comparison without a change
 	Synced  Synced            // of Sync and SyncRestart
 	Signal  string            // of Signal
 	Exec    types.ServiceHook // of Exec and SyncExec
-	Took    time.Duration     // since the first event of the change; of a comparison, since it was asked for
+	Took    time.Duration     // since the first event of the change; of a comparison, since it was asked for; without Waited
+	Waited  time.Duration     // for others to be done
 	Err     error
 }

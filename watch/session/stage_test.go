@@ -113,26 +113,26 @@ func (s *stage) Sync(ctx context.Context, service string, work Work) (Synced, er
 	return done, err
 }
 
-func (s *stage) Restart(ctx context.Context, service string) error {
-	return s.do(ctx, service, "restart", Work{}, nil)
+func (s *stage) Restart(ctx context.Context, service string, only []string) (time.Duration, error) {
+	return 0, s.do(ctx, service, strings.Join(append([]string{"restart"}, only...), " "), Work{}, nil)
 }
 
 func (s *stage) Signal(ctx context.Context, service, signal string) error {
 	return s.do(ctx, service, "signal "+signal, Work{}, nil)
 }
 
-func (s *stage) Exec(ctx context.Context, service string, hook types.ServiceHook) error {
-	return s.do(ctx, service, "exec "+strings.Join(hook.Command, " "), Work{}, nil)
+func (s *stage) Exec(ctx context.Context, service string, hook types.ServiceHook, only []string) error {
+	return s.do(ctx, service, strings.Join(slices.Concat([]string{"exec"}, hook.Command, only), " "), Work{}, nil)
 }
 
-func (s *stage) Rebuild(ctx context.Context, service string) error {
+func (s *stage) Rebuild(ctx context.Context, service string) (time.Duration, error) {
 	err := s.do(ctx, service, "rebuild", Work{}, nil)
 	if err == nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.rebuilt(service)
 	}
-	return err
+	return 0, err
 }
 
 // check holds a Work to its contract.
@@ -165,7 +165,7 @@ func (s *stage) apply(service string, w Work) Synced {
 	for _, p := range w.Remove {
 		if e, ok := replica[p]; ok && (e.Kind != tree.Dir || !hasBelow(replica, p)) {
 			delete(replica, p)
-			out.Removed++
+			out.Removed.Files++
 		}
 	}
 	for _, f := range w.Files {
@@ -178,7 +178,7 @@ func (s *stage) apply(service string, w Work) Synced {
 		}
 		if e.Kind == f.Entry.Kind {
 			write(replica, f.Target, e)
-			out.Written++
+			out.Written.Files++
 			if w.Compare && e.Kind != tree.Dir {
 				out.Changed = append(out.Changed, f.Source)
 			}

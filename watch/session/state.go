@@ -29,6 +29,7 @@ type (
 	// finished: the step that ran has ended.
 	finished struct {
 		synced Synced
+		waited time.Duration // for others to be done
 		err    error
 		at     time.Time
 	}
@@ -74,11 +75,12 @@ type (
 		copies  fired
 		compare extent
 	}
-	restartStep struct{}
+	restartStep struct{ only []string } // containers; none: all
 	signalStep  struct{ signal string }
 	execStep    struct {
 		action rules.Action
 		hook   types.ServiceHook
+		only   []string
 	}
 	rebuildStep struct{}
 )
@@ -184,7 +186,9 @@ func (s state) update(e updated) (state, []action) {
 		return state{running: s.running, cancelled: s.cancelled}, out
 	}
 	if !slices.EqualFunc(s.rules, e.rules, same) {
+		began := s.doing.since // is told, whatever is left of it
 		s.waiting, s.failed, s.doing = s.waiting.under(e.rules), s.failed.under(e.rules), s.doing.under(e.rules)
+		s.doing.since = began
 		s.unseen = s.unseen || slices.ContainsFunc(e.rules, func(r *rules.Rule) bool {
 			known := func(old *rules.Rule) bool { return same(old, r) }
 			return r.Compare && r.Action.Syncs() && !slices.ContainsFunc(s.rules, known)
@@ -249,11 +253,13 @@ func (s state) choose(out []action) (state, []action) {
 	case s.blind && s.waiting.copying():
 	case s.waiting.copying():
 		s.running = copyStep{s.rules, s.waiting.copies, s.waiting.compare}
-		s.doing, s.waiting = s.waiting, pending{ready: ready, since: s.waiting.since}.tidy()
-		s.doing.ready = nil
+		s.doing, s.waiting = s.waiting, pending{ready: ready, only: s.waiting.only, since: s.waiting.since}.tidy()
+		s.doing.ready, s.doing.only = nil, nil
 	case asked(rules.Restart, rules.SyncRestart):
 		s.running = restartStep{}
 		s = s.takeReady(s.asks(rules.Restart, rules.SyncRestart, rules.Signal))
+	case s.waiting.only.any(s.asks(rules.SyncRestart)):
+		s, s.running = s.takeOnly(s.asks(rules.SyncRestart), func(only []string) step { return restartStep{only} })
 	case asked(rules.Signal):
 		s, out = s.release(out)
 		i, _ := ready.first(s.asks(rules.Signal))
@@ -262,19 +268,32 @@ func (s state) choose(out []action) (state, []action) {
 	case asked(rules.Exec, rules.SyncExec):
 		s, out = s.release(out)
 		i, _ := ready.first(s.asks(rules.Exec, rules.SyncExec))
-		s.running = execStep{s.rules[i].Action, s.rules[i].Exec}
+		s.running = execStep{s.rules[i].Action, s.rules[i].Exec, nil}
 		s = s.takeReady(func(j int) bool { return j == i })
+	case s.waiting.only.any(s.asks(rules.SyncExec)):
+		s, out = s.release(out)
+		i, _ := s.waiting.only.first(s.asks(rules.SyncExec))
+		s, s.running = s.takeOnly(func(j int) bool { return j == i }, func(only []string) step {
+			return execStep{s.rules[i].Action, s.rules[i].Exec, only}
+		})
 	default:
 		s, out = s.release(out)
 	}
 	return s, out
 }
 
-// takeReady moves what the step does from what waits.
+// takeReady moves what the step does from what waits. What is done in all containers need not be done in some, too.
 func (s state) takeReady(ask func(rule int) bool) state {
-	s.doing = pending{ready: s.waiting.ready.take(ask), since: s.waiting.since}
+	s.doing = pending{ready: s.waiting.ready.take(ask), only: s.waiting.only.take(ask), since: s.waiting.since}
 	s.waiting = s.waiting.tidy()
 	return s
+}
+
+// takeOnly does it for a step in some containers alone.
+func (s state) takeOnly(ask func(rule int) bool, make func(only []string) step) (state, step) {
+	s.doing = pending{only: s.waiting.only.take(ask), since: s.waiting.since}
+	s.waiting = s.waiting.tidy()
+	return s, make(s.doing.only.containers())
 }
 
 // asks tells of a rule whether its action is one of these.

@@ -72,13 +72,20 @@ func files(second int, paths ...string) event {
 func ok(second int) event   { return finished{at: at(second)} }
 func fail(second int) event { return finished{err: errors.New("no"), at: at(second)} }
 func wrote(second, n int) event {
-	return finished{synced: Synced{Written: n, Containers: 1}, at: at(second)}
+	return finished{synced: Synced{Written: Count{Files: n}, Containers: 1}, at: at(second)}
 }
 func differed(second int, sources ...string) event {
-	return finished{synced: Synced{Written: len(sources), Containers: 1, Changed: sources}, at: at(second)}
+	return finished{synced: Synced{Written: Count{Files: len(sources)}, Containers: 1, Changed: sources}, at: at(second)}
+}
+
+// begun is the end of a comparison that has found sources to differ in a container that is new.
+func begun(second int, container string, sources ...string) event {
+	return finished{at: at(second), synced: Synced{
+		Written: Count{Files: len(sources)}, Containers: 1, Changed: sources, New: []Fresh{{container, sources}},
+	}}
 }
 func unsettled(second int, sources ...string) event {
-	return finished{synced: Synced{Written: 1, Containers: 1, Unsettled: sources}, at: at(second)}
+	return finished{synced: Synced{Written: Count{Files: 1}, Containers: 1, Unsettled: sources}, at: at(second)}
 }
 
 // text is an action in one line.
@@ -93,11 +100,11 @@ func text(a action) string {
 			}
 			return strings.Join(append(what, s.copies.paths()...), " ")
 		case restartStep:
-			return "restart"
+			return strings.Join(append([]string{"restart"}, s.only...), " ")
 		case signalStep:
 			return "signal " + s.signal
 		case execStep:
-			return "exec " + strings.Join(s.hook.Command, " ")
+			return strings.Join(slices.Concat([]string{"exec"}, s.hook.Command, s.only), " ")
 		case rebuildStep:
 			return "rebuild"
 		}
@@ -108,8 +115,11 @@ func text(a action) string {
 	case tell:
 		r := a.report
 		out := fmt.Sprintf("tell %s", r.Action)
-		if r.Synced.Written > 0 {
-			out += fmt.Sprintf(" wrote %d", r.Synced.Written)
+		if r.Synced.Written.Any() {
+			out += fmt.Sprintf(" wrote %d", r.Synced.Written.Files)
+		}
+		if r.New > 0 {
+			out += fmt.Sprintf(" in %d new", r.New)
 		}
 		out += fmt.Sprintf(" %v since %d", r.Paths, int(a.since.Sub(epoch).Seconds()))
 		if r.Err != nil {
@@ -262,6 +272,59 @@ func TestNext(t *testing.T) {
 			{files(2, "/build/b"), nil},
 			{wrote(3, 1), []string{"tell sync wrote 1 [/fresh/a] since 1", "rebuild"}},
 			{ok(4), []string{"tell rebuild [/build/b] since 1", "copy all"}},
+		}},
+		"a new container does what the rules ask for by what differed there, once": {every(), []move{
+			{renewed{at(1)}, []string{"copy all"}},
+			{begun(2, "web-2", "/copy/a", "/fresh/b", "/make/c"), []string{"restart web-2"}},
+			{ok(3), []string{"tell sync+restart wrote 3 in 1 new [/fresh/b] since 1", "exec make web-2"}},
+			{ok(4), []string{"tell sync+exec in 1 new [/make/c] since 1"}},
+			{renewed{at(5)}, []string{"copy all"}}, // a start empties what is in memory
+			{differed(6, "/fresh/b"), []string{"tell sync wrote 1 [] since 5"}},
+		}},
+		"a new container of which nothing differed is left alone": {every(), []move{
+			{renewed{at(1)}, []string{"copy all"}},
+			{begun(2, "web-2"), []string{"tell sync [] since 1"}},
+		}},
+		"a new container in which only files differed that ask for nothing more": {every(), []move{
+			{renewed{at(1)}, []string{"copy all"}},
+			{begun(2, "web-2", "/copy/a"), []string{"tell sync wrote 1 in 1 new [] since 1"}},
+		}},
+		"new containers of a rebuild have not seen what was not built": {every(), []move{
+			{files(1, "/build/a"), []string{"rebuild"}},
+			{ok(2), []string{"tell rebuild [/build/a] since 1", "copy all"}},
+			{begun(3, "web-1", "/fresh/b"), []string{"restart web-1"}},
+			{ok(4), []string{"tell sync+restart wrote 1 in 1 new [/fresh/b] since 2"}},
+		}},
+		"what is done in all containers is not done again in new ones": {every(), []move{
+			{renewed{at(1)}, []string{"copy all"}},
+			{files(2, "/fresh/c", "/make/c"), nil},
+			{begun(3, "web-2", "/fresh/b", "/make/b"), []string{"copy /fresh/c /make/c"}},
+			{wrote(4, 2), []string{"restart"}},
+			{ok(5), []string{"tell sync+restart wrote 4 [/fresh/b /fresh/c /make/c] since 1", "exec make"}},
+			{ok(6), []string{"tell sync+exec [/make/b /make/c] since 1"}},
+		}},
+		"a new container is served although another one fails": {every(), []move{
+			{renewed{at(1)}, []string{"copy all"}},
+			{finished{synced: Synced{Containers: 1, Written: Count{Files: 1}, New: []Fresh{{"web-2", []string{"/fresh/b"}}}}, err: errors.New("no"), at: at(2)},
+				[]string{"tell sync wrote 1 in 1 new [] since 1: " + retried, "restart web-2"}},
+			{ok(3), []string{"tell restart in 1 new [/fresh/b] since 1"}},
+		}},
+		"what new containers are to do goes with the rule that asks for it": {every(), []move{
+			{files(1, "/hup/a"), []string{"signal SIGHUP"}},
+			{renewed{at(2)}, nil},
+			{ok(3), []string{"tell signal [/hup/a] since 1", "copy all"}},
+			{begun(4, "web-2", "/fresh/b", "/make/c"), []string{"restart web-2"}},
+			{updated{every()[2:]}, nil},
+			{ok(5), []string{"tell sync+restart wrote 2 in 1 new [] since 2", "exec make web-2"}},
+			{updated{every()[3:]}, nil},
+			{fail(6), []string{"tell sync+exec in 1 new [] since 2: no"}},
+		}},
+		"what changes in new containers while it is copied is done in all": {every(), []move{
+			{renewed{at(1)}, []string{"copy all"}},
+			{finished{at: at(2), synced: Synced{Containers: 1, Unsettled: []string{"/fresh/a"}, New: []Fresh{{"web-2", nil}}}}, []string{"wake 20ms", "tell sync [] since 1"}},
+			{woken{at(3)}, []string{"copy /fresh/a"}},
+			{wrote(4, 1), []string{"restart"}},
+			{ok(5), []string{"tell sync+restart wrote 1 [/fresh/a] since 1"}},
 		}},
 		"without rules that copy nothing is compared": {[]*rules.Rule{plainRule("/build", rules.Rebuild)}, []move{
 			{renewed{at(1)}, nil},

@@ -70,7 +70,7 @@ func (w *worker) handle(ctx context.Context, e event) {
 		case cancel:
 			w.stop()
 		case tell:
-			a.report.Service, a.report.Took = w.service, time.Since(a.since)
+			a.report.Service, a.report.Took = w.service, max(time.Since(a.since)-a.report.Waited, 0)
 			w.report(a.report)
 		case wake:
 			w.timer.Reset(a.after)
@@ -87,13 +87,13 @@ func (w *worker) perform(ctx context.Context, s step) (done finished) {
 	case copyStep:
 		done.synced, done.err = w.copy(ctx, s)
 	case restartStep:
-		done.err = w.actions.Restart(ctx, w.service)
+		done.waited, done.err = w.actions.Restart(ctx, w.service, s.only)
 	case signalStep:
 		done.err = w.actions.Signal(ctx, w.service, s.signal)
 	case execStep:
-		done.err = w.actions.Exec(ctx, w.service, s.hook)
+		done.err = w.actions.Exec(ctx, w.service, s.hook, s.only)
 	case rebuildStep:
-		done.err = w.actions.Rebuild(ctx, w.service)
+		done.waited, done.err = w.actions.Rebuild(ctx, w.service)
 	default:
 		panic(fmt.Sprintf("session: a step that is not known: %T", s))
 	}

@@ -239,12 +239,12 @@ func TestRebuild(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var w *world
-				w = newWorld(t, Options{Rebuild: func(context.Context, string) error {
+				w = newWorld(t, Options{Rebuild: func(context.Context, string) (time.Duration, error) {
 					w.remove("shop-web-1")
 					w.begin("web", "shop-web-2", "shop-web-3")
 					w.begin("db", "shop-db-1")
 					synctest.Wait()
-					return nil
+					return time.Minute, nil
 				}})
 				w.begin("web", "shop-web-1")
 				w.late = make(chan struct{})
@@ -253,7 +253,9 @@ func TestRebuild(t *testing.T) {
 				}
 				w.run()
 				synctest.Wait()
-				w.must(w.services.Rebuild(t.Context(), "web"))
+				if waited, err := w.services.Rebuild(t.Context(), "web"); err != nil || waited != time.Minute {
+					t.Errorf("rebuilt after a wait of %v, %v", waited, err)
+				}
 				w.write("a", "a", 0o644)
 				if got := w.sync(session.Work{Files: w.files("a"), Compare: true}); got.Containers != 2 {
 					t.Errorf("synced %+v", got)
@@ -280,14 +282,14 @@ func TestRebuildFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("the second container does not start")
 		var w *world
-		w = newWorld(t, Options{Rebuild: func(context.Context, string) error {
+		w = newWorld(t, Options{Rebuild: func(context.Context, string) (time.Duration, error) {
 			w.begin("web", "shop-web-1")
 			synctest.Wait()
-			return broken
+			return 0, broken
 		}})
 		w.run()
 		synctest.Wait()
-		if err := w.services.Rebuild(t.Context(), "web"); err != broken {
+		if _, err := w.services.Rebuild(t.Context(), "web"); err != broken {
 			t.Errorf("error %v", err)
 		}
 		synctest.Wait()

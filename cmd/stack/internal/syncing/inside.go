@@ -20,7 +20,7 @@ const lastLines = 10
 
 // Signal implements session.Actions.
 func (s *Services) Signal(ctx context.Context, service, signal string) error {
-	return s.inside(ctx, service, func(m member) error {
+	return s.inside(ctx, service, nil, func(m member) error {
 		if err := s.engine.ContainerKill(ctx, m.id, signal); err != nil {
 			return fmt.Errorf("cannot send %s to container %s of service %s: %w", signal, m.name, service, m.named(err))
 		}
@@ -29,9 +29,9 @@ func (s *Services) Signal(ctx context.Context, service, signal string) error {
 }
 
 // Exec implements session.Actions. What the command prints goes to Options.Output.
-func (s *Services) Exec(ctx context.Context, service string, command types.ServiceHook) error {
+func (s *Services) Exec(ctx context.Context, service string, command types.ServiceHook, only []string) error {
 	h := desired.HookOf(command)
-	return s.inside(ctx, service, func(m member) error {
+	return s.inside(ctx, service, only, func(m member) error {
 		out := s.options.Output(service, m.name)
 		said := &hook.Tail{Tell: func(text string) { _, _ = io.WriteString(out, text) }}
 		err := hook.Run(ctx, s.engine, m.id, h, said)
@@ -47,13 +47,13 @@ func (s *Services) Exec(ctx context.Context, service string, command types.Servi
 	})
 }
 
-// inside does something in each running container of the service. One that has ended meanwhile has no failures.
-func (s *Services) inside(ctx context.Context, service string, do func(member) error) error {
+// inside does something in each running container of the service, or in these of them. One that has ended meanwhile has no failures.
+func (s *Services) inside(ctx context.Context, service string, only []string, do func(member) error) error {
 	list, err := s.members.of(ctx, service)
 	if err != nil {
 		return err
 	}
-	list = slices.DeleteFunc(list, func(m member) bool { return !m.running })
+	list = slices.DeleteFunc(list, func(m member) bool { return !m.running || len(only) > 0 && !slices.Contains(only, m.id) })
 	errs := make([]error, len(list))
 	each(len(list), func(i int) {
 		if errs[i] = do(list[i]); errs[i] != nil && s.ended(ctx, list[i], errs[i]) {

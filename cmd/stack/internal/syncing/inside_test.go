@@ -48,7 +48,7 @@ func TestExec(t *testing.T) {
 	value := "1"
 	err := w.services.Exec(t.Context(), "web", types.ServiceHook{
 		Command: []string{"sh", "-c", "echo $A; pwd; id"}, User: "7", WorkingDir: "/tmp", Environment: types.MappingWithEquals{"A": &value},
-	})
+	}, nil)
 	if err != nil {
 		t.Error(err)
 	}
@@ -59,15 +59,29 @@ func TestExec(t *testing.T) {
 	}
 }
 
+func TestExecInSome(t *testing.T) {
+	var out outputs
+	w := newWorld(t, Options{Output: out.of})
+	w.begin("web", "shop-web-1", "shop-web-2")
+	two, err := w.ContainerInspect(t.Context(), "shop-web-2")
+	w.must(err)
+	w.must(w.services.Exec(t.Context(), "web", types.ServiceHook{Command: []string{"sh", "-c", "echo x"}}, []string{two.ID, "gone"}))
+	for name, want := range map[string]string{"web/shop-web-1": "nothing", "web/shop-web-2": "x\n"} {
+		if got := out.said(name); got != want {
+			t.Errorf("%s printed %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestExecFails(t *testing.T) {
 	w := newWorld(t, Options{})
 	w.begin("web", "shop-web-1", "shop-web-2")
-	err := w.services.Exec(t.Context(), "web", types.ServiceHook{Command: []string{"sh", "-c", "seq 20; exit 3"}})
+	err := w.services.Exec(t.Context(), "web", types.ServiceHook{Command: []string{"sh", "-c", "seq 20; exit 3"}}, nil)
 	const want = `"sh -c seq 20; exit 3" failed in container shop-web-1 of service web: exit 3` + "\n  11\n  12\n"
 	if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "\n  20\n"+`"sh -c seq 20; exit 3" failed in container shop-web-2`) {
 		t.Errorf("error %v\nwant %s", err, want)
 	}
-	err = w.services.Exec(t.Context(), "web", types.ServiceHook{Command: []string{"nonesuch"}})
+	err = w.services.Exec(t.Context(), "web", types.ServiceHook{Command: []string{"nonesuch"}}, nil)
 	if !errors.Is(err, engine.ErrInvalid) || !strings.Contains(err.Error(), "nonesuch") {
 		t.Errorf("error %v", err)
 	}
@@ -128,7 +142,7 @@ func TestEnded(t *testing.T) {
 			if err := w.services.Signal(t.Context(), "web", "SIGHUP"); err != nil {
 				t.Error(err)
 			}
-			if err := w.services.Exec(t.Context(), "web", types.ServiceHook{Command: []string{"true"}}); err != nil {
+			if err := w.services.Exec(t.Context(), "web", types.ServiceHook{Command: []string{"true"}}, nil); err != nil {
 				t.Error(err)
 			}
 		})
@@ -136,7 +150,7 @@ func TestEnded(t *testing.T) {
 	w := newWorld(t, Options{})
 	w.begin("web", "shop-web-1")
 	w.must(w.ContainerPause(t.Context(), "shop-web-1"))
-	if err := w.services.Exec(t.Context(), "web", types.ServiceHook{Command: []string{"true"}}); !errors.Is(err, engine.ErrConflict) {
+	if err := w.services.Exec(t.Context(), "web", types.ServiceHook{Command: []string{"true"}}, nil); !errors.Is(err, engine.ErrConflict) {
 		t.Errorf("one that is paused: %v", err)
 	}
 }

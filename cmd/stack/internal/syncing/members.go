@@ -26,6 +26,7 @@ type member struct {
 	running bool
 	seen    bool // whoever syncs has compared it, or was told to
 	behind  bool // a sync has failed in it: it is to be compared when it starts
+	fresh   bool // what runs there may have begun with what its image has, or has missed something
 
 	asked    bool     // what follows is known
 	emptied  []string // what a start empties: where memory is mounted
@@ -155,6 +156,7 @@ func (ms *members) add(id, service string) *member {
 
 // renew notes that a container is about to be compared, by whoever has rebuilt the service or because it is due.
 func (ms *members) renew(m *member, due map[string]bool) {
+	m.fresh = m.fresh || !m.seen || m.behind
 	m.seen, m.behind = true, false
 	if _, expected := ms.expected[m.service]; expected {
 		ms.expected[m.service] = true
@@ -220,6 +222,7 @@ func (ms *members) settle(service string, done bool) (missed bool) {
 	delete(ms.expected, service)
 	for _, m := range ms.byID {
 		if done && m.service == service {
+			m.fresh = m.fresh || !m.seen
 			m.seen = true
 		}
 	}

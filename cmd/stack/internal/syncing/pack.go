@@ -34,6 +34,11 @@ type packed struct {
 	unreadable map[string]error // why, by source; they are left out
 }
 
+// written are the entries: every one but the folders has a source.
+func (p *packed) written() session.Count {
+	return session.Count{Files: len(p.sources), Folders: p.entries - len(p.sources)}
+}
+
 // packer writes files to a tar as the tree has seen them.
 type packer struct {
 	packed

@@ -64,9 +64,9 @@ var names = []string{"a", "b", "c", "d/e", "d/f", "z"} // the last one changes a
 
 func newDice(t *testing.T, seed uint64) *dice {
 	d := &dice{Rand: rand.New(rand.NewPCG(seed, 0)), t: t, content: map[string]string{}, ever: map[string]bool{}, changed: map[string]bool{}, wakes: make(chan struct{}, 1)}
-	d.world = newWorld(t, Options{Rebuild: func(context.Context, string) error {
+	d.world = newWorld(t, Options{Rebuild: func(context.Context, string) (time.Duration, error) {
 		d.replace()
-		return nil
+		return 0, nil
 	}})
 	d.late = make(chan struct{})
 	close(d.late)
@@ -182,7 +182,7 @@ func (d *dice) roll() {
 	case n == 9:
 		d.replace()
 	case n == 10:
-		if d.services.Rebuild(ctx, "web") == nil {
+		if _, err := d.services.Rebuild(ctx, "web"); err == nil {
 			d.note(&d.renewed, "web") // who asks for it compares
 		}
 	case n == 11:

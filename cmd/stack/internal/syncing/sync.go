@@ -27,7 +27,10 @@ func (s *Services) Sync(ctx context.Context, service string, work session.Work) 
 	}
 	b := newBatch(s, work)
 	results := make([]result, len(list))
-	each(len(list), func(i int) { results[i] = b.sync(ctx, list[i]) })
+	each(len(list), func(i int) {
+		results[i] = b.sync(ctx, list[i])
+		b.freshen(list[i], &results[i])
+	})
 	if ctx.Err() != nil {
 		return session.Synced{}, context.Cause(ctx)
 	}
@@ -54,6 +57,8 @@ type batch struct {
 	files    []session.File
 	remove   []string
 	compare  bool
+	whole    bool
+	folders  int // of remove
 
 	mu       sync.Mutex
 	states   []engine.FileState  // what a container is to have of each file; made by describe
@@ -67,15 +72,17 @@ func newBatch(s *Services, work session.Work) *batch {
 		work.Files = slices.DeleteFunc(slices.Clone(work.Files), none)
 	}
 	return &batch{
-		services: s, files: work.Files, remove: work.Remove, compare: work.Compare,
+		services: s, files: work.Files, remove: work.Remove, compare: work.Compare, whole: work.Whole, folders: work.Folders,
 		digests: make(map[int][]byte), archives: make(map[string]*archive),
 	}
 }
 
 // result is what was done in one container.
 type result struct {
+	id      string
+	fresh   bool // it has not been compared since it has begun
 	reached bool // the container is as it should be, but for what packed tells
-	removed int
+	removed session.Count
 	packed  packed
 	err     error
 }
@@ -115,9 +122,18 @@ func (b *batch) try(ctx context.Context, m member) result {
 		return b.services.engine.SyncFiles(ctx, m.id, content, engine.SyncOptions{Remove: b.remove})
 	})
 	if r.reached = r.err == nil; r.reached && !b.compare {
-		r.removed = len(slices.Compact(slices.Sorted(slices.Values(b.remove)))) // a path may be there twice
+		n := len(slices.Compact(slices.Sorted(slices.Values(b.remove)))) // a path may be there twice
+		r.removed = session.Count{Files: n - b.folders, Folders: b.folders}
 	}
 	return r
+}
+
+// freshen takes in that a container is as the rules say.
+func (b *batch) freshen(m member, r *result) {
+	r.id, r.fresh = m.id, m.fresh && b.whole && r.reached
+	if r.fresh {
+		b.services.members.update(m.id, func(known *member) { known.fresh = known.behind })
+	}
 }
 
 // archive is the one with these files, the same for all containers that need the same ones.
@@ -141,6 +157,7 @@ func (b *batch) sum(results []result) (session.Synced, error) {
 	var out session.Synced
 	var errs []error
 	var changed []string
+	touched := 0
 	unsettled, unreadable := make(map[string]bool), make(map[string]error)
 	for _, r := range results {
 		for _, source := range r.packed.unsettled {
@@ -152,11 +169,20 @@ func (b *batch) sum(results []result) (session.Synced, error) {
 		}
 		if r.reached {
 			out.Containers++
-			out.Written += r.packed.entries
-			out.Removed += r.removed
+			written := r.packed.written()
+			if written.Any() || r.removed.Any() {
+				touched++
+			}
+			out.Written, out.Removed = most(out.Written, written), most(out.Removed, r.removed)
 			out.Bytes += r.packed.bytes
 			changed = append(changed, r.packed.sources...)
 		}
+		if r.fresh {
+			out.New = append(out.New, session.Fresh{Container: r.id, Changed: slices.Sorted(slices.Values(r.packed.sources))})
+		}
+	}
+	if touched > 0 {
+		out.Containers = touched
 	}
 	if b.compare {
 		slices.Sort(changed)
@@ -167,4 +193,12 @@ func (b *batch) sum(results []result) (session.Synced, error) {
 		b.services.options.Told(err)
 	}
 	return out, errors.Join(errs...)
+}
+
+// most is the larger one.
+func most(a, b session.Count) session.Count {
+	if b.Files+b.Folders > a.Files+a.Folders {
+		return b
+	}
+	return a
 }

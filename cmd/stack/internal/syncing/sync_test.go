@@ -33,7 +33,7 @@ func TestSync(t *testing.T) {
 
 	files := w.files("bin", "bin/link", "bin/run", "secret", "tmp")
 	got := w.sync(session.Work{Files: append(files, session.File{Source: "/gone", Target: "/app/gone"})})
-	if got.Written != 10 || got.Containers != 2 || got.Bytes != 28 || got.Removed != 0 || got.Unsettled != nil {
+	if got.Written != (session.Count{Files: 3, Folders: 2}) || got.Containers != 2 || got.Bytes != 28 || got.Removed.Any() || got.Unsettled != nil {
 		t.Errorf("synced %+v", got)
 	}
 	for _, name := range []string{"shop-web-1", "shop-web-2"} {
@@ -52,8 +52,8 @@ func TestSync(t *testing.T) {
 		w.has(name, map[string]string{"secret": "nothing"})
 	}
 
-	got = w.sync(session.Work{Remove: []string{"/app/bin/run", "/app/bin", "/app/bin/run"}})
-	if got.Written != 0 || got.Removed != 4 || got.Containers != 2 {
+	got = w.sync(session.Work{Remove: []string{"/app/bin/run", "/app/bin", "/app/bin/run"}, Folders: 1})
+	if got.Written.Any() || got.Removed != (session.Count{Files: 1, Folders: 1}) || got.Containers != 2 {
 		t.Errorf("removed %+v", got)
 	}
 	w.has("shop-web-2", map[string]string{"bin": "directory 755", "bin/link": "link to ../secret", "bin/run": "nothing"})
@@ -62,7 +62,7 @@ func TestSync(t *testing.T) {
 func TestNothingThere(t *testing.T) {
 	w := newWorld(t, Options{})
 	w.write("a", "a", 0o644)
-	if got := w.sync(session.Work{Files: w.files("a")}); got.Containers+got.Written != 0 {
+	if got := w.sync(session.Work{Files: w.files("a")}); got.Containers != 0 || got.Written.Any() {
 		t.Errorf("synced %+v", got)
 	}
 }
@@ -73,7 +73,7 @@ func TestOnce(t *testing.T) {
 	w.begin("web", "shop-web-1", "shop-web-2", "shop-web-3")
 	w.write("a", "a", 0o644)
 	for range 3 {
-		if got := w.sync(session.Work{Files: w.files("a")}); got.Containers != 3 || got.Written != 3 {
+		if got := w.sync(session.Work{Files: w.files("a")}); got.Containers != 3 || got.Written.Files != 1 {
 			t.Errorf("synced %+v", got)
 		}
 	}
@@ -100,7 +100,7 @@ func TestCompare(t *testing.T) {
 		files = append(files, w.unread(name))
 	}
 	got := w.sync(session.Work{Files: files, Compare: true})
-	if opened, synced := w.took(&w.opened), w.took(&w.synced); got.Written != 0 || got.Containers != 2 || opened+synced != "" {
+	if opened, synced := w.took(&w.opened), w.took(&w.synced); got.Written.Any() || got.Containers != 2 || opened+synced != "" {
 		t.Errorf("all is there: %+v, opened %s, written to %s", got, opened, synced)
 	}
 
@@ -113,7 +113,7 @@ func TestCompare(t *testing.T) {
 		files = append(files, w.unread(name))
 	}
 	got = w.sync(session.Work{Files: files, Compare: true})
-	if got.Written != 2+3 || got.Containers != 2 || got.Bytes != 5+3+5+4+3 {
+	if got.Written.Files != 3 || got.Containers != 2 || got.Bytes != 5+3+5+4+3 {
 		t.Errorf("three files differ: %+v", got)
 	}
 	if want := []string{files[0].Source, files[1].Source, files[2].Source}; !slices.Equal(got.Changed, want) {
@@ -137,13 +137,13 @@ func TestCompareRecent(t *testing.T) {
 	w.sync(session.Work{Files: w.files("a")})
 	w.write("a", "new", 0o644)
 	w.at("a", now) // in the same second
-	if got := w.sync(session.Work{Files: w.files("a"), Compare: true}); got.Written != 1 {
+	if got := w.sync(session.Work{Files: w.files("a"), Compare: true}); got.Written.Files != 1 {
 		t.Errorf("synced %+v", got)
 	}
 	w.has("shop-web-1", map[string]string{"a": "new"})
 	w.at("a", now.Add(time.Minute))
 	w.took(&w.synced)
-	if got := w.sync(session.Work{Files: w.files("a"), Compare: true}); got.Written != 0 || w.took(&w.synced) != "" {
+	if got := w.sync(session.Work{Files: w.files("a"), Compare: true}); got.Written.Any() || w.took(&w.synced) != "" {
 		t.Errorf("only the time is another one: synced %+v", got)
 	}
 }
@@ -156,7 +156,7 @@ func TestCompareRemoves(t *testing.T) {
 	w.write("b", "b", 0o644)
 	w.sync(session.Work{Files: w.files("a", "b")})
 	got := w.sync(session.Work{Files: w.files("a"), Remove: []string{"/app/b", "/app/nonesuch"}, Compare: true})
-	if got.Written != 0 || got.Removed != 0 || got.Containers != 1 {
+	if got.Written.Any() || got.Removed.Any() || got.Containers != 1 {
 		t.Errorf("synced %+v", got)
 	}
 	w.has("shop-web-1", map[string]string{"a": "a", "b": "nothing"})
@@ -182,7 +182,7 @@ func TestGone(t *testing.T) {
 					goes(w)
 				}
 			}
-			if got := w.sync(session.Work{Files: w.files("a")}); got.Containers != 2 || got.Written != 2 {
+			if got := w.sync(session.Work{Files: w.files("a")}); got.Containers != 2 || got.Written.Files != 1 {
 				t.Errorf("synced %+v", got)
 			}
 			w.has("shop-web-1", map[string]string{"a": "a"})
@@ -204,7 +204,7 @@ func TestEndedAndBack(t *testing.T) {
 			w.before = func(string) { gone() }
 		}
 	}
-	if got := w.sync(session.Work{Files: w.files("a")}); got.Written != 1 {
+	if got := w.sync(session.Work{Files: w.files("a")}); got.Written.Files != 1 {
 		t.Errorf("synced %+v", got)
 	}
 	w.has("shop-web-1", map[string]string{"a": "a"})
@@ -235,7 +235,7 @@ func TestErrors(t *testing.T) {
 			w.write("a", "a", 0o644)
 			w.Fail(test.op, "shop-web-2", test.err)
 			got, err := w.services.Sync(t.Context(), "web", session.Work{Files: w.files("a"), Compare: true})
-			if got.Containers != 1 || got.Written != 1 || !errors.Is(err, test.err) {
+			if got.Containers != 1 || got.Written.Files != 1 || !errors.Is(err, test.err) {
 				t.Fatalf("synced %+v, %v", got, err)
 			}
 			for _, want := range test.wants {
@@ -257,7 +257,7 @@ func TestEngineAway(t *testing.T) {
 	}
 	back()
 	w.begin("web", "shop-web-1")
-	if got := w.sync(session.Work{Files: w.files("a")}); got.Written != 1 {
+	if got := w.sync(session.Work{Files: w.files("a")}); got.Written.Files != 1 {
 		t.Errorf("synced %+v", got)
 	}
 }

@@ -28,7 +28,8 @@ type Options struct {
 	Project string // its name
 
 	// Restart and Rebuild are session.Actions.
-	Restart, Rebuild func(ctx context.Context, service string) error
+	Restart func(ctx context.Context, service string, only []string) (waited time.Duration, err error)
+	Rebuild func(ctx context.Context, service string) (waited time.Duration, err error)
 
 	// Renewed is told of services that have containers which may differ from what was synced: new ones, some that have lost or
 	// missed something, and all when the engine's events were lost. It must not block for long. May be nil.
@@ -105,20 +106,20 @@ func (s *Services) tell(ctx context.Context, told string, err error) (tells stri
 }
 
 // Restart implements session.Actions.
-func (s *Services) Restart(ctx context.Context, service string) error {
-	return s.options.Restart(ctx, service)
+func (s *Services) Restart(ctx context.Context, service string, only []string) (time.Duration, error) {
+	return s.options.Restart(ctx, service, only)
 }
 
 // Rebuild implements session.Actions. Containers that begin meanwhile are not told as Renewed: who asks for a Rebuild compares
 // them afterwards, unless it fails.
-func (s *Services) Rebuild(ctx context.Context, service string) error {
+func (s *Services) Rebuild(ctx context.Context, service string) (time.Duration, error) {
 	s.members.expect(service)
-	err := s.options.Rebuild(ctx, service)
+	waited, err := s.options.Rebuild(ctx, service)
 	if err == nil {
 		_ = s.members.look(ctx) // else the comparison looks again
 	}
 	if missed := s.members.settle(service, err == nil); missed {
 		s.renewed(service)
 	}
-	return err
+	return waited, err
 }

@@ -18,12 +18,30 @@ type Reaction struct {
 	Action  string   // as rules call it: "sync", "restart", …
 	What    string   // the signal that was sent, or the command that was run
 	Paths   []string // what has changed, absolute; empty: nothing, the whole was compared
-	Written int      // files, in each container
-	Removed int
+	Written Entries  // in each container, or in the one that needed the most
+	Removed Entries
 	Into    int // containers
+	New     int // it was done in so many new containers alone; 0: in all of the service
 	Bytes   int64
-	Took    time.Duration
+	Took    time.Duration // without Waited
+	Waited  time.Duration // for others to be done
 	Err     error
+}
+
+// Entries are files and links, and folders.
+type Entries struct{ Files, Folders int }
+
+func (e Entries) any() bool { return e != Entries{} }
+
+// String is for example "1 file", "3 files, 1 folder".
+func (e Entries) String() string {
+	switch {
+	case e.Folders == 0:
+		return Count(e.Files, "file")
+	case e.Files == 0:
+		return Count(e.Folders, "folder")
+	}
+	return Count(e.Files, "file") + ", " + Count(e.Folders, "folder")
 }
 
 // Changes prints a line for each reaction, and what else is to be known while files are watched.
@@ -68,17 +86,33 @@ func (c *Changes) Warn(line string) {
 	Warn(c.out, c.style, line)
 }
 
+// About prints a line about a service.
+func (c *Changes) About(service, line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.enc != nil:
+		_ = c.enc.Encode(jsonEvent{ID: service, Text: line, Time: time.Now().UTC()})
+	case !c.quiet:
+		_, _ = fmt.Fprintf(c.out, "%s  %s\n", c.style.paint(bold, service), line)
+	}
+}
+
 // jsonReaction is a reaction as programs read it.
 type jsonReaction struct {
 	Service    string    `json:"service"`
 	Action     string    `json:"action"`
 	What       string    `json:"what,omitempty"`
 	Paths      []string  `json:"paths,omitempty"`
-	Written    int       `json:"written,omitempty"`
+	Written    int       `json:"written,omitempty"` // files and links; folders are apart
+	Folders    int       `json:"writtenFolders,omitempty"`
 	Removed    int       `json:"removed,omitempty"`
+	Without    int       `json:"removedFolders,omitempty"`
 	Containers int       `json:"containers,omitempty"`
+	New        int       `json:"newContainers,omitempty"`
 	Bytes      int64     `json:"bytes,omitempty"`
 	Seconds    float64   `json:"seconds"`
+	Waited     float64   `json:"waitedSeconds,omitempty"`
 	Error      string    `json:"error,omitempty"`
 	Time       time.Time `json:"time"`
 }
@@ -89,7 +123,11 @@ func (c *Changes) Reaction(r Reaction) {
 	defer c.mu.Unlock()
 	switch {
 	case c.enc != nil:
-		out := jsonReaction{r.Service, r.Action, r.What, r.Paths, r.Written, r.Removed, r.Into, r.Bytes, r.Took.Seconds(), "", time.Now().UTC()}
+		out := jsonReaction{
+			Service: r.Service, Action: r.Action, What: r.What, Paths: r.Paths, Written: r.Written.Files, Folders: r.Written.Folders,
+			Removed: r.Removed.Files, Without: r.Removed.Folders, Containers: r.Into, New: r.New, Bytes: r.Bytes,
+			Seconds: r.Took.Seconds(), Waited: r.Waited.Seconds(), Time: time.Now().UTC(),
+		}
 		if r.Err != nil {
 			out.Error = r.Err.Error()
 		}
@@ -97,8 +135,18 @@ func (c *Changes) Reaction(r Reaction) {
 	case r.Err != nil:
 		_, _ = fmt.Fprintf(c.out, "%s  %s %s\n", c.style.paint(bold, r.Service), c.style.paint(red, "cannot "+r.todo()+c.because(r.Paths)+":"), oneLine(r.Err))
 	case !c.quiet:
-		_, _ = fmt.Fprintf(c.out, "%s  %s%s in %s\n", c.style.paint(bold, r.Service), r.done(), c.because(r.Paths), Took(r.Took))
+		_, _ = fmt.Fprintf(c.out, "%s  %s%s in %s%s\n", c.style.paint(bold, r.Service), r.done(), c.because(r.Paths), Took(r.Took), r.waited())
 	}
+}
+
+// waitShown is the shortest wait that is worth a word.
+const waitShown = time.Second
+
+func (r *Reaction) waited() string {
+	if r.Waited < waitShown {
+		return ""
+	}
+	return ", after a wait of " + Took(r.Waited)
 }
 
 // oneLine is an error without what is said twice.
@@ -142,31 +190,39 @@ func (r *Reaction) done() string {
 	case "rebuild":
 		return "rebuilt"
 	case "restart":
-		return "restarted"
+		return "restarted" + r.where(0)
 	case "signal":
 		return "sent " + r.What
 	case "exec", "sync+exec":
-		return "ran " + short(Clean(r.What))
+		return "ran " + short(Clean(r.What)) + r.where(0)
 	case "sync+restart":
-		return r.synced() + " and restarted"
+		if r.New > 0 {
+			return r.synced() + " and restarted" + r.where(0)
+		}
+		return r.synced() + r.where(r.Into) + " and restarted"
 	}
-	return r.synced()
+	return r.synced() + r.where(r.Into)
 }
 
 func (r *Reaction) synced() string {
-	text := ""
-	switch files := Count(r.Written, "file"); {
-	case r.Removed == 0:
-		text = "synced " + files
-	case r.Written == 0:
-		text = "removed " + Count(r.Removed, "file")
-	default:
-		text = "synced " + files + ", removed " + Count(r.Removed, "file")
+	switch {
+	case !r.Removed.any():
+		return "synced " + r.Written.String()
+	case !r.Written.any():
+		return "removed " + r.Removed.String()
 	}
-	if r.Into > 1 {
-		text += " in " + Count(r.Into, "container")
+	return "synced " + r.Written.String() + ", removed " + r.Removed.String()
+}
+
+// where says in which containers, unless it is the only one or all.
+func (r *Reaction) where(into int) string {
+	switch {
+	case r.New > 0:
+		return " in " + Count(r.New, "new container")
+	case into > 1:
+		return " in " + Count(into, "container")
 	}
-	return text
+	return ""
 }
 
 // pathsShown is how many files are named in a line.

@@ -14,9 +14,13 @@ func TestReactionsAreOneLine(t *testing.T) {
 		r    Reaction
 		want string
 	}{
-		{Reaction{Service: "web", Action: "sync", Paths: paths[:1], Written: 1, Into: 1, Took: 12 * time.Millisecond}, "web  synced 1 file (app.py) in 12 ms"},
-		{Reaction{Service: "web", Action: "sync+restart", Paths: paths, Written: 4, Removed: 1, Into: 2, Took: 2340 * time.Millisecond}, "web  synced 4 files, removed 1 file in 2 containers and restarted (app.py, views/index.erb, /elsewhere/x, +2) in 2.3 s"},
-		{Reaction{Service: "web", Action: "sync", Removed: 2, Into: 1, Took: time.Second}, "web  removed 2 files in 1.0 s"},
+		{Reaction{Service: "web", Action: "sync", Paths: paths[:1], Written: Entries{Files: 1}, Into: 1, Took: 12 * time.Millisecond}, "web  synced 1 file (app.py) in 12 ms"},
+		{Reaction{Service: "web", Action: "sync+restart", Paths: paths, Written: Entries{4, 1}, Removed: Entries{Files: 1}, Into: 2, Took: 2340 * time.Millisecond}, "web  synced 4 files, 1 folder, removed 1 file in 2 containers and restarted (app.py, views/index.erb, /elsewhere/x, +2) in 2.3 s"},
+		{Reaction{Service: "web", Action: "sync", Removed: Entries{Folders: 2}, Into: 1, Took: time.Second}, "web  removed 2 folders in 1.0 s"},
+		{Reaction{Service: "web", Action: "sync+restart", Paths: paths[:1], Written: Entries{Files: 1}, Into: 1, New: 1, Took: time.Second}, "web  synced 1 file and restarted in 1 new container (app.py) in 1.0 s"},
+		{Reaction{Service: "web", Action: "sync", Written: Entries{Folders: 1}, Into: 2, New: 2, Took: time.Second}, "web  synced 1 folder in 2 new containers in 1.0 s"},
+		{Reaction{Service: "web", Action: "restart", Paths: paths[:1], Took: 80 * time.Millisecond, Waited: 4200 * time.Millisecond}, "web  restarted (app.py) in 80 ms, after a wait of 4.2 s"},
+		{Reaction{Service: "web", Action: "restart", Paths: paths[:1], Took: 80 * time.Millisecond, Waited: 900 * time.Millisecond}, "web  restarted (app.py) in 80 ms"},
 		{Reaction{Service: "web", Action: "rebuild", Paths: paths[:2], Took: 34 * time.Second}, "web  rebuilt (app.py, views/index.erb) in 34 s"},
 		{Reaction{Service: "web", Action: "restart", Paths: []string{"/p"}, Took: 80 * time.Second}, "web  restarted (.) in 1m20s"},
 		{Reaction{Service: "web", Action: "exec", What: "make\nit", Paths: []string{"/pp/a\nb"}}, "web  ran make it (/pp/a b) in 0 ms"},
@@ -37,7 +41,7 @@ func TestReactionsForPrograms(t *testing.T) {
 	c := NewChanges("json", "/p", &out, Style{})
 	c.Text("watching")
 	c.Warn("polled")
-	c.Reaction(Reaction{Service: "web", Action: "sync", Paths: []string{"/p/a"}, Written: 1, Into: 1, Bytes: 5, Took: 1500 * time.Millisecond, Err: errors.New("odd")})
+	c.Reaction(Reaction{Service: "web", Action: "sync", Paths: []string{"/p/a"}, Written: Entries{1, 2}, Removed: Entries{3, 4}, Into: 1, New: 1, Waited: time.Minute, Bytes: 5, Took: 1500 * time.Millisecond, Err: errors.New("odd")})
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	if len(lines) != 3 {
 		t.Fatalf("these are not three lines: %q", out.String())
@@ -46,6 +50,11 @@ func TestReactionsForPrograms(t *testing.T) {
 		Service, Action, Error string
 		Paths                  []string
 		Written, Containers    int
+		WrittenFolders         int
+		Removed                int
+		RemovedFolders         int
+		NewContainers          int
+		WaitedSeconds          float64
 		Bytes                  int64
 		Seconds                float64
 		Time                   time.Time
@@ -54,7 +63,8 @@ func TestReactionsForPrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.Service != "web" || got.Action != "sync" || got.Error != "odd" || len(got.Paths) != 1 || got.Written != 1 ||
-		got.Containers != 1 || got.Bytes != 5 || got.Seconds != 1.5 || got.Time.IsZero() {
+		got.Containers != 1 || got.Bytes != 5 || got.WrittenFolders != 2 || got.Removed != 3 || got.RemovedFolders != 4 || got.NewContainers != 1 ||
+		got.WaitedSeconds != 60 || got.Seconds != 1.5 || got.Time.IsZero() {
 		t.Errorf("the reaction is %+v", got)
 	}
 }
