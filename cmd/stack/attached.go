@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -66,7 +67,8 @@ type attachedRun struct {
 	follow  *follower
 	aborts  chan int // the exit code of the container that ends the run by its end
 	menu    menu
-	stay    *stay // keeps the project as its files say; nil if an exit is to end the run
+	stay    *stay       // keeps the project as its files say; nil if an exit is to end the run
+	isUp    atomic.Bool // what is told stands between the lines of logs from then on
 
 	watching *watching
 }
@@ -105,6 +107,7 @@ func (r *attachedRun) run(ctx context.Context) error {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
+	defer r.life.goesOn(alive, r.told)()
 	over, up := r.show(alive)
 	if err := r.up(ctx, "up", r.desired, r.plan, r.options.upFlags); err != nil {
 		close(up)
@@ -170,6 +173,7 @@ func (r *attachedRun) remain(ctx, alive context.Context, cancel context.CancelFu
 	if err := r.watching.begin(alive); err != nil {
 		return err
 	}
+	r.isUp.Store(true)
 	if r.stay != nil {
 		if err := r.stay.begin(alive); err != nil {
 			return err
@@ -200,6 +204,15 @@ func (r *attachedRun) remain(ctx, alive context.Context, cancel context.CancelFu
 			return r.lastWords(over, cancel, r.wind(alive, true))
 		}
 	}
+}
+
+// told tells what becomes of the engine.
+func (r *attachedRun) told(err error) {
+	if r.isUp.Load() {
+		r.watching.told(err)
+		return
+	}
+	_ = r.warn([]project.Warning{{Text: err.Error()}})
 }
 
 // more says whether there is something to wait for although no container runs: one may be about to be made again, and whoever
@@ -250,8 +263,13 @@ func (r *attachedRun) goesOn(m member) bool {
 	if !r.watching.develops() {
 		return false
 	}
-	now, err := r.ContainerInspect(context.Background(), m.ID) // it may have been started again since
-	return err != nil || now.State.Running
+	running := true
+	err := r.persist(context.Background(), func() error { // it may have been started again since
+		now, err := r.ContainerInspect(context.Background(), m.ID)
+		running = err != nil || now.State.Running
+		return err
+	})
+	return err != nil || running
 }
 
 // aborted stops what still runs and ends with the exit code that was asked for.
@@ -261,7 +279,11 @@ func (r *attachedRun) aborted(ctx context.Context, code int) error {
 		return err
 	}
 	if from := r.options.exitCodeFrom; from != "" {
-		list, err := r.members(ctx, r.follow.scope, which{services: []string{from}, stopped: true})
+		var list []member
+		err := r.persist(ctx, func() (err error) {
+			list, err = r.members(ctx, r.follow.scope, which{services: []string{from}, stopped: true})
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -286,13 +308,17 @@ func (r *attachedRun) wind(ctx context.Context, interrupted bool) error {
 		fmt.Fprintln(r.err, "Gracefully stopping... press Ctrl+C again to force")
 	}
 	r.settle()
+	r.life.ask()
+	end := func(title string, make planner) error {
+		return r.persist(ctx, func() error { return r.end(ctx, title, make) })
+	}
 	stopped := make(chan error, 1)
-	go func() { stopped <- r.end(ctx, "stop", plan.Stop) }()
+	go func() { stopped <- end("stop", plan.Stop) }()
 	var err error
 	select {
 	case err = <-stopped:
 	case <-interrupts:
-		err = errors.Join(r.end(ctx, "kill", unordered(plan.Kill)), <-stopped)
+		err = errors.Join(end("kill", unordered(plan.Kill)), <-stopped)
 	}
 	if err == nil && interrupted {
 		return exitCode(exitInterrupted)

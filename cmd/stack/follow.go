@@ -1,11 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -47,11 +45,15 @@ type follower struct {
 
 	messages <-chan events.Message // set by run unless the caller has subscribed already
 	failed   <-chan error
+	heard    time.Time // when it was begun to listen
+	deaf     bool      // the engine has gone, and nobody has listened to another one yet
 
 	active  map[string]*followed // by ID
 	waiting map[string]bool      // about to be restarted by their policy
-	printed map[string]time.Time // up to when the log of a container was printed, or need not be
+	cut     map[string]int       // whose log has broken off, and how often since the engine was there last
+	printed map[string]position  // up to where the log of a container was printed, or need not be
 	known   map[string]bool      // containers that were followed or listed
+	over    map[string]string    // when those exited whose exit was taken in, as the engine writes it
 	ended   chan *followed
 	answers chan bool // of more
 	stirred bool      // something has happened since more was asked
@@ -60,13 +62,16 @@ type follower struct {
 // followed is one run of one container.
 type followed struct {
 	member member
-	last   time.Time // when the last line was written
-	again  bool      // it was started again while the log of the run before was still being read
+	after  position // what is up to there was printed before
+	last   position // of what was read
+	engine int      // see life.instance
+	again  bool     // it was started again while the log of the run before was still being read
 	err    error
 }
 
 // subscribe begins to listen, so that nothing that happens from now on is missed.
 func (f *follower) subscribe(ctx context.Context) {
+	f.heard = f.session.now()
 	f.messages, f.failed = f.session.Events(ctx, events.ListOptions{Filters: filters.NewArgs(
 		filters.Arg("type", string(events.ContainerEventType)),
 		filters.Arg("label", desired.LabelProject+"="+f.scope.name),
@@ -76,7 +81,7 @@ func (f *follower) subscribe(ctx context.Context) {
 func (f *follower) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	f.active, f.waiting, f.ended = map[string]*followed{}, map[string]bool{}, make(chan *followed)
-	f.printed, f.known = map[string]time.Time{}, map[string]bool{}
+	f.printed, f.known, f.cut, f.over = map[string]position{}, map[string]bool{}, map[string]int{}, map[string]string{}
 	defer func() {
 		cancel()
 		for range f.active {
@@ -96,7 +101,10 @@ func (f *follower) run(ctx context.Context) error {
 
 // list follows what is there and is not followed yet.
 func (f *follower) list(ctx context.Context) error {
-	begin := f.session.now()
+	from := f.began
+	if from.IsZero() {
+		from = f.session.now()
+	}
 	list, err := f.session.members(ctx, f.scope, f.which)
 	if err != nil {
 		return err
@@ -104,11 +112,11 @@ func (f *follower) list(ctx context.Context) error {
 	list = slices.DeleteFunc(list, func(m member) bool { return f.known[m.ID] })
 	for _, m := range list {
 		f.sink.Add(m.label())
-		f.printed[m.ID] = begin
+		f.printed[m.ID] = position{at: from}
 	}
 	for _, m := range list {
 		if m.State != container.StateCreated {
-			f.follow(ctx, m, f.request)
+			f.follow(ctx, m, f.request, position{})
 		}
 	}
 	return nil
@@ -117,7 +125,7 @@ func (f *follower) list(ctx context.Context) error {
 func (f *follower) loop(ctx context.Context) error {
 	f.answers, f.stirred = make(chan bool, 1), true
 	for asking := false; ; {
-		if len(f.active)+len(f.waiting) == 0 && f.up == nil {
+		if f.idle() && f.up == nil {
 			if f.more == nil {
 				return nil
 			}
@@ -129,12 +137,12 @@ func (f *follower) loop(ctx context.Context) error {
 		select {
 		case <-f.up:
 			f.up, f.stirred = nil, true
-			if err := f.list(ctx); err != nil {
+			if err := f.begin(ctx); err != nil {
 				return err
 			}
 		case more := <-f.answers:
 			asking = false
-			if len(f.active)+len(f.waiting) == 0 && !f.stirred && !more {
+			if f.idle() && !f.stirred && !more {
 				return nil
 			}
 		case e := <-f.ended:
@@ -144,27 +152,39 @@ func (f *follower) loop(ctx context.Context) error {
 		case m := <-f.messages:
 			f.event(ctx, m)
 		case err := <-f.failed:
-			if errors.Is(err, io.EOF) {
-				return engine.Errorf(engine.ErrUnavailable, "the engine has gone away")
+			if err := f.lost(ctx, err); err != nil {
+				return err
 			}
-			return err
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
+}
+
+// idle says that there is nothing that is followed.
+func (f *follower) idle() bool { return len(f.active)+len(f.waiting)+len(f.cut) == 0 }
+
+// begin follows what is there when the project has been brought up.
+func (f *follower) begin(ctx context.Context) error {
+	if err := f.list(ctx); err != nil || !f.deaf {
+		return err
+	}
+	return f.rejoin(ctx)
 }
 
 // end takes in that the log of one run of a container is over.
 func (f *follower) end(ctx context.Context, e *followed) error {
 	f.stirred = true
 	delete(f.active, e.member.ID)
-	if !e.last.IsZero() {
-		f.printed[e.member.ID] = e.last
+	if e.last.beyond(f.printed[e.member.ID]) {
+		f.printed[e.member.ID], f.cut[e.member.ID] = e.last, 0
 	}
-	return f.over(ctx, e)
+	return f.finish(ctx, e)
 }
 
 // follow reads the container's log, or waits for its end only, on a goroutine of its own.
-func (f *follower) follow(ctx context.Context, m member, request container.LogsOptions) {
-	e := &followed{member: m}
+func (f *follower) follow(ctx context.Context, m member, request container.LogsOptions, after position) {
+	e := &followed{member: m, after: after, last: position{at: after.at}, engine: f.session.life.instance()}
 	f.active[m.ID], f.known[m.ID] = e, true
 	delete(f.waiting, m.ID)
 	read := f.read
@@ -183,8 +203,9 @@ func (f *follower) read(ctx context.Context, e *followed, request container.Logs
 		if err != nil {
 			return err
 		}
-		e.last = entry.Time
-		f.sink.Line(label, entry.Stream, entry.Time, entry.Line)
+		if e.isNew(entry.Time) {
+			f.sink.Line(label, entry.Stream, entry.Time, entry.Line)
+		}
 	}
 	f.sink.End(label)
 	return nil
@@ -200,22 +221,28 @@ func (f *follower) await(ctx context.Context, e *followed, _ container.LogsOptio
 	}
 }
 
-// over decides what the end of a log means: the container has exited for good, comes back, or runs again already.
-func (f *follower) over(ctx context.Context, e *followed) error {
+// finish decides what the end of a log means: the container has exited for good, comes back, or runs again already, or it is the
+// engine that has ended.
+func (f *follower) finish(ctx context.Context, e *followed) error {
 	state, err := f.session.ContainerInspect(ctx, e.member.ID)
+	cuts := f.cut[e.member.ID]
+	delete(f.cut, e.member.ID)
 	switch {
 	case errors.Is(e.err, engine.ErrNotFound), errors.Is(err, engine.ErrNotFound):
 		return nil
 	case errors.Is(e.err, engine.ErrConflict):
 		return nil // Docker gives no log of what is about to be removed
 	case e.err != nil || err != nil:
-		return cmp.Or(e.err, err)
-	case state.State.Running && !state.State.Restarting || e.again:
-		f.follow(ctx, e.member, f.since(e.member.ID))
+		return f.brokenOff(ctx, e, cuts, err)
+	case state.State.Running && !state.State.Restarting, e.again, e.engine != f.session.life.instance():
+		f.followOn(ctx, e.member)
 		return nil
 	case state.State.Restarting:
 		f.waiting[e.member.ID] = true
 		return nil
+	}
+	f.over[e.member.ID] = state.State.FinishedAt
+	switch {
 	case f.exited != nil && (e.member.State != container.StateExited || f.endedSince(state.State)):
 		return f.exited(e.member, state.State.ExitCode)
 	}
@@ -227,22 +254,32 @@ func (f *follower) endedSince(s *container.State) bool {
 	return err == nil && !f.began.IsZero() && !at.Before(f.began)
 }
 
-// since is the request for what the container wrote after what was printed. Of a container that was not there before it
-// is everything.
+// followOn follows what the container wrote after what was printed.
+func (f *follower) followOn(ctx context.Context, m member) {
+	f.follow(ctx, m, f.since(m.ID), f.printed[m.ID])
+}
+
+// since is the request for what the container wrote after what was printed, and the last of that. Of a container that was not there
+// before it is everything.
 func (f *follower) since(id string) container.LogsOptions {
 	request := f.request
 	request.Tail, request.Since = "all", ""
-	if at, ok := f.printed[id]; ok {
-		request.Since = unixTime(at.Add(time.Nanosecond))
+	if p, ok := f.printed[id]; ok {
+		request.Since = unixTime(p.at)
 	}
 	return request
+}
+
+// concerns says whether the container is one of those that are followed.
+func (f *follower) concerns(m member) bool {
+	return f.which.meant(m) || !m.oneOff && f.also != nil && f.also(m.service)
 }
 
 // event follows containers that start.
 func (f *follower) event(ctx context.Context, message events.Message) {
 	m := memberOf(message)
 	f.stirred = true
-	if !f.which.meant(m) && (m.oneOff || f.also == nil || !f.also(m.service)) {
+	if !f.concerns(m) {
 		return
 	}
 	switch message.Action {
@@ -251,11 +288,10 @@ func (f *follower) event(ctx context.Context, message events.Message) {
 			e.again = true
 			return
 		}
-		request := f.since(m.ID)
 		if f.up != nil && !f.known[m.ID] { // what it wrote before the project was brought up is of no interest
-			request = f.request
+			f.printed[m.ID] = position{at: f.began}
 		}
-		f.follow(ctx, m, request)
+		f.followOn(ctx, m)
 	case events.ActionDestroy, events.ActionStop:
 		delete(f.waiting, m.ID)
 	}

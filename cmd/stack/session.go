@@ -24,7 +24,7 @@ type session struct {
 	engine.Engine
 	target launch.Target
 	socket *docker.Engine
-	lease  *launch.Lease
+	life   *life // nil: the engine is none of ours
 
 	engineID func(context.Context) (string, error) // asked once
 	given    desired.Given                         // what providers have said when the session brought the project up
@@ -43,12 +43,14 @@ func (a *app) connect(ctx context.Context) (*session, error) {
 	s := &session{app: a, target: target}
 	s.engineID = s.askOnce()
 	if target.Embedded {
-		if s.lease, err = launch.Start(ctx, target, engineProgram); err != nil {
+		lease, err := launch.Start(ctx, target, engineProgram)
+		if err != nil {
 			return nil, err
 		}
+		s.life = &life{target: target, lease: lease, now: a.now}
 	}
 	if s.socket, err = docker.New(target.Host, a.dockerOptions(s)...); err != nil {
-		return nil, errors.Join(err, s.lease.Close())
+		return nil, errors.Join(err, s.life.Close())
 	}
 	s.Engine = s.socket
 	if a.global.dryRun {
@@ -61,7 +63,7 @@ func (a *app) connect(ctx context.Context) (*session, error) {
 func (a *app) dockerOptions(s *session) []docker.Option {
 	opts := []docker.Option{docker.WithUserAgent("stack/" + version)}
 	v := a.getenv("DOCKER_API_VERSION")
-	if v == "" && s.lease.APIVersion() == api.DefaultVersion {
+	if v == "" && s.life.APIVersion() == api.DefaultVersion {
 		v = api.DefaultVersion // an engine of our own version: there is nothing to negotiate
 	}
 	if v != "" {
@@ -69,6 +71,9 @@ func (a *app) dockerOptions(s *session) []docker.Option {
 	}
 	if dir := a.getenv("DOCKER_CERT_PATH"); dir != "" && strings.HasPrefix(s.target.Host, "tcp://") {
 		opts = append(opts, docker.WithTLS(dir+"/ca.pem", dir+"/cert.pem", dir+"/key.pem"))
+	}
+	if s.life != nil {
+		opts = append(opts, docker.WithDialer(s.life.dial))
 	}
 	return opts
 }
@@ -100,7 +105,7 @@ func (s *session) projectKey(ctx context.Context, project string) (string, error
 
 // Close gives the connections back and lets the engine go.
 func (s *session) Close() error {
-	return errors.Join(s.socket.Close(), s.lease.Close())
+	return errors.Join(s.socket.Close(), s.life.Close())
 }
 
 // with runs do with a session.

@@ -15,6 +15,7 @@ import (
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence"
 	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/execute"
 	"stackrun.dev/stack/convergence/plan"
 	"stackrun.dev/stack/project"
 	"stackrun.dev/stack/watch"
@@ -200,6 +201,9 @@ func (s *stay) more(ctx context.Context) bool {
 		return true
 	}
 	list, err := s.members(ctx, scope{name: s.first.desired.Name}, which{stopped: true})
+	if execute.Lost(err) {
+		return true // who knows; it is asked again when there is an engine
+	}
 	return err == nil && slices.ContainsFunc(list, func(m member) bool {
 		return s.concerns(m.service) && (m.runs() || m.State == container.StateRestarting)
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -174,11 +173,7 @@ func (r *watchRun) run(ctx context.Context) error {
 	} else if err := r.stay.begin(ctx); err != nil {
 		return err
 	}
-	alive, cancel := context.WithCancel(ctx)
-	var reviving sync.WaitGroup
-	reviving.Go(func() { r.revive(alive, r.watching.told) })
-	defer reviving.Wait()
-	defer cancel()
+	defer r.life.goesOn(ctx, r.watching.told)()
 	return r.await(ctx)
 }
 

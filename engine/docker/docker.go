@@ -8,7 +8,10 @@ package docker
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -55,6 +58,20 @@ func WithAPIVersion(version string) Option {
 // WithUserAgent names the program in the requests.
 func WithUserAgent(agent string) Option {
 	return func(s *settings) { s.opts = append(s.opts, client.WithUserAgent(agent)) }
+}
+
+// WithDialer makes the connections by a function of the caller's, which knows where the engine is. What it returns instead of a
+// connection is an error of kind ErrUnavailable.
+func WithDialer(dial func(context.Context) (net.Conn, error)) Option {
+	return func(s *settings) {
+		s.opts = append(s.opts, client.WithDialContext(func(ctx context.Context, network, _ string) (net.Conn, error) {
+			conn, err := dial(ctx)
+			if err != nil && !errors.As(err, new(*net.OpError)) {
+				err = &net.OpError{Op: "dial", Net: network, Err: err}
+			}
+			return conn, err
+		}))
+	}
 }
 
 // WithTLS authenticates both sides of a tcp:// connection with the PEM files of the authority, of our certificate and

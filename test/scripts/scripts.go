@@ -117,6 +117,19 @@ func removeProjects(env *testscript.Env, names []string) {
 // everywhere are the names of scripts that hold on every engine.
 var everywhere = []string{"up-*.txtar", "attached-*.txtar", "watch-*.txtar"}
 
+// ends are the names of those among them that end their engine, and need one of their own of our kind.
+const ends = "*-engine-*.txtar"
+
+// Ending are the scripts in a folder that end their engine.
+func Ending(t testing.TB, dir string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, ends))
+	if err != nil || len(found) == 0 {
+		t.Fatalf("there are no scripts %s in %s: %v", ends, dir, err)
+	}
+	return found
+}
+
 // Everywhere are the scripts in a folder that hold on every engine. It fails the test if two of them use one project: they
 // would see each other's containers.
 func Everywhere(t testing.TB, dir string) []string {
@@ -131,7 +144,10 @@ func Everywhere(t testing.TB, dir string) []string {
 		for _, file := range found {
 			claim(t, owners, file)
 		}
-		files = append(files, found...)
+		files = append(files, slices.DeleteFunc(found, func(file string) bool {
+			own, _ := filepath.Match(ends, filepath.Base(file))
+			return own
+		})...)
 	}
 	return files
 }

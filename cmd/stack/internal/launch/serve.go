@@ -81,9 +81,9 @@ func Serve(ctx context.Context, t Target, o ServeOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeLog()) }()
 
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	told, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(told)
 	defer cancel()
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 
@@ -98,7 +98,7 @@ func Serve(ctx context.Context, t Target, o ServeOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	h := house{handler: mux(t, o, idle, guest, handler), idle: idle, guest: guest}
+	h := house{handler: mux(t, o, idle, guest, handler), idle: idle, guest: guest, told: told}
 	return h.serve(ctx, t, func() {
 		guest.Start()
 		ready.tell(t, nil)
@@ -168,10 +168,11 @@ type house struct {
 	handler http.Handler
 	idle    *idler
 	guest   Guest
+	told    context.Context // done when the engine is told to stop
 }
 
 // serve listens until the context is done and then lets the requests in flight finish.
-func (h *house) serve(ctx context.Context, t Target, ready func()) error {
+func (h *house) serve(ctx context.Context, t Target, ready func()) (err error) {
 	l, err := listen(t)
 	if err != nil {
 		return err
@@ -179,6 +180,9 @@ func (h *house) serve(ctx context.Context, t Target, ready func()) error {
 	defer func() { _ = os.Remove(t.pidFile()) }()
 	if err := os.WriteFile(t.pidFile(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		return errors.Join(fmt.Errorf("cannot write the engine's pid file: %w", err), l.Close())
+	}
+	if err := t.markStarted(); err != nil {
+		return errors.Join(err, l.Close())
 	}
 	// Streams that would never end, such as events and followed logs, end with this context.
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -198,10 +202,13 @@ func (h *house) serve(ctx context.Context, t Target, ready func()) error {
 	case <-ctx.Done():
 	}
 	notifySystemd("STOPPING=1")
+	if h.told.Err() != nil {
+		err = t.markStopped()
+	}
 	leave, forget := context.WithTimeout(context.Background(), farewell)
 	defer forget()
 	h.guest.Close(leave)
-	return shutdown(server, cancel)
+	return errors.Join(err, shutdown(server, cancel))
 }
 
 func shutdown(server *http.Server, cancelRequests func()) error {

@@ -102,6 +102,11 @@ type Program func(Target) (path string, err error)
 
 // Start connects to the embedded engine and starts it first if nobody listens.
 func Start(ctx context.Context, t Target, program Program) (*Lease, error) {
+	return start(ctx, t, program, func() error { return nil })
+}
+
+// start is Start that asks, while nobody else starts one, whether an engine may be started.
+func start(ctx context.Context, t Target, program Program, may func() error) (*Lease, error) {
 	lease, err := dial(ctx, t)
 	if !errors.Is(err, errAbsent) {
 		return lease, err
@@ -119,6 +124,9 @@ func Start(ctx context.Context, t Target, program Program) (*Lease, error) {
 	defer func() { _ = lock.Release() }()
 	if lease, err = dial(ctx, t); !errors.Is(err, errAbsent) {
 		return lease, err
+	}
+	if err := may(); err != nil {
+		return nil, err
 	}
 	if err := spawn(ctx, t, program); err != nil {
 		return nil, err
