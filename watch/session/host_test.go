@@ -34,6 +34,7 @@ type host struct {
 	fails  bool // now and then
 	busy   bool
 	known  map[string]bool // containers that were compared; of actions only
+	done   map[string]bool // those in which the last work was; of actions only
 }
 
 var _ Actions = (*host)(nil)
@@ -80,14 +81,16 @@ func (h *host) Sync(ctx context.Context, _ string, work Work) (Synced, error) {
 	defer h.one()()
 	out := Synced{}
 	var errs []error
+	before := h.done
+	h.done = map[string]bool{}
 	for _, dir := range h.containers() {
 		if h.chance(10) {
 			return out, errors.New("the container is away")
 		}
-		if !work.Compare && !h.known[dir] {
+		if !work.Compare && !h.known[dir] || work.After && !before[dir] {
 			continue
 		}
-		h.known[dir] = true
+		h.known[dir], h.done[dir] = true, true
 		root, err := os.OpenRoot(dir)
 		if err != nil {
 			return out, err

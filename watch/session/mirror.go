@@ -204,7 +204,11 @@ func (w *worklist) sorted(how extent) []Work {
 	slices.SortFunc(first.Files, func(a, b File) int { return strings.Compare(a.Target, b.Target) })
 	slices.Reverse(first.Remove)
 	second := Work{Compare: compare, Whole: whole, Folders: w.folders(slices.Sorted(maps.Keys(w.late))), Remove: thereAndBack(slices.Sorted(maps.Keys(w.late)))}
-	return slices.DeleteFunc([]Work{first, second}, func(w Work) bool { return len(w.Files)+len(w.Remove) == 0 })
+	list := slices.DeleteFunc([]Work{first, second}, func(w Work) bool { return len(w.Files)+len(w.Remove) == 0 })
+	for i := range list {
+		list[i].After = i > 0
+	}
+	return list
 }
 
 // thereAndBack is what to remove in which order when there may be links among the sorted targets: first these, and last the

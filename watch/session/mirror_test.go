@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -213,5 +214,36 @@ func BenchmarkCompare(b *testing.B) {
 	m := &mirror{files: s}
 	for b.Loop() {
 		m.work([]*rules.Rule{app()}, nil, all)
+	}
+}
+
+// between is Actions whose container is made anew from its image once something was synced.
+type between struct{ *host }
+
+func (b between) Sync(ctx context.Context, service string, work Work) (Synced, error) {
+	done, err := b.host.Sync(ctx, service, work)
+	if !work.After {
+		b.renew(0)
+	}
+	return done, err
+}
+
+// A container that begins between the two halves of a comparison has the links of its image still: what they lead to stays.
+func TestNewContainerBetweenHalves(t *testing.T) {
+	h := &host{t: t, roots: make([]string, 1), known: map[string]bool{}, image: func(dir string) {
+		thing{tree.File, 0o640, "own"}.put(t, dir, "/etc/passwd")
+		thing{tree.Link, 0, "../etc"}.put(t, dir, "/app/a")
+	}}
+	h.renew(0)
+	s := newSource()
+	edit(s, "/src/a: dir")
+	s.take()
+	w := newWorker("web", s, between{h}, func(Report) {})
+	w.mirror.gone.add("/app/a/passwd")
+	if _, err := w.copy(t.Context(), copyStep{rules: []*rules.Rule{app()}, copies: fired{}, compare: all}); err != nil {
+		t.Fatal(err)
+	}
+	if got := things(h.containers()[0])["/etc/passwd"]; got != (thing{tree.File, 0o640, "own"}) {
+		t.Errorf("the container has %v as its own file", got)
 	}
 }

@@ -56,6 +56,10 @@ type Work struct {
 
 	Folders int // how many of the paths of Remove were directories of the host, as far as that is known
 
+	// After says that the Work before this one was its first half: it is for the containers in which that was done. In others, which
+	// have begun since, links may be in the way of Remove; they are compared.
+	After bool
+
 	// Compare says that most of Files may be there already: what is, is left alone. Otherwise all of Files is written.
 	Compare bool
 

@@ -25,12 +25,16 @@ func (s *Services) Sync(ctx context.Context, service string, work session.Work) 
 	if err != nil {
 		return session.Synced{}, err
 	}
+	if work.After {
+		list = s.reached.only(service, list)
+	}
 	b := newBatch(s, work)
 	results := make([]result, len(list))
 	each(len(list), func(i int) {
 		results[i] = b.sync(ctx, list[i])
 		b.freshen(list[i], &results[i])
 	})
+	s.reached.note(service, list, results)
 	if ctx.Err() != nil {
 		return session.Synced{}, context.Cause(ctx)
 	}

@@ -287,3 +287,19 @@ func TestModes(t *testing.T) {
 		}
 	}
 }
+
+// What is left for a second half is for the containers that had the first.
+func TestSecondHalf(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.begin("web", "shop-web-1", "shop-web-2")
+	w.write("a", "1", 0o600)
+	w.write("b", "2", 0o600)
+	w.sync(session.Work{Files: w.files("a", "b"), Compare: true})
+	w.remove("shop-web-2")
+	w.begin("web", "shop-web-2")
+	w.must(w.services.members.look(t.Context()))
+	if got := w.sync(session.Work{Remove: []string{"/app/a"}, After: true}); got.Containers != 1 {
+		t.Errorf("synced %+v", got)
+	}
+	w.has("shop-web-1", map[string]string{"a": "nothing", "b": "2"})
+}

@@ -49,6 +49,7 @@ type Services struct {
 	options Options
 	began   time.Time
 	members *members
+	reached reached
 	sources sources
 	open    func(name string) (file, error)
 }
