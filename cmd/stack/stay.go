@@ -88,6 +88,7 @@ func (s *stay) follow() {
 		return s.another().wanted(ctx, first.plan.Services, first.flags.scale)
 	}}
 	s.wisher.follow(first.project, first.began.Add(-loading))
+	_, _ = files.Which() // what was written before that is no change that anybody waits for
 }
 
 // loading is longer than reading a project takes.
@@ -99,6 +100,10 @@ func (s *stay) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	news, err := s.tellNews()
+	if err != nil {
+		return err
+	}
 	wishes := make(chan convergence.Wish, 1)
 	wishes <- convergence.Wish{Desired: s.wish} // before another one can be there
 	ctx = s.read(ctx, wishes)
@@ -106,17 +111,28 @@ func (s *stay) begin(ctx context.Context) error {
 	s.let = let
 	narrator := narrate(keeping, progress)
 	o := convergence.KeepOptions{Options: s.options(progress), Status: s.status, Look: s.look}
-	o.Up, o.OnPlan = s.first.plan, narrator.planned
+	o.Up, o.Round = s.first.plan, news.over
+	o.OnPlan = func(p *plan.Plan) { news.planned(p); narrator.planned(p) }
 	o.Up.Given = s.given
 	name := s.first.desired.Name
 	s.remember(keeping, &o.Options, name, progress.Text)
 	o.Lock = s.unlessOvertaken(s.patiently())
 	o.Intent = s.intent(keeping, name, s.first.began)
 	s.work.Go(func() {
-		let(convergence.Keep(keeping, s.Engine, wishes, o, quieten(narrator.event, s.first.flags)))
+		let(convergence.Keep(keeping, s.Engine, wishes, o, news.watch(quieten(narrator.event, s.first.flags))))
 		s.over(ctx, context.Cause(keeping), progress, wishes)
 	})
 	return nil
+}
+
+// keep is convergence.Keep, with a fault of ours as an error: what else the command does goes on.
+func (s *stay) keep(ctx context.Context, wishes <-chan convergence.Wish, o convergence.KeepOptions, sink execute.Sink) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("%w: please report this: %v", execute.ErrFault, fault)
+		}
+	}()
+	return convergence.Keep(ctx, s.Engine, wishes, o, sink)
 }
 
 // readOnly reads the project again when its files change, and leaves what runs as it is.
@@ -141,7 +157,7 @@ func (s *stay) over(ctx context.Context, why error, progress view.Progress, wish
 	progress.Close()
 	s.why = why
 	close(s.ended)
-	if errors.Is(why, convergence.ErrDown) || errors.Is(why, errOvertaken) {
+	if errors.Is(why, convergence.ErrDown) || errors.Is(why, errOvertaken) || errors.Is(why, execute.ErrFault) {
 		fmt.Fprintf(s.err, "project %s is no longer kept as its files say: %v\n", s.first.desired.Name, why)
 	}
 	forgo(ctx, wishes)

@@ -6,13 +6,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -83,6 +86,15 @@ func TestReadLogBrokenOff(t *testing.T) {
 	err := readLog(bufio.NewReader(strings.NewReader(half)), func(engine.LogEntry) bool { return true })
 	if err == nil {
 		t.Error("a stream that broke off in a frame was taken for whole")
+	}
+	raw := io.MultiReader(strings.NewReader("2026-01-02T03:04:05Z whole\r\n2026-01-02T03:04:06Z ha"), iotest.ErrReader(io.ErrUnexpectedEOF))
+	var lines []string
+	err = readLog(bufio.NewReader(raw), func(e engine.LogEntry) bool {
+		lines = append(lines, string(e.Line))
+		return true
+	})
+	if err == nil || !slices.Equal(lines, []string{"whole\r\n"}) {
+		t.Errorf("of a terminal's stream that broke off in a line: %q, %v", lines, err)
 	}
 	huge := "\x01\x00\x00\x00\xff\xff\xff\xff"
 	if err := readLog(bufio.NewReader(strings.NewReader(huge)), func(engine.LogEntry) bool { return true }); err == nil {

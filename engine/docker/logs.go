@@ -93,7 +93,8 @@ func readFrames(r *bufio.Reader, emit func(engine.LogEntry) bool) error {
 func readRaw(r *bufio.Reader, emit func(engine.LogEntry) bool) error {
 	for {
 		line, err := r.ReadBytes('\n')
-		if len(line) > 0 && !emit(entry("stdout", line)) {
+		whole := err == nil || errors.Is(err, io.EOF) // else the stream has broken off, and who reads on gets the line again
+		if whole && len(line) > 0 && !emit(entry("stdout", line)) {
 			return errStopped
 		}
 		if err != nil {

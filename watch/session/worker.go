@@ -80,9 +80,14 @@ func (w *worker) handle(ctx context.Context, e event) {
 	}
 }
 
-// perform does one step.
+// perform does one step. A fault of ours in it fails that step, and the others go on.
 func (w *worker) perform(ctx context.Context, s step) (done finished) {
-	defer func() { done.at = time.Now() }()
+	defer func() {
+		if err := caught(recover()); err != nil {
+			done.err = err
+		}
+		done.at = time.Now()
+	}()
 	switch s := s.(type) {
 	case copyStep:
 		done.synced, done.err = w.copy(ctx, s)
