@@ -31,7 +31,7 @@ func watchError(err error) error {
 	switch {
 	case errors.Is(err, unix.ENOSPC):
 		return limit("watches", "watched directories", 1<<20)
-	case errors.Is(err, unix.ENOTDIR):
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP): // a link may lead to itself
 		return fmt.Errorf("%w as a directory", fs.ErrNotExist)
 	default:
 		return err

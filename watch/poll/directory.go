@@ -32,7 +32,7 @@ var errNoDirectory = errors.New("no directory")
 // look lists the directory at the path.
 func look(path string) (*directory, error) {
 	f, err := os.OpenFile(path, unix.O_DIRECTORY, 0)
-	if errors.Is(err, unix.ENOTDIR) {
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) { // a link may lead to itself
 		return nil, errNoDirectory
 	}
 	if err != nil {

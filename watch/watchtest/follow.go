@@ -23,6 +23,7 @@ const patience = time.Minute
 type follower struct {
 	source watch.Source
 	root   string
+	rests  chan struct{} // has a value when what was told is taken in
 	ended  chan struct{}
 
 	mu   sync.Mutex
@@ -32,21 +33,46 @@ type follower struct {
 // follow begins to. It ends when the source is closed.
 func follow(t *testing.T, source watch.Source, root string) *follower {
 	t.Helper()
-	f := &follower{source: source, root: root, ended: make(chan struct{}), seen: map[string]string{}}
+	f := &follower{source: source, root: root, rests: make(chan struct{}, 1), ended: make(chan struct{}), seen: map[string]string{}}
 	f.look(root, true)
-	go func() {
-		defer close(f.ended)
-		for e := range source.Events() {
-			f.mu.Lock()
-			if e.Lost {
-				f.look(f.root, true)
-			} else {
-				f.look(filepath.Join(e.Dir, e.Name), false)
-			}
-			f.mu.Unlock()
-		}
-	}()
+	go f.run()
 	return f
+}
+
+// run takes in what is told, and says so whenever nothing more waits.
+func (f *follower) run() {
+	defer close(f.ended)
+	events := f.source.Events()
+	for {
+		select {
+		case e, open := <-events:
+			if !open {
+				return
+			}
+			f.hear(e)
+			continue
+		default:
+		}
+		select {
+		case f.rests <- struct{}{}:
+		default: // nobody has looked since
+		}
+		e, open := <-events
+		if !open {
+			return
+		}
+		f.hear(e)
+	}
+}
+
+func (f *follower) hear(e watch.Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e.Lost {
+		f.look(f.root, true)
+	} else {
+		f.look(filepath.Join(e.Dir, e.Name), false)
+	}
 }
 
 // look takes in what is at the path by now, and below it what was not known; of the directories that are known something would be
@@ -118,17 +144,21 @@ func describe(path string) string {
 	}
 }
 
-// agrees waits until the follower knows what is there.
+// agrees waits until the follower knows what is there. It looks whenever the follower has nothing to do.
 func (f *follower) agrees(t *testing.T) {
 	t.Helper()
-	var err error
-	for began := time.Now(); time.Since(began) < patience; {
-		if err = f.compare(); err == nil {
+	late := time.After(patience)
+	for {
+		err := f.compare()
+		if err == nil {
 			return
 		}
-		time.Sleep(time.Millisecond)
+		select {
+		case <-f.rests:
+		case <-late:
+			t.Fatalf("this is not noticed:\n%v", err)
+		}
 	}
-	t.Fatalf("this is not noticed:\n%v", err)
 }
 
 // compare says what the follower does not know.

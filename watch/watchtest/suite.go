@@ -150,7 +150,8 @@ func whatIsTold(t *testing.T, open func(t *testing.T) watch.Source) {
 func refused(t *testing.T, open func(t *testing.T) watch.Source) {
 	b := newBench(t, open)
 	b.make("file")
-	for _, name := range []string{"none", "none/of/that", "file", "file/below"} {
+	b.must(os.Symlink("loop", b.path("loop"))) // an editor's moment: nothing is there
+	for _, name := range []string{"none", "none/of/that", "file", "file/below", "loop", "loop/below"} {
 		if err := b.Add(b.path(name)); !errors.Is(err, fs.ErrNotExist) {
 			b.Errorf("%s: %v", name, err)
 		}
