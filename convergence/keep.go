@@ -41,9 +41,19 @@ type KeepOptions struct {
 	// Status is told whenever it changes, one at a time. It must not block for long. May be nil.
 	Status func(Status)
 
+	// Round is told of the end of each round, one at a time. It must not block for long. May be nil.
+	Round func(Round)
+
 	// Look asks for a look at the project now. What it is then is answered: after a round, or at once while something that has
 	// failed is to be tried again later. The answers must not block. May be nil.
 	Look <-chan chan<- Status
+}
+
+// Round is what has come of one look at a project that is kept.
+type Round struct {
+	News    bool  // it was for a wish that had not come true yet
+	GivenUp bool  // for a newer wish, or because of the end
+	Err     error // why the project is not as wished; nil: it is, or it was given up
 }
 
 // Status says how a project that is kept converged fares.
@@ -299,8 +309,16 @@ func (k *keeper) over(out outcome) error {
 		k.failed.again(now)
 		k.board.failed(out.err)
 	default:
-		k.start, k.news, k.failed, k.given = false, false, retry{}, out.given
+		k.start, k.failed, k.given = false, retry{}, out.given
+		k.news = k.news && out.wish != k.wish // another one may have come just now
 		k.board.converged()
+	}
+	if k.options.Round != nil {
+		r := Round{News: out.news, GivenUp: out.interrupted}
+		if !r.GivenUp {
+			r.Err = out.err
+		}
+		k.options.Round(r)
 	}
 	k.examine(out, now)
 	k.board.wait(k.patience(now))

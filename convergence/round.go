@@ -30,6 +30,8 @@ type round struct {
 
 // outcome is what a round has found.
 type outcome struct {
+	wish        *desired.Project
+	news        bool // of that wish
 	err         error
 	fault       string // what the round panicked with, and where
 	interrupted bool   // by a newer wish, or by the end
@@ -63,6 +65,7 @@ func (r *round) run(ctx context.Context) (out outcome) {
 	}()
 	r.sink = givenUp(ctx, r.sink)
 	out = r.locked(ctx)
+	out.wish, out.news = r.wish, r.news
 	out.interrupted = out.err != nil && ctx.Err() != nil
 	return out
 }

@@ -3,6 +3,7 @@ package watch
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -23,13 +24,15 @@ type Watcher struct {
 
 	mu    sync.Mutex
 	files map[string]file
-	dirs  []string // that are watched for them, sorted
+	dirs  []string        // that are watched for them, sorted
+	which map[string]bool // of them have changed since somebody has asked
+	since time.Time       // the first of these changes was noticed
 }
 
 // New makes a Watcher that owns the source. It watches nothing until Files is called.
 func New(s Source) *Watcher {
 	w := &Watcher{
-		source: s, files: map[string]file{},
+		source: s, files: map[string]file{}, which: map[string]bool{},
 		changed: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go w.run()
@@ -38,6 +41,15 @@ func New(s Source) *Watcher {
 
 // Changed has a value when the content of one of the files is another one than before, or one has come or gone.
 func (w *Watcher) Changed() <-chan struct{} { return w.changed }
+
+// Which are the files that have changed since it was asked last, sorted, and when the first of the changes was noticed.
+func (w *Watcher) Which() (paths []string, since time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	paths, since = slices.Sorted(maps.Keys(w.which)), w.since
+	w.which, w.since = map[string]bool{}, time.Time{}
+	return paths, since
+}
 
 // Files says which files count from now on; they need not exist. What was written at or after since to one that did not count
 // before is a change, so that nothing is missed between reading it and watching it; of the others what differs is, as ever. The
@@ -48,19 +60,13 @@ func (w *Watcher) Files(paths []string, since time.Time) error {
 	err := w.watch(paths)
 	before := w.files
 	w.files = make(map[string]file, len(paths))
-	late := false
 	for _, path := range paths {
 		was, known := before[path]
 		f := was.look(path)
 		w.files[path] = f
-		if known {
-			late = late || f.differs(was)
-		} else {
-			late = late || f.exists && !f.modified.Before(since.Add(-clockStep))
+		if known && f.differs(was) || !known && f.exists && !f.modified.Before(since.Add(-clockStep)) {
+			w.note(path, time.Now())
 		}
-	}
-	if late {
-		w.tell()
 	}
 	return err
 }
@@ -95,14 +101,14 @@ func (w *Watcher) run() {
 			}
 			timer.Reset(min(quietTime, batchTime-time.Since(first)))
 		case <-timer.C:
+			w.compare(first)
 			first = time.Time{}
-			w.compare()
 		}
 	}
 }
 
-// compare looks at the files after a batch. Directories may have come and gone.
-func (w *Watcher) compare() {
+// compare looks at the files after a batch that has begun then. Directories may have come and gone.
+func (w *Watcher) compare(began time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	paths := make([]string, 0, len(w.files))
@@ -110,14 +116,24 @@ func (w *Watcher) compare() {
 		paths = append(paths, path)
 	}
 	_ = w.watch(paths) // whoever called Files knows
-	differ := false
 	for path, before := range w.files {
 		now := before.look(path)
 		w.files[path] = now
-		differ = differ || now.differs(before)
+		if now.differs(before) {
+			w.note(path, began)
+		}
 	}
-	if differ {
-		w.tell()
+}
+
+// note keeps that a file has changed, and tells it. w.mu is held.
+func (w *Watcher) note(path string, at time.Time) {
+	w.which[path] = true
+	if w.since.IsZero() {
+		w.since = at
+	}
+	select {
+	case w.changed <- struct{}{}:
+	default: // it was told and nobody has looked yet
 	}
 }
 
@@ -149,11 +165,4 @@ func (w *Watcher) add() error {
 		errs = append(errs, w.source.Add(dir))
 	}
 	return errors.Join(errs...)
-}
-
-func (w *Watcher) tell() {
-	select {
-	case w.changed <- struct{}{}:
-	default: // it was told and nobody has looked yet
-	}
 }

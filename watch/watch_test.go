@@ -81,6 +81,26 @@ func TestOnlyContentCounts(t *testing.T) {
 	}, "a", "sub/c")
 }
 
+func TestWhichFilesHaveChanged(t *testing.T) {
+	watching(t, func(t *testing.T, w *watch.Watcher, s *watchtest.Scripted, dir string) {
+		began := time.Now()
+		for _, name := range []string{"b", "a"} {
+			write(t, dir+"/"+name, "1")
+			s.Send(watch.Event{Dir: dir, Name: name})
+			if !told(w, time.Second) {
+				t.Fatal("nothing was told")
+			}
+		}
+		paths, since := w.Which()
+		if !slices.Equal(paths, []string{dir + "/a", dir + "/b"}) || since.Before(began) || time.Since(since) < watch.QuietTime {
+			t.Errorf("changed are %q since %v", paths, since)
+		}
+		if paths, since = w.Which(); len(paths) > 0 || !since.IsZero() {
+			t.Errorf("again: %q since %v", paths, since)
+		}
+	}, "a", "b", "c")
+}
+
 // Whoever saves many files is heard once; whoever does not stop is heard all the same.
 func TestBatches(t *testing.T) {
 	watching(t, func(t *testing.T, w *watch.Watcher, s *watchtest.Scripted, dir string) {

@@ -23,6 +23,7 @@ type wisher struct {
 	load   func(context.Context) (*project.Project, *desired.Project, error)
 	files  *watch.Watcher
 	told   func(*project.Project, *desired.Project, error) // of what was loaded, before the wish. May be nil
+	causes func(paths []string, since time.Time)           // which files have changed. May be nil
 	cannot func(error)                                     // some changes will not be seen
 }
 
@@ -49,6 +50,9 @@ func (w *wisher) run(ctx context.Context, wishes chan<- convergence.Wish) {
 // wish loads the project now.
 func (w *wisher) wish(ctx context.Context) convergence.Wish {
 	began := time.Now()
+	if w.causes != nil {
+		w.causes(w.files.Which())
+	}
 	p, d, err := w.read(ctx)
 	if ctx.Err() != nil {
 		return convergence.Wish{Err: ctx.Err()}

@@ -98,6 +98,37 @@ func (c *Changes) About(service, line string) {
 	}
 }
 
+// Applied is what has come of a change of a project's own files.
+type Applied struct {
+	Project string
+	Done    string   // for example "recreated web"; empty: nothing had to change
+	Paths   []string // what has changed, absolute
+	Took    time.Duration
+}
+
+// Applied prints what was done.
+func (c *Changes) Applied(r Applied) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	done := r.Done
+	if done == "" {
+		done = "nothing had to change"
+	}
+	switch {
+	case c.enc != nil:
+		_ = c.enc.Encode(struct {
+			Project string    `json:"project"`
+			Action  string    `json:"action"`
+			Done    string    `json:"done,omitempty"`
+			Paths   []string  `json:"paths"`
+			Seconds float64   `json:"seconds"`
+			Time    time.Time `json:"time"`
+		}{r.Project, "apply", r.Done, r.Paths, r.Took.Seconds(), time.Now().UTC()})
+	case !c.quiet:
+		_, _ = fmt.Fprintf(c.out, "%s  %s%s in %s\n", c.style.paint(bold, "project "+r.Project), done, c.because(r.Paths), Took(r.Took))
+	}
+}
+
 // jsonReaction is a reaction as programs read it.
 type jsonReaction struct {
 	Service    string    `json:"service"`
