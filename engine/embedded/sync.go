@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 
@@ -36,17 +37,26 @@ func (e *Engine) SyncFiles(ctx context.Context, ref string, content io.Reader, o
 	if err != nil {
 		return err
 	}
+	return r.close(ctx, e.syncInto(ctx, r, content, opts))
+}
+
+func (e *Engine) syncInto(ctx context.Context, r *reach, content io.Reader, opts engine.SyncOptions) error {
 	owner, err := r.owner()
-	if err == nil {
-		running, cancel := r.whileItRuns(ctx)
-		defer cancel()
-		archive := newSender(running, content, silence)
-		defer archive.Close()
-		defer r.attend(archive.client)()
-		err = files.Sync(running, r.roots, archive,
-			files.SyncOptions{SyncOptions: opts, Owner: owner, Fixed: r.fixed(), Temporary: ".stack-sync-" + c.ID[:12]})
+	if err != nil {
+		return err
 	}
-	return r.close(ctx, err)
+	t, err := e.trail(r)
+	if err != nil {
+		return err
+	}
+	running, cancel := r.whileItRuns(ctx)
+	defer cancel()
+	archive := newSender(running, content, silence)
+	defer archive.Close()
+	defer r.attend(archive.client)()
+	err = files.Sync(running, t.through(r.roots), archive,
+		files.SyncOptions{SyncOptions: opts, Owner: owner, Fixed: r.fixed(), Temporary: temporary(r.container.ID)})
+	return errors.Join(err, t.end())
 }
 
 // turns lets one at a time do something to a container.

@@ -53,6 +53,7 @@ func (e *Engine) takeOver(ctx context.Context) error {
 	e.busy.mu.Unlock()
 	close(e.ready)
 	e.resumeWork(changed)
+	e.followTrails()
 	return nil
 }
 
