@@ -83,7 +83,7 @@ var commands = []func(*app) *cobra.Command{
 	newUp, newWatch, newDown, newRollback, newPs, newLogs, newExec, newRun, newBuild, newPlan, newConfig, newConvert, newLint,
 	newStart, newStop, newRestart, newScale, newCreate, newRm, newKill, newPause, newUnpause, newWait,
 	newPull, newPush, newImages, newVolumes, newLs, newTop, newStats, newPort, newCp, newAttach, newEvents,
-	newPublish, newImage, newEngine, newVersion, newAlpha,
+	newPublish, newImage, newEngine, newVersion, newAlpha, newGuard,
 }
 
 func (a *app) declareGlobal(root *cobra.Command) {

@@ -40,7 +40,7 @@ func (t *terminal) raw() (restore func(), err error) {
 }
 
 // unbuffered delivers every key at once and does not show it, until restore is called. Ctrl-C and the like are signals as
-// ever, and what is written looks as ever.
+// ever, and what is written looks as ever. A crash of this program gives the terminal back, too.
 func (t *terminal) unbuffered() (restore func(), err error) {
 	fd := int(t.in.Fd())
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
@@ -53,8 +53,14 @@ func (t *terminal) unbuffered() (restore func(), err error) {
 	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &changed); err != nil {
 		return nil, fmt.Errorf("cannot prepare the terminal: %w", err)
 	}
+	guard := t.guard(guarded{*before, changed})
 	var once sync.Once
-	return func() { once.Do(func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }) }, nil
+	return func() {
+		once.Do(func() {
+			_ = unix.IoctlSetTermios(fd, unix.TCSETS, before)
+			guard.release()
+		})
+	}, nil
 }
 
 // foreground says that the terminal, if it is the one that controls this process, listens to it: a background job that
