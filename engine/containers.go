@@ -107,7 +107,8 @@ type Execs interface {
 }
 
 // Archives copies files into and out of containers, running or not. Paths are resolved inside the container's root and
-// cannot leave it, whatever symbolic links it has.
+// cannot leave it, whatever symbolic links it has. A container that does not run has the files that it would see if it ran: with its
+// volumes, filled from the image, and its binds.
 type Archives interface {
 	// StatPath describes the file. ErrNotFound: there is none.
 	StatPath(ctx context.Context, ref, path string) (container.PathStat, error)
@@ -115,6 +116,6 @@ type Archives interface {
 	// CopyFrom returns a tar of the file or the directory, under its base name. The caller closes it.
 	CopyFrom(ctx context.Context, ref, path string) (io.ReadCloser, container.PathStat, error)
 
-	// CopyTo unpacks a tar (plain or compressed) in the directory path, which must exist.
+	// CopyTo unpacks a tar (plain or compressed) in the directory path, which must exist. ErrForbidden: it is mounted read-only.
 	CopyTo(ctx context.Context, ref, path string, content io.Reader, opts container.CopyToContainerOptions) error
 }
