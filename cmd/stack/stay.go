@@ -125,8 +125,8 @@ func (s *stay) begin(ctx context.Context) error {
 	return nil
 }
 
-// keep is convergence.Keep, with a fault of ours as an error: what else the command does goes on.
-func (s *stay) keep(ctx context.Context, wishes <-chan convergence.Wish, o convergence.KeepOptions, sink execute.Sink) (err error) {
+// keepUp is convergence.Keep, with a fault of ours as an error: what else the command does goes on.
+func (s *stay) keepUp(ctx context.Context, wishes <-chan convergence.Wish, o convergence.KeepOptions, sink execute.Sink) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			err = fmt.Errorf("%w: please report this: %v", execute.ErrFault, fault)
