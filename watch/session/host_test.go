@@ -118,6 +118,7 @@ func (h *host) Rebuild(context.Context, string) (time.Duration, error) { return 
 // apply does what is asked for, as an engine would.
 func (h *host) apply(root *os.Root, w Work, out *Synced) error {
 	for _, p := range w.Remove {
+		h.straight(root, p)
 		err := root.Remove(p[1:])
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) && !errors.Is(err, syscall.ENOTDIR) {
 			h.t.Errorf("remove %s: %v", p, err)
@@ -141,9 +142,20 @@ func (h *host) apply(root *os.Root, w Work, out *Synced) error {
 	return errors.Join(errs...)
 }
 
+// straight holds work to what nobody else would notice at once: no link of the container is on the way to what is touched. It would
+// lead to files of the container's own.
+func (h *host) straight(root *os.Root, target string) {
+	for dir := path.Dir(target[1:]); dir != "."; dir = path.Dir(dir) {
+		if to, err := root.Readlink(dir); err == nil {
+			h.t.Errorf("%s is reached through /%s, which leads to %s", target, dir, to)
+		}
+	}
+}
+
 // write reports whether the file was found as it had been seen.
 func (h *host) write(root *os.Root, f File) (settled bool, err error) {
 	name := f.Target[1:]
+	h.straight(root, f.Target)
 	if dir := path.Dir(name); dir != "." {
 		if err := root.MkdirAll(dir, 0o755); err != nil {
 			return true, err

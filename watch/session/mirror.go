@@ -184,8 +184,12 @@ func (w *worklist) below(target string) bool {
 
 // sorted is the Work, and a second one for what may be below a link until the first is done.
 func (w *worklist) sorted(how extent) []Work {
+	compare, whole := how != nothing, how&all != 0
+	waits := func(target string, _ bool) bool { // a new container may have a link of its image above
+		return w.below(target) || compare && !w.claim(target, 0).itself
+	}
 	for target := range w.remove {
-		if w.below(target) {
+		if waits(target, true) {
 			w.late[target] = true
 		}
 	}
@@ -196,8 +200,7 @@ func (w *worklist) sorted(how extent) []Work {
 			}
 		}
 	}
-	maps.DeleteFunc(w.remove, func(target string, _ bool) bool { return w.below(target) })
-	compare, whole := how != nothing, how&all != 0
+	maps.DeleteFunc(w.remove, waits)
 	first := Work{Files: w.listed, Compare: compare, Whole: whole, Remove: slices.Sorted(maps.Keys(w.remove))}
 	first.Folders = w.folders(first.Remove)
 	first.Files = slices.AppendSeq(first.Files, maps.Values(w.files))

@@ -88,13 +88,14 @@ func TestWork(t *testing.T) {
 		}},
 		"a file of the later takes a directory of the earlier": {[]*rules.Rule{app(), to("/more", "/app")}, []string{"/src/d/a: 1", "/more/x: 1"}, []string{"/more/d: 1", "/src/d/b: 1"}, nothing, []string{"/app/d <- /more/d"}},
 
-		"all is compared":             {[]*rules.Rule{app()}, []string{"/src/d/a: 1", "/src/b: -> a", "/src/.git/c: 1"}, nil, wanted, []string{"/app/b <- /src/b", "/app/d <- /src/d", "/app/d/a <- /src/d/a"}},
-		"what is wanted is compared":  {[]*rules.Rule{app(), to("/more", "/more")}, []string{"/src/a: 1", "/more/b: 1"}, nil, wanted, []string{"/app/a <- /src/a"}},
-		"what is not wanted is, too":  {[]*rules.Rule{app(), to("/more", "/more")}, []string{"/src/a: 1", "/more/b: 1"}, nil, all, []string{"/app/a <- /src/a", "/more/b <- /more/b"}},
-		"the later wins, but waits":   {[]*rules.Rule{app(), to("/more", "/app")}, []string{"/src/a: 1", "/src/c: 1", "/more/a: 1"}, nil, wanted, []string{"/app/c <- /src/c"}},
-		"the later wins, compared":    {[]*rules.Rule{app(), to("/more", "/app")}, []string{"/src/a: 1", "/src/d/b: 1", "/more/a: 1", "/more/d: 1"}, nil, all, []string{"/app/a <- /more/a", "/app/d <- /more/d"}},
-		"a comparison with a change":  {[]*rules.Rule{app()}, []string{"/src/a: 1", "/src/b: 1"}, []string{"/src/a: 2", "/src/b:"}, wanted, []string{"- /app/b", "/app/a <- /src/a"}},
-		"a change that is not wanted": {[]*rules.Rule{app(), to("/more", "/more")}, []string{"/src/a: 1", "/more/b: 1", "/more/c: 1"}, []string{"/more/b: 2"}, wanted, []string{"/app/a <- /src/a", "/more/b <- /more/b"}},
+		"all is compared":                    {[]*rules.Rule{app()}, []string{"/src/d/a: 1", "/src/b: -> a", "/src/.git/c: 1"}, nil, wanted, []string{"/app/b <- /src/b", "/app/d <- /src/d", "/app/d/a <- /src/d/a"}},
+		"what is wanted is compared":         {[]*rules.Rule{app(), to("/more", "/more")}, []string{"/src/a: 1", "/more/b: 1"}, nil, wanted, []string{"/app/a <- /src/a"}},
+		"what is not wanted is, too":         {[]*rules.Rule{app(), to("/more", "/more")}, []string{"/src/a: 1", "/more/b: 1"}, nil, all, []string{"/app/a <- /src/a", "/more/b <- /more/b"}},
+		"the later wins, but waits":          {[]*rules.Rule{app(), to("/more", "/app")}, []string{"/src/a: 1", "/src/c: 1", "/more/a: 1"}, nil, wanted, []string{"/app/c <- /src/c"}},
+		"the later wins, compared":           {[]*rules.Rule{app(), to("/more", "/app")}, []string{"/src/a: 1", "/src/d/b: 1", "/more/a: 1", "/more/d: 1"}, nil, all, []string{"/app/a <- /more/a", "/app/d <- /more/d"}},
+		"a comparison with a change":         {[]*rules.Rule{app()}, []string{"/src/a: 1", "/src/b: 1"}, []string{"/src/a: 2", "/src/b:"}, wanted, []string{"/app/a <- /src/a", "then", "- /app/b"}},
+		"what was below a link of the image": {[]*rules.Rule{app()}, []string{"/src/a/b: 1"}, []string{"/src/a/b:"}, all, []string{"/app/a <- /src/a", "then", "- /app/a/b"}},
+		"a change that is not wanted":        {[]*rules.Rule{app(), to("/more", "/more")}, []string{"/src/a: 1", "/more/b: 1", "/more/c: 1"}, []string{"/more/b: 2"}, wanted, []string{"/app/a <- /src/a", "/more/b <- /more/b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSource()
