@@ -87,12 +87,12 @@ func (t *Tree) assemble(parts []Part, place string) (*os.File, error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return nil, os.NewSyscallError("mount", err)
 	}
-	if err := unshared(t.Root); err != nil {
-		return nil, err
-	}
 	err := unix.MoveMount(int(t.Root.Fd()), "", unix.AT_FDCWD, place, unix.MOVE_MOUNT_F_EMPTY_PATH)
 	if err != nil {
 		return nil, os.NewSyscallError("move_mount", err)
+	}
+	if err := unshare(t.Root); err != nil {
+		return nil, err
 	}
 	for _, part := range parts {
 		if err := t.attach(part); err != nil {
@@ -113,17 +113,17 @@ func (t *Tree) attach(part Part) error {
 		return err
 	}
 	defer target.Close()
-	if err := unshared(part.Tree); err != nil {
-		return err
+	err = unix.MoveMount(int(part.Tree.Fd()), "", int(target.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+	if err != nil {
+		return os.NewSyscallError("move_mount", err)
 	}
-	return os.NewSyscallError("move_mount", unix.MoveMount(int(part.Tree.Fd()), "", int(target.Fd()), "",
-		unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
+	return unshare(part.Tree)
 }
 
-// unshared keeps what is mounted in the tree from appearing where the tree was cloned from, if that is a shared mount.
-func unshared(tree *os.File) error {
-	private := unix.MountAttr{Propagation: unix.MS_PRIVATE}
-	return os.NewSyscallError("mount_setattr", unix.MountSetattr(int(tree.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &private))
+// unshare keeps what is going to be mounted in the tree, which is attached, from appearing where it was cloned from, if that is a
+// shared mount.
+func unshare(tree *os.File) error {
+	return os.NewSyscallError("mount", unix.Mount("", fmt.Sprintf("/proc/self/fd/%d", tree.Fd()), "", unix.MS_REC|unix.MS_PRIVATE, ""))
 }
 
 // mountPoint opens what is at the path, and makes it, and the directories above it, if there is nothing.
