@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -305,13 +304,4 @@ func (w *world) sh(id string, cfg ExecConfig, command string) (string, ExitStatu
 	exit, err := w.Exec(context.Background(), id, cfg, Streams{Stdout: &out, Stderr: &out}, nil)
 	must(w.tb, err)
 	return out.String(), exit
-}
-
-func hostCommand(tb testing.TB, args ...string) string {
-	tb.Helper()
-	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
-	if err != nil {
-		tb.Fatalf("%v: %v\n%s", args, err, out)
-	}
-	return string(out)
 }
