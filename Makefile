@@ -50,12 +50,13 @@ $(BASE): | demo-packages
 examples/reddit/post_db/post_db: $(wildcard examples/reddit/post_db/*.go examples/reddit/post_db/go.*)
 	cd examples/reddit/post_db && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o post_db .
 
+# test/e2e waits more than it computes, and longer than all others together: it begins first, and the others run beside it.
 .PHONY: test
 test: build test-packages demo-packages $(BASE) examples/reddit/post_db/post_db
 	@[ "$$(id -u)" = 0 ] || echo "not root: tests on real containers, networks and dockerd are left out"
 	go vet ./...
 	go run ./test/leftovers record $(CACHE)/before.json
-	STACK_TEST_BINARY=$(STACK) STACK_TEST_BASE_IMAGE=$(BASE) go test -timeout 30m ./...
+	STACK_TEST_BINARY=$(STACK) STACK_TEST_BASE_IMAGE=$(BASE) go test -timeout 30m ./test/e2e ./...
 	$(MAKE) --no-print-directory fuzz
 	go run ./test/leftovers compare $(CACHE)/before.json
 
