@@ -191,7 +191,10 @@ func (r *watchRun) bringUp(ctx context.Context) error {
 
 // await waits until somebody ends the watching, or takes the project down, or nothing can be watched any more.
 func (r *watchRun) await(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	ended := r.stay.ended
+	var down <-chan struct{} // while others keep the project, or nobody does
 	for {
 		select {
 		case <-ctx.Done():
@@ -200,7 +203,10 @@ func (r *watchRun) await(ctx context.Context) error {
 			if errors.Is(r.stay.why, convergence.ErrDown) {
 				return nil
 			}
-			ended = nil
+			ended, down = nil, r.watching.takenDown(ctx)
+		case <-down:
+			r.watching.lines.text("the watching ends: " + convergence.ErrDown.Error())
+			return nil
 		case <-r.watching.failed:
 			return exitCode(exitFailure)
 		}

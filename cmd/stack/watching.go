@@ -7,9 +7,12 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/docker/docker/api/types/events"
+
 	"stackrun.dev/stack/cmd/stack/internal/syncing"
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence/desired"
+	"stackrun.dev/stack/convergence/feed"
 	"stackrun.dev/stack/project"
 	"stackrun.dev/stack/watch"
 	"stackrun.dev/stack/watch/fsnotify"
@@ -44,6 +47,7 @@ type lookout struct {
 	files    *tree.Tree
 	services *syncing.Services
 	session  *watchsession.Session
+	care     *aftercare
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 }
@@ -198,7 +202,11 @@ func (w *watching) open() {
 		Project: w.about.desired.Name, Restart: w.reactions.Restart, Rebuild: w.reactions.Rebuild,
 		Renewed: func(service string) { at.session.Renewed(service) }, Told: w.told, Output: w.output,
 	})
-	at.session = watchsession.New(at.files, at.services, watchsession.Options{Report: w.report})
+	at.care = w.newAftercare(w.about.desired.Name, &w.lines, w.reactions)
+	at.session = watchsession.New(at.files, at.services, watchsession.Options{Report: func(r watchsession.Report) {
+		w.report(r)
+		at.care.did(r)
+	}})
 	at.session.Update(w.rules)
 	w.at = at
 }
@@ -223,6 +231,7 @@ func (w *watching) run() {
 	ctx, cancel := context.WithCancel(w.up)
 	at.cancel = cancel
 	w.summary()
+	at.running.Go(func() { at.care.run(ctx) })
 	at.running.Go(func() { at.services.Run(ctx) })
 	at.running.Go(func() {
 		if err := at.session.Run(ctx); err != nil && ctx.Err() == nil {
@@ -230,6 +239,29 @@ func (w *watching) run() {
 			w.fails.Do(func() { close(w.failed) })
 		}
 	})
+}
+
+// takenDown is closed when somebody takes the project down, until the context is done.
+func (w *watching) takenDown(ctx context.Context) <-chan struct{} {
+	name, out := w.about.desired.Name, make(chan struct{})
+	intent := w.intent(ctx, name, w.about.began)
+	stream := feed.Subscribe(ctx, w.Engine, feed.Containers(name))
+	var once sync.Once
+	look := func(error) error {
+		if _, down := intent(); down {
+			once.Do(func() { close(out) })
+		}
+		return nil
+	}
+	go func() {
+		_ = look(nil) // it may be down by now
+		stream.Run(func(m events.Message) {
+			if m.Action == events.ActionDestroy {
+				_ = look(nil)
+			}
+		}, look)
+	}()
+	return out
 }
 
 // end carries nothing out any more. What is under way is given up.

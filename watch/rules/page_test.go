@@ -32,6 +32,15 @@ Made from the program by ` + "`make docs`" + `. What happens when files change. 
   to where a bind mount shows something else.
 - A target with a slash at its end is a folder: if the path is a file, it is copied into that.
 
+## What is said
+
+- What was done is one line: the service, how many files and folders, which files were the reason, how long it took. Links count as files. A wait for others of more than a second is told
+  while it lasts, and apart from the time.
+- A change of the project's own files is one line, too: what was recreated, created, removed, or that nothing had to change. What a newer change has interrupted is one line.
+- A container that begins while watching gets the files; where a file or a link differed, it is restarted, or runs the command, as the rule says.
+- A container that becomes unhealthy or ends within five minutes after something was done to it is told with its last output, and when it is healthy again.
+- Watching ends with exit code 0 when somebody takes the project down, and with 130 after Ctrl-C.
+
 ## Differences from Docker Compose
 
 - When watching begins, what differs at the targets is made right. ` + "`initial_sync: false`" + ` switches that off; Compose does it only where that is true.

@@ -86,6 +86,21 @@ func (c *Changes) Warn(line string) {
 	Warn(c.out, c.style, line)
 }
 
+// Bad prints what is wrong with a service, in one or more lines.
+func (c *Changes) Bad(service, text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.enc != nil {
+		_ = c.enc.Encode(jsonEvent{ID: service, Text: text, State: Failed, Time: time.Now().UTC()})
+		return
+	}
+	first, rest, more := strings.Cut(text, "\n")
+	if more {
+		rest = "\n" + rest
+	}
+	_, _ = fmt.Fprintf(c.out, "%s  %s%s\n", c.style.paint(bold, service), c.style.paint(red, first), rest)
+}
+
 // About prints a line about a service.
 func (c *Changes) About(service, line string) {
 	c.mu.Lock()
