@@ -71,9 +71,6 @@ func (r *reach) openProcess(e *Engine, why purpose) (err error) {
 	return nil
 }
 
-// roots implements files.Roots. What is read-only in the container is so here.
-func (r *reach) roots(name string) (*os.File, string, error) { return r.root, name, nil }
-
 // attend sees to it that the client keeps nobody waiting who needs the container: one that stalls is given up, and the next run of
 // a container does not wait for what was begun in the last one. The caller calls stop in the end.
 func (r *reach) attend(c *client) (stop func()) {

@@ -18,7 +18,7 @@ func (e *Engine) CompareFiles(ctx context.Context, ref string, wanted []engine.F
 	}
 	running, cancel := r.whileItRuns(ctx)
 	defer cancel()
-	differ, err := files.Compare(running, r.roots, wanted)
+	differ, err := files.Compare(running, r.root, wanted)
 	return differ, r.close(ctx, err)
 }
 
@@ -54,8 +54,9 @@ func (e *Engine) syncInto(ctx context.Context, r *reach, content io.Reader, opts
 	archive := newSender(running, content, silence)
 	defer archive.Close()
 	defer r.attend(archive.client)()
-	err = files.Sync(running, t.through(r.roots), archive,
-		files.SyncOptions{SyncOptions: opts, Owner: owner, Fixed: r.fixed(), Temporary: temporary(r.container.ID)})
+	err = files.Sync(running, r.root, archive, files.SyncOptions{
+		SyncOptions: opts, Owner: owner, Fixed: r.fixed(), Enter: t.note, Temporary: temporary(r.container.ID),
+	})
 	return errors.Join(err, t.end())
 }
 

@@ -40,17 +40,14 @@ func (e *Engine) trail(r *reach) (*trail, error) {
 	return &trail{path: path, noted: map[string]bool{}, file: file}, err
 }
 
-// through notes every directory that is opened by way of it.
-func (t *trail) through(roots files.Roots) files.Roots {
-	return func(dir string) (*os.File, string, error) {
-		if !t.noted[dir] {
-			t.noted[dir] = true
-			if _, err := t.file.WriteString(dir + "\x00"); err != nil {
-				return nil, "", err
-			}
-		}
-		return roots(dir)
+// note notes a directory.
+func (t *trail) note(dir string) error {
+	if t.noted[dir] {
+		return nil
 	}
+	t.noted[dir] = true
+	_, err := t.file.WriteString(dir + "\x00")
+	return err
 }
 
 // end forgets the trail: the sync has cleaned up by itself.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"runtime"
 	"sync/atomic"
@@ -28,13 +29,13 @@ const (
 )
 
 // Compare returns the indexes of the files that are not as described. roots is called by several goroutines.
-func Compare(ctx context.Context, roots Roots, files []engine.FileState) ([]int, error) {
+func Compare(ctx context.Context, root *os.File, files []engine.FileState) ([]int, error) {
 	other := make([]bool, len(files))
 	var next atomic.Int64
 	work, ctx := errgroup.WithContext(ctx)
 	for range min(comparers, runtime.GOMAXPROCS(0), 1+len(files)/comparedTogether) {
 		work.Go(func() error {
-			dirs := newParents(roots)
+			dirs := newParents(root, anywhere)
 			defer dirs.forget()
 			for {
 				end := int(next.Add(comparedTogether))

@@ -54,7 +54,7 @@ func TestWhatCannotBeGivenAway(t *testing.T) {
 		var err error
 		content := archive(t, put.entry)
 		asNoOwner(t, func() {
-			err = Sync(t.Context(), whole(root), content, SyncOptions{Temporary: temporary, Owner: put.owner})
+			err = Sync(t.Context(), root, content, SyncOptions{Temporary: temporary, Owner: put.owner})
 		})
 		if !errors.Is(err, engine.ErrForbidden) {
 			t.Errorf("%s: %v", what, err)

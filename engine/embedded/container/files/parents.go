@@ -10,17 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Roots says in which root a path of a container is, and under which name there. A container's file system consists of
-// several ones if it does not run and has volumes.
-type Roots func(name string) (root *os.File, inside string, err error)
-
 // openParents is how many directories stay open.
 const openParents = 128
 
 // parents opens the directories in which files are, and keeps the last ones that were used open: files come directory by
 // directory.
 type parents struct {
-	roots  Roots
+	root   *os.File
+	enter  func(dir string) error // told of each before it is opened
 	byName map[string]*list.Element
 	recent *list.List // of *parent, the last one used in front
 }
@@ -31,8 +28,8 @@ type parent struct {
 	err  error // why there is none
 }
 
-func newParents(roots Roots) *parents {
-	return &parents{roots: roots, byName: map[string]*list.Element{}, recent: list.New()}
+func newParents(root *os.File, enter func(dir string) error) *parents {
+	return &parents{root: root, enter: enter, byName: map[string]*list.Element{}, recent: list.New()}
 }
 
 // of opens the directory of the path, which is clean. The place is valid until the next call.
@@ -54,11 +51,10 @@ func (p *parents) of(name string) (place, error) {
 }
 
 func (p *parents) open(dir string) (*os.File, error) {
-	root, inside, err := p.roots(dir)
-	if err != nil {
+	if err := p.enter(dir); err != nil {
 		return nil, err
 	}
-	return open(root, inside, unix.O_PATH|unix.O_DIRECTORY, 0)
+	return open(p.root, dir, unix.O_PATH|unix.O_DIRECTORY, 0)
 }
 
 // make opens the directory of the path, and makes it and those above if they are missing.

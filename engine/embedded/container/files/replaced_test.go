@@ -29,7 +29,7 @@ func TestReplacedFilesAreHeldInBounds(t *testing.T) {
 			must(t, syncTo(t, root, nil, files...))
 			before, most := openFiles(t), 0
 			content := beside{archive(t, files...), func() { most = max(most, openFiles(t)-before) }}
-			must(t, Sync(t.Context(), whole(root), content, SyncOptions{Temporary: temporary}))
+			must(t, Sync(t.Context(), root, content, SyncOptions{Temporary: temporary}))
 			if after := openFiles(t); after != before {
 				t.Errorf("%d files are open, %d were before", after, before)
 			}

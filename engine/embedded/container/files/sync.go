@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -24,14 +25,22 @@ type SyncOptions struct {
 	// away there, not even in part.
 	Fixed map[string]bool
 
+	// Enter is called with each directory, clean, before anything is done in it, maybe more than once. An error keeps it from
+	// being opened. May be nil.
+	Enter func(dir string) error
+
 	// Temporary is the name that a file has for the moment before it takes its place. Nobody else may use it at the same time;
 	// what has it is a leftover of a call that was killed, and is removed.
 	Temporary string
 }
 
 // Sync removes files and unpacks a plain tar. See engine.Syncs for what is promised.
-func Sync(ctx context.Context, roots Roots, content io.Reader, opts SyncOptions) error {
-	s := syncer{dirs: newParents(roots), opts: opts, buffer: make([]byte, 64<<10)}
+func Sync(ctx context.Context, root *os.File, content io.Reader, opts SyncOptions) error {
+	enter := opts.Enter
+	if enter == nil {
+		enter = anywhere
+	}
+	s := syncer{dirs: newParents(root, enter), opts: opts, buffer: make([]byte, 64<<10)}
 	defer s.dirs.forget()
 	defer s.replaced.end()
 	if err := s.remove(ctx, opts.Remove); err != nil {
@@ -42,6 +51,8 @@ func Sync(ctx context.Context, roots Roots, content io.Reader, opts SyncOptions)
 	}
 	return engine.SyncFailure(s.failed)
 }
+
+func anywhere(string) error { return nil }
 
 // unpack unpacks the archive.
 func (s *syncer) unpack(ctx context.Context, content io.Reader) error {

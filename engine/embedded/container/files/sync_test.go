@@ -24,14 +24,9 @@ import (
 
 const temporary = ".stack-sync-test"
 
-// whole is the one root of a container that runs.
-func whole(root *os.File) Roots {
-	return func(name string) (*os.File, string, error) { return root, name, nil }
-}
-
 func syncTo(t *testing.T, root *os.File, remove []string, entries ...entry) error {
 	t.Helper()
-	return Sync(t.Context(), whole(root), archive(t, entries...),
+	return Sync(t.Context(), root, archive(t, entries...),
 		SyncOptions{SyncOptions: engine.SyncOptions{Remove: remove}, Temporary: temporary})
 }
 
@@ -63,7 +58,7 @@ func TestSyncGivesWhatTheTarSays(t *testing.T) {
 		t.Errorf("mode %v, owner %d:%d, time %v", info.Mode(), stat.Uid, stat.Gid, info.ModTime())
 	}
 	opts := SyncOptions{Temporary: temporary, Owner: &Owner{7, 8}}
-	must(t, Sync(t.Context(), whole(root), archive(t, file("/made/on/the/way", "")), opts))
+	must(t, Sync(t.Context(), root, archive(t, file("/made/on/the/way", "")), opts))
 	for _, name := range []string{"made", "made/on/the", "made/on/the/way"} {
 		info, err := os.Stat(filepath.Join(dir, name))
 		must(t, err)
@@ -94,7 +89,7 @@ func TestSyncWhileTheTreeChanges(t *testing.T) {
 		dirs := entry{tar.Header{Typeflag: tar.TypeDir, Name: "/data/sub/root"}, ""}
 		link := entry{tar.Header{Typeflag: tar.TypeSymlink, Name: "/data/sub/secret", Linkname: "x"}, ""}
 		_ = syncTo(t, root, []string{"/data/sub/secret", "/data/sub/root"}, dirs, file("/data/sub/secret", "overwritten"), link, file("/data/sub/root", "no directory any more"))
-		if differ, err := Compare(t.Context(), whole(root), want); err == nil && len(differ) == 0 && i == 0 {
+		if differ, err := Compare(t.Context(), root, want); err == nil && len(differ) == 0 && i == 0 {
 			t.Error("a file outside was compared")
 		}
 	}
@@ -120,7 +115,7 @@ func TestReadersSeeWholeFiles(t *testing.T) {
 			root, dir, _ := tree(t)
 			contents := []string{strings.Repeat("a", 200_000), strings.Repeat("b", 100_000), ""}
 			put := func(text string) {
-				s := syncer{dirs: newParents(whole(root)), opts: SyncOptions{Temporary: temporary}, buffer: make([]byte, 4096), onlyNamed: named}
+				s := syncer{dirs: newParents(root, anywhere), opts: SyncOptions{Temporary: temporary}, buffer: make([]byte, 4096), onlyNamed: named}
 				must(t, s.unpack(t.Context(), archive(t, file("/data/read", text))))
 			}
 			put(contents[0])
@@ -160,7 +155,7 @@ func TestLeftoversAreRemoved(t *testing.T) {
 		for _, named := range []bool{false, true} {
 			root, dir, _ := tree(t)
 			must(t, makeIt(filepath.Join(dir, "data/sub", temporary)))
-			s := syncer{dirs: newParents(whole(root)), opts: SyncOptions{Temporary: temporary}, buffer: make([]byte, 4096), onlyNamed: named}
+			s := syncer{dirs: newParents(root, anywhere), opts: SyncOptions{Temporary: temporary}, buffer: make([]byte, 4096), onlyNamed: named}
 			must(t, s.unpack(t.Context(), archive(t, file("/data/sub/file", "new"))))
 			s.dirs.forget()
 			if got := textOf(t, filepath.Join(dir, "data/sub/file")); got != "new" {
@@ -295,7 +290,7 @@ func openChildOf(root *os.File, name string) (string, error) {
 // The directory that was written into last is taken away meanwhile.
 func TestSyncIntoADirectoryThatWasRemoved(t *testing.T) {
 	root, dir, _ := tree(t)
-	s := syncer{dirs: newParents(whole(root)), opts: SyncOptions{Temporary: temporary}, buffer: make([]byte, 4096)}
+	s := syncer{dirs: newParents(root, anywhere), opts: SyncOptions{Temporary: temporary}, buffer: make([]byte, 4096)}
 	must(t, s.unpack(t.Context(), archive(t, file("/data/d/a", "1"))))
 	must(t, os.RemoveAll(filepath.Join(dir, "data/d")))
 	must(t, s.unpack(t.Context(), archive(t, file("/data/d/b", "2"))))
@@ -309,11 +304,10 @@ func TestSyncIntoADirectoryThatWasRemoved(t *testing.T) {
 func TestSyncEndsWithItsContext(t *testing.T) {
 	root, dir, _ := tree(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	whole := whole(root)
 	content, err := io.ReadAll(archive(t, file("/data/a", "1"), file("/data/b", strings.Repeat("x", 300_000)), file("/data/c", "3")))
 	must(t, err)
 	first := io.LimitReader(bytes.NewReader(content), 4000) // in the middle of the second file
-	err = Sync(ctx, whole, io.MultiReader(first, cancelling(cancel), bytes.NewReader(content[4000:])), SyncOptions{Temporary: temporary})
+	err = Sync(ctx, root, io.MultiReader(first, cancelling(cancel), bytes.NewReader(content[4000:])), SyncOptions{Temporary: temporary})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -346,7 +340,7 @@ func TestManyDirectories(t *testing.T) {
 	}
 	before := openFiles(t)
 	must(t, syncTo(t, root, nil, entries...))
-	if differ, err := Compare(t.Context(), whole(root), want); err != nil || len(differ) > 0 {
+	if differ, err := Compare(t.Context(), root, want); err != nil || len(differ) > 0 {
 		t.Errorf("%v differ, %v", differ, err)
 	}
 	if after := openFiles(t); after != before {
