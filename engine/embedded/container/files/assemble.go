@@ -34,7 +34,7 @@ func (t *Tree) Close() error {
 }
 
 // Assemble mounts the parts, in their order, in the file system root, which is attached nowhere. Where there is nothing yet to
-// mount them on, that is made. place is any directory of the host: the tree hides it in a mount namespace of its own.
+// mount them on, that is made. place is any directory of the host: the tree hides it for a moment in a mount namespace of its own.
 // With readOnly nothing can be written in the end but to parts. The tree owns root, also if Assemble fails; the parts are the caller's.
 func Assemble(root *os.File, parts []Part, place string, readOnly bool) (*Tree, error) {
 	t := &Tree{Root: root}
@@ -46,9 +46,8 @@ func Assemble(root *os.File, parts []Part, place string, readOnly bool) (*Tree, 
 	if len(parts) == 0 {
 		err = finish()
 	} else {
-		err = onThread(func() (err error) {
-			t.namespace, err = t.assemble(parts, place)
-			return errors.Join(err, finish())
+		err = onThread(func() error {
+			return t.hide(func() error { return errors.Join(t.assemble(parts, place), finish()) })
 		})
 	}
 	if err != nil {
@@ -78,28 +77,62 @@ func onThread(f func() error) error {
 	return <-done
 }
 
-// assemble takes the calling thread into a mount namespace of its own and returns that.
-func (t *Tree) assemble(parts []Part, place string) (*os.File, error) {
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return nil, os.NewSyscallError("unshare", err)
+// hide does f on the calling thread in a mount namespace of its own, which the tree keeps. The thread goes back before it returns:
+// it would keep what is mounted there until it has ended, which nobody waits for.
+func (t *Tree) hide(f func() error) (err error) {
+	const own = "/proc/thread-self/ns/mnt"
+	host, err := os.Open(own)
+	if err != nil {
+		return err
 	}
+	defer host.Close()
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return os.NewSyscallError("unshare", err)
+	}
+	defer func() {
+		err = errors.Join(err, os.NewSyscallError("setns", unix.Setns(int(host.Fd()), unix.CLONE_NEWNS)))
+	}()
+	if t.namespace, err = os.Open(own); err != nil {
+		return err
+	}
+	return f()
+}
+
+// assemble mounts everything in the mount namespace of the calling thread, where nothing else is mounted in the end.
+func (t *Tree) assemble(parts []Part, place string) error {
 	// What is mounted here is mounted nowhere else.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return nil, os.NewSyscallError("mount", err)
+		return os.NewSyscallError("mount", err)
 	}
 	err := unix.MoveMount(int(t.Root.Fd()), "", unix.AT_FDCWD, place, unix.MOVE_MOUNT_F_EMPTY_PATH)
 	if err != nil {
-		return nil, os.NewSyscallError("move_mount", err)
+		return os.NewSyscallError("move_mount", err)
 	}
 	if err := unshare(t.Root); err != nil {
-		return nil, err
+		return err
 	}
 	for _, part := range parts {
 		if err := t.attach(part); err != nil {
-			return nil, fmt.Errorf("cannot mount %s: %w", part.At, err)
+			return fmt.Errorf("cannot mount %s: %w", part.At, err)
 		}
 	}
-	return os.Open("/proc/thread-self/ns/mnt")
+	return t.leaveHost()
+}
+
+// leaveHost unmounts what the namespace has of the host: as long as the tree is there, that would keep busy what is unmounted on
+// the host. See pivot_root(2) for the two dots. A host that runs from its initramfs cannot do without it.
+func (t *Tree) leaveHost() error {
+	if err := unix.Fchdir(int(t.Root.Fd())); err != nil {
+		return os.NewSyscallError("fchdir", err)
+	}
+	err := unix.PivotRoot(".", ".")
+	if errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	if err != nil {
+		return os.NewSyscallError("pivot_root", err)
+	}
+	return os.NewSyscallError("umount", unix.Unmount(".", unix.MNT_DETACH))
 }
 
 // attach mounts the part where its path leads by now.

@@ -164,3 +164,77 @@ func TestAssembleIsSeenByNobody(t *testing.T) {
 		t.Errorf("the host's mounts (%v):\n%s", err, mounts)
 	}
 }
+
+// A tree leaves nothing behind in the process that made it, and keeps nothing of the host's busy: what is unmounted there meanwhile
+// can be mounted anew, like the file system of a container that runs again.
+func TestAssembleKeepsTheHostsMountsFree(t *testing.T) {
+	root, volume, overlay := host(t), host(t, "file=file"), overlayOf(t)
+	for range 20 {
+		overlay.mount()
+		tree := assembled(t, root, false, Part{"/v", cloneOf(t, volume, CloneOptions{})})
+		overlay.unmount()
+		overlay.mount()
+		if got := text(t, tree, "/v/file"); got != "file" {
+			t.Errorf("got %q", got)
+		}
+		overlay.unmount()
+	}
+}
+
+// No thread keeps the mounts of a tree beyond its Close: none is where they are when there is a tree.
+func TestAssembleLeavesNoThreadBehind(t *testing.T) {
+	root, volume := host(t), host(t)
+	for range 100 {
+		tree := assembled(t, root, false, Part{"/v", cloneOf(t, volume, CloneOptions{})})
+		threads, err := filepath.Glob("/proc/self/task/*/ns/mnt")
+		if err != nil || len(threads) == 0 {
+			t.Fatal(threads, err)
+		}
+		hidden, err := tree.namespace.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, thread := range threads {
+			if there, err := os.Stat(thread); err == nil && os.SameFile(there, hidden) {
+				t.Fatalf("%s is the tree's", thread)
+			}
+		}
+	}
+}
+
+// overlay is a file system that the kernel refuses to mount as long as it is mounted anywhere.
+type overlay struct {
+	t           *testing.T
+	at, options string
+}
+
+func overlayOf(t *testing.T) *overlay {
+	t.Helper()
+	dir := host(t)
+	if err := unix.Mount("overlay", dir, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	for _, name := range []string{"lower", "upper", "work", "at"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := &overlay{t, dir + "/at", "index=on,lowerdir=" + dir + "/lower,upperdir=" + dir + "/upper,workdir=" + dir + "/work"}
+	t.Cleanup(func() { _ = unix.Unmount(o.at, unix.MNT_DETACH) })
+	return o
+}
+
+func (o *overlay) mount() {
+	o.t.Helper()
+	if err := unix.Mount("overlay", o.at, "overlay", 0, o.options); err != nil {
+		o.t.Fatalf("cannot mount it again: %v", err)
+	}
+}
+
+func (o *overlay) unmount() {
+	o.t.Helper()
+	if err := unix.Unmount(o.at, 0); err != nil {
+		o.t.Fatal(err)
+	}
+}
