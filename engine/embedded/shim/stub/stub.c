@@ -131,8 +131,9 @@ static void reap(pid_t child)
 	}
 }
 
-// PID 1 of a container with "init": it passes on every signal and buries what nobody else does.
-static void be_init(char **argv, char **envp)
+// PID 1 of a container with "init": it passes on every signal and buries what nobody else does. The command begins when PID 1
+// has closed what is the engine's, since it can open what PID 1 has; the pipe tells it so.
+static void be_init(int gate[2], char **argv, char **envp)
 {
 	sigset_t all, old;
 	sigfillset(&all);
@@ -141,6 +142,10 @@ static void be_init(char **argv, char **envp)
 	if (child < 0)
 		fail(STAGE_FORK, errno);
 	if (child == 0) {
+		char none;
+		close(gate[1]);
+		while (read(gate[0], &none, 1) < 0 && errno == EINTR)
+			;
 		setpgid(0, 0);
 		if (isatty(0))
 			tcsetpgrp(0, getpgrp());
@@ -149,6 +154,8 @@ static void be_init(char **argv, char **envp)
 	}
 	for (int fd = 0; fd <= STATUS_FD; fd++)
 		close(fd);
+	close(gate[0]);
+	close(gate[1]);
 	for (siginfo_t info;;) {
 		int sig = sigwaitinfo(&all, &info);
 		if (sig == SIGCHLD)
@@ -168,12 +175,15 @@ __attribute__((constructor(101))) static void stub(int argc, char **argv, char *
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 			_exit(126);
 	struct config *c = read_config();
+	int gate[2];
+	if ((c->flags & FLAG_INIT) && pipe2(gate, O_CLOEXEC) < 0)
+		fail(STAGE_FORK, errno);
 	load_filter(c);
 	set_capabilities(c);
 	if (c->flags & FLAG_INIT) {
 		strncpy(argv[0], "/sbin/init", sizeof marker - 1);
 		prctl(PR_SET_NAME, "init", 0, 0, 0);
-		be_init(argv + 1, envp);
+		be_init(gate, argv + 1, envp);
 	}
 	fail(STAGE_EXEC, search(argv + 1, envp));
 }
