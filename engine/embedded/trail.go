@@ -45,8 +45,8 @@ func (t *trail) note(dir string) error {
 	if t.noted[dir] {
 		return nil
 	}
-	t.noted[dir] = true
 	_, err := t.file.WriteString(dir + "\x00")
+	t.noted[dir] = err == nil
 	return err
 }
 

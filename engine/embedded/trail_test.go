@@ -1,12 +1,14 @@
 package embedded
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	dockercontainer "github.com/docker/docker/api/types/container"
+	"golang.org/x/sys/unix"
 )
 
 // What a sync that was killed has left is removed when the next engine begins, and by the next sync of the container, and only that.
@@ -64,6 +66,41 @@ func TestWhatAKilledSyncLeavesIsRemoved(t *testing.T) {
 	l.followTrails()
 	l.tasks.Wait()
 	check("a container that has gone", gone)
+}
+
+// A trail that leads to what nobody can reach keeps nobody from syncing.
+func TestATrailThatLeadsNowhere(t *testing.T) {
+	l := newLab(t)
+	id := l.background("web", dockercontainer.HostConfig{})
+	content, _ := l.batch("/tmp/other", 3, "text")
+	for what, dir := range map[string]string{
+		"a name that is too long": "/tmp/" + strings.Repeat("n", 300), "a path that is too long": "/tmp" + strings.Repeat("/dir", 2000),
+		"a file": "/bin/sh/dir", "nothing": "",
+	} {
+		err := os.MkdirAll(l.trails(), 0o700)
+		if err := errors.Join(err, os.WriteFile(filepath.Join(l.trails(), id), []byte(dir+"\x00"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.syncTo(id, content); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		_ = os.Remove(filepath.Join(l.trails(), id))
+	}
+}
+
+// A directory that could not be noted is not entered, however often it is tried.
+func TestATrailThatCannotBeWritten(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	trail := &trail{noted: map[string]bool{}, file: full}
+	for range 2 {
+		if err := trail.note("/v"); !errors.Is(err, unix.ENOSPC) {
+			t.Errorf("got %v", err)
+		}
+	}
 }
 
 // While a sync is under way its trail names the directories in which it is at work.

@@ -2,7 +2,6 @@ package files
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path"
 
@@ -10,14 +9,11 @@ import (
 )
 
 // RemoveLeftover removes the temporary file that a sync which was killed may have left in a directory. It is no error if there is
-// none, or if nothing can be written there by now.
+// none, or if nobody can get there or write there by now.
 func RemoveLeftover(root *os.File, dir, temporary string) error {
 	p, err := locate(root, path.Join("/", dir, temporary))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
-		return nil
-	}
 	if err != nil {
-		return err
+		return unlessAbsent(err)
 	}
 	defer p.parent.Close()
 	err = unix.Unlinkat(int(p.parent.Fd()), p.name, 0)
