@@ -119,7 +119,7 @@ func (s *stay) begin(ctx context.Context) error {
 	o.Lock = s.unlessOvertaken(s.patiently())
 	o.Intent = s.intent(keeping, name, s.first.began)
 	s.work.Go(func() {
-		let(convergence.Keep(keeping, s.Engine, wishes, o, news.watch(quieten(narrator.event, s.first.flags))))
+		let(s.keepUp(keeping, wishes, o, news.watch(quieten(narrator.event, s.first.flags))))
 		s.over(ctx, context.Cause(keeping), progress, wishes)
 	})
 	return nil
