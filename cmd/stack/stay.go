@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -129,7 +130,7 @@ func (s *stay) begin(ctx context.Context) error {
 func (s *stay) keepUp(ctx context.Context, wishes <-chan convergence.Wish, o convergence.KeepOptions, sink execute.Sink) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			err = fmt.Errorf("%w: please report this: %v", execute.ErrFault, fault)
+			err = fmt.Errorf("%w, please report this: %v\n%s", execute.ErrFault, fault, debug.Stack())
 		}
 	}()
 	return convergence.Keep(ctx, s.Engine, wishes, o, sink)
