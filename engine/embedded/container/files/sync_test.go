@@ -354,3 +354,13 @@ func openFiles(t *testing.T) int {
 	must(t, err)
 	return len(list)
 }
+
+// A link that leads to itself leads to nothing, and what is not there is removed already.
+func TestNothingIsBehindALoop(t *testing.T) {
+	root, dir, _ := tree(t)
+	must(t, os.Symlink("loop", filepath.Join(dir, "data/loop")))
+	must(t, syncTo(t, root, []string{"/data/loop/file", "/data/loop/dir/file", "/data/loop"}, file("/data/new", "1")))
+	if _, err := os.Lstat(filepath.Join(dir, "data/loop")); !os.IsNotExist(err) {
+		t.Errorf("the link is there: %v", err)
+	}
+}
