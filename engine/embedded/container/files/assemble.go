@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -159,26 +160,53 @@ func unshare(tree *os.File) error {
 	return os.NewSyscallError("mount", unix.Mount("", fmt.Sprintf("/proc/self/fd/%d", tree.Fd()), "", unix.MS_REC|unix.MS_PRIVATE, ""))
 }
 
-// mountPoint opens what is at the path, and makes it, and the directories above it, if there is nothing.
+// mountPoint opens what is at the path, and makes it, and the directories above it, if there is nothing: where a link leads that
+// leads to nothing, as for a container that runs.
 func mountPoint(root *os.File, name string, isDir bool) (*os.File, error) {
-	there, err := Open(root, name)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return there, err
+	for range maxLinks {
+		there, err := Open(root, name)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return there, err
+		}
+		link, err := makeMountPoint(root, name, isDir)
+		if err != nil {
+			return nil, err
+		}
+		if link != "" {
+			name = link
+		}
 	}
-	above, err := mountPoint(root, path.Dir(name), true)
+	return nil, unix.ELOOP
+}
+
+// maxLinks is how many links the kernel follows in a path, too.
+const maxLinks = 40
+
+// makeMountPoint makes what is not there yet, or tells where the link leads that is there. Paths are not cleaned: what ".." means
+// behind a link, only the kernel knows.
+func makeMountPoint(root *os.File, name string, isDir bool) (link string, err error) {
+	dir, base := path.Split(strings.TrimRight(name, "/"))
+	above, err := mountPoint(root, dir, true)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer above.Close()
 	if isDir {
-		err = unix.Mkdirat(int(above.Fd()), path.Base(name), 0o755)
+		err = unix.Mkdirat(int(above.Fd()), base, 0o755)
 	} else {
-		err = unix.Mknodat(int(above.Fd()), path.Base(name), unix.S_IFREG|0o644, 0)
+		err = unix.Mknodat(int(above.Fd()), base, unix.S_IFREG|0o644, 0)
 	}
-	if err != nil {
-		return nil, err
+	if !errors.Is(err, unix.EEXIST) {
+		return "", err
 	}
-	return Open(root, name)
+	link, err = linkOf(place{above, base})
+	switch {
+	case errors.Is(err, unix.EINVAL):
+		return "", nil // it is "..", or somebody else made it
+	case err == nil && !path.IsAbs(link):
+		link = dir + link
+	}
+	return link, err
 }
 
 // CloneOptions say what of a directory or file becomes a part.

@@ -98,8 +98,45 @@ func TestAssembleResolvesAcrossParts(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
-	if _, err := Assemble(cloneOf(t, root, CloneOptions{}), []Part{{"/at/new", cloneOf(t, volume, CloneOptions{})}}, t.TempDir(), false); err == nil {
-		t.Error("a link that leads to nothing was taken as a place")
+	if entries, err := os.ReadDir(outside + "/planted"); err != nil || len(entries) > 0 {
+		t.Errorf("on the host: %v, %v", entries, err)
+	}
+}
+
+// A part whose place is a link that leads to nothing is where it leads inside, as it is when the container runs.
+func TestAssembleAtLinksThatLeadToNothing(t *testing.T) {
+	outside := host(t, "planted/")
+	for link, at := range map[string]string{
+		"l>none": "/d/none", "l>none/": "/d/none", "l>/none/x": "/none/x", "l>../../../../none": "/none", "l>" + outside + "/planted/x": outside + "/planted/x",
+		"l>none/../x": "/d/x", "l>in/../x": "/e/x", "l>m": "/e/f/none", "l>/": "",
+	} {
+		for _, place := range []string{"/d/l", "/d/l/below"} {
+			root, volume := host(t, "d/in>/e/f", "d/m>in/m", "e/f/m>none", "d/"+link), host(t, "file=file")
+			if at == "" && place == "/d/l" {
+				continue // over all the rest
+			}
+			tree, err := Assemble(cloneOf(t, root, CloneOptions{}), []Part{{place, cloneOf(t, volume, CloneOptions{})}}, t.TempDir(), false)
+			if err != nil {
+				t.Errorf("%s at %s: %v", link, place, err)
+				continue
+			}
+			for _, name := range []string{place, at + strings.TrimPrefix(place, "/d/l")} {
+				if got := text(t, tree, name+"/file"); got != "file" {
+					t.Errorf("%s at %s: %s: got %q", link, place, name, got)
+				}
+			}
+			if err := tree.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	single := assembled(t, host(t, "l>none/x"), false, Part{"/l", cloneOf(t, host(t, "file=file")+"/file", CloneOptions{})})
+	if got := text(t, single, "/none/x"); got != "file" {
+		t.Errorf("a file: got %q", got)
+	}
+	loop := cloneOf(t, host(t, "l>l/x"), CloneOptions{})
+	if tree, err := Assemble(loop, []Part{{"/l", cloneOf(t, outside, CloneOptions{})}}, t.TempDir(), false); !errors.Is(err, unix.ELOOP) {
+		t.Errorf("a link to itself: %v, %v", tree, err)
 	}
 	if entries, err := os.ReadDir(outside + "/planted"); err != nil || len(entries) > 0 {
 		t.Errorf("on the host: %v, %v", entries, err)
