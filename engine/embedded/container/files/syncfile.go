@@ -2,6 +2,7 @@ package files
 
 import (
 	"archive/tar"
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -27,14 +28,13 @@ func (s *syncer) file(p place, name string, header *tar.Header, content io.Reade
 	if err != nil {
 		return err
 	}
-	defer file.Close()
 	if err = s.fill(file.File, header, content); err == nil {
 		p, err = s.settle(p, name, header, &file)
 	}
 	if file.named {
 		s.cleanUp(p)
 	}
-	return err
+	return cmp.Or(err, file.Close()) // a file system of the network may say only now that it is full
 }
 
 // settle gives the file its name, in the directory that is there by now. It returns where it looked last.
@@ -150,12 +150,12 @@ func (s *syncer) inPlace(p place, header *tar.Header, from *os.File) error {
 	if err != nil {
 		return err
 	}
-	defer target.Close()
-	if err := target.Truncate(0); err != nil {
-		return err
+	err = target.Truncate(0)
+	if err == nil {
+		_, err = io.Copy(target, io.NewSectionReader(from, 0, header.Size))
 	}
-	if _, err := io.Copy(target, io.NewSectionReader(from, 0, header.Size)); err != nil {
-		return err
+	if err == nil {
+		err = s.dress(target, header)
 	}
-	return s.dress(target, header)
+	return cmp.Or(err, target.Close())
 }
