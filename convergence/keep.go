@@ -51,9 +51,10 @@ type KeepOptions struct {
 
 // Round is what has come of one look at a project that is kept.
 type Round struct {
-	News    bool  // it was for a wish that had not come true yet
-	GivenUp bool  // for a newer wish, or because of the end
-	Err     error // why the project is not as wished; nil: it is, or it was given up
+	Wish    *desired.Project // as it was wished: that of a Wish
+	News    bool             // it had not come true yet
+	GivenUp bool             // for a newer wish, or because of the end
+	Err     error            // why the project is not as wished; nil: it is, or it was given up
 }
 
 // Status says how a project that is kept converged fares.
@@ -314,7 +315,7 @@ func (k *keeper) over(out outcome) error {
 		k.board.converged()
 	}
 	if k.options.Round != nil {
-		r := Round{News: out.news, GivenUp: out.interrupted}
+		r := Round{Wish: out.wish, News: out.news, GivenUp: out.interrupted}
 		if !r.GivenUp {
 			r.Err = out.err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence"
+	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/execute"
 	"stackrun.dev/stack/convergence/plan"
 )
@@ -19,8 +20,7 @@ type applied struct {
 	lines   *view.Changes
 
 	mu        sync.Mutex
-	paths     []string // what has changed since the last line, sorted
-	since     time.Time
+	causes    []caused          // of the wishes since the last line, in their order
 	replacing map[string]bool   // new containers, by the names under which they are made, that take the place of others
 	replaced  map[string]bool   // the names of these
 	done      map[string]string // what was done, by its subject
@@ -47,16 +47,33 @@ func (s *stay) tellNews() (*applied, error) {
 	return a, nil
 }
 
-// changed takes in which files have, and when that was first noticed.
-func (a *applied) changed(paths []string, since time.Time) {
+// caused is a wish, and why it is made.
+type caused struct {
+	cause
+	wish *desired.Project // nil: the files were a mistake, which the next wish mends
+}
+
+// changed takes in that files have, and what is wished because of that.
+func (a *applied) changed(why cause, wish *desired.Project) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.paths = append(a.paths, paths...)
-	slices.Sort(a.paths)
-	a.paths = slices.Compact(a.paths)
-	if a.since.IsZero() {
-		a.since = since
+	a.causes = append(a.causes, caused{why, wish})
+}
+
+// of takes out why the wish was made, and those before it since the last line. A wish after it may be on its way.
+func (a *applied) of(wish *desired.Project) cause {
+	n := 1 + slices.IndexFunc(a.causes, func(c caused) bool { return c.wish == wish })
+	var out cause
+	for _, c := range a.causes[:n] {
+		out.paths = append(out.paths, c.paths...)
+		if out.since.IsZero() {
+			out.since = c.since
+		}
 	}
+	a.causes = slices.Delete(a.causes, 0, n)
+	slices.Sort(out.paths)
+	out.paths = slices.Compact(out.paths)
+	return out
 }
 
 // planned learns which containers take the place of others.
@@ -160,10 +177,9 @@ func (a *applied) over(r convergence.Round) {
 		}
 		return
 	}
-	if len(a.paths) > 0 {
-		a.lines.Applied(view.Applied{Project: a.project, Done: a.summary(), Paths: a.paths, Took: time.Since(a.since)})
+	if why := a.of(r.Wish); len(why.paths) > 0 {
+		a.lines.Applied(view.Applied{Project: a.project, Done: a.summary(), Paths: why.paths, Took: time.Since(why.since)})
 	}
-	a.paths, a.since = nil, time.Time{}
 	clear(a.done)
 	clear(a.replacing)
 	clear(a.replaced)

@@ -9,6 +9,7 @@ import (
 
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence"
+	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/execute"
 	"stackrun.dev/stack/convergence/plan"
 )
@@ -51,7 +52,8 @@ func TestAppliedIsOneLine(t *testing.T) {
 			a := newApplied("shop", view.NewChanges("plain", "/p", &out, view.Style{}))
 			passed := 0
 			sink := a.watch(func(execute.Event) { passed++ })
-			a.changed(c.paths, time.Now())
+			c.round.Wish = &desired.Project{Name: "shop"}
+			a.changed(cause{c.paths, time.Now()}, c.round.Wish)
 			a.planned(&plan.Plan{Operations: append(c.done, c.undone...)})
 			for _, op := range c.done {
 				sink(execute.Event{Operation: op, Phase: execute.Done})
@@ -75,12 +77,36 @@ func TestAppliedIsOneLine(t *testing.T) {
 func TestAppliedAfterAll(t *testing.T) {
 	var out strings.Builder
 	a := newApplied("shop", view.NewChanges("plain", "/p", &out, view.Style{}))
-	a.changed([]string{"/p/.env"}, time.Now())
-	a.over(convergence.Round{News: true, GivenUp: true})
-	a.changed([]string{"/p/compose.yaml"}, time.Now())
-	a.over(convergence.Round{News: true})
-	a.over(convergence.Round{News: true})
-	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "(.env, compose.yaml)") {
+	first, second := &desired.Project{Name: "shop"}, &desired.Project{Name: "shop"}
+	a.changed(cause{[]string{"/p/.env"}, time.Now()}, first)
+	a.over(convergence.Round{Wish: first, News: true, GivenUp: true})
+	a.changed(cause{[]string{"/p/more.yaml"}, time.Now()}, nil) // a mistake
+	a.changed(cause{[]string{"/p/compose.yaml"}, time.Now()}, second)
+	a.over(convergence.Round{Wish: second, News: true})
+	a.over(convergence.Round{Wish: second, News: true})
+	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "(.env, compose.yaml, more.yaml)") {
 		t.Errorf("it says %q", got)
+	}
+}
+
+// TestAppliedIsOfItsOwnWish: what has changed while a round goes on is told with the round that is about it.
+func TestAppliedIsOfItsOwnWish(t *testing.T) {
+	var out strings.Builder
+	a := newApplied("shop", view.NewChanges("plain", "/p", &out, view.Style{}))
+	begun, first, second := &desired.Project{Name: "shop"}, &desired.Project{Name: "shop"}, &desired.Project{Name: "shop"}
+	a.changed(cause{[]string{"/p/.env"}, time.Now()}, first)
+	a.over(convergence.Round{Wish: begun, News: true})
+	if got := out.String(); got != "" {
+		t.Errorf("a round before the change says %q", got)
+	}
+	a.changed(cause{[]string{"/p/compose.yaml"}, time.Now()}, second)
+	for _, c := range []struct {
+		wish *desired.Project
+		want string
+	}{{first, "(.env)"}, {second, "(compose.yaml)"}} {
+		out.Reset()
+		if a.over(convergence.Round{Wish: c.wish, News: true}); !strings.Contains(out.String(), c.want) {
+			t.Errorf("it says %q, want %q", out.String(), c.want)
+		}
 	}
 }

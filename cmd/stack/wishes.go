@@ -23,8 +23,14 @@ type wisher struct {
 	load   func(context.Context) (*project.Project, *desired.Project, error)
 	files  *watch.Watcher
 	told   func(*project.Project, *desired.Project, error) // of what was loaded, before the wish. May be nil
-	causes func(paths []string, since time.Time)           // which files have changed. May be nil
+	causes func(cause, *desired.Project)                   // why a wish is made, before it is; nil: what was loaded is a mistake. May be nil
 	cannot func(error)                                     // some changes will not be seen
+}
+
+// cause is which files have changed, and when that was first noticed.
+type cause struct {
+	paths []string
+	since time.Time
 }
 
 // run sends wishes until the context is done.
@@ -50,8 +56,9 @@ func (w *wisher) run(ctx context.Context, wishes chan<- convergence.Wish) {
 // wish loads the project now.
 func (w *wisher) wish(ctx context.Context) convergence.Wish {
 	began := time.Now()
+	var why cause
 	if w.causes != nil {
-		w.causes(w.files.Which())
+		why.paths, why.since = w.files.Which() // what changes from now on is the cause of the next wish
 	}
 	p, d, err := w.read(ctx)
 	if ctx.Err() != nil {
@@ -59,6 +66,11 @@ func (w *wisher) wish(ctx context.Context) convergence.Wish {
 	}
 	if err == nil {
 		w.follow(p, began)
+	} else {
+		p, d = nil, nil
+	}
+	if w.causes != nil {
+		w.causes(why, d)
 	}
 	if w.told != nil {
 		w.told(p, d, err)

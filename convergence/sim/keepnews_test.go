@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -53,4 +54,57 @@ func TestTheFirstWishMayBeNews(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRoundsSayWhatTheyWereFor: which wish, whether it was news, and what has come of it.
+func TestRoundsSayWhatTheyWereFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := memory.New()
+		defer e.Close()
+		e.AddImage("app", container.Config{Cmd: []string{"sleep", "100000"}})
+		names := make(map[*desired.Project]string)
+		wish := func(name, service string) *desired.Project {
+			d := want(t, "services:\n  web: "+service+"\n")
+			names[d] = name
+			return d
+		}
+		first, second := wish("first", "{image: app, stop_grace_period: 0s}"), wish("second", "{image: app, stop_grace_period: 0s, labels: {a: b}}")
+		held, last := wish("held", "{image: app, stop_grace_period: 0s}"), wish("last", "{image: nowhere, pull_policy: never}")
+		if _, err := convergence.Run(t.Context(), e, first, convergence.Options{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		var o convergence.KeepOptions
+		o.Round = func(r convergence.Round) {
+			told = append(told, fmt.Sprintf("%s: news %t, given up %t, failed %t", names[r.Wish], r.News, r.GivenUp, r.Err != nil))
+		}
+		hold := false
+		o.Lock = func(ctx context.Context, _ string) (func(), error) {
+			if hold {
+				hold = false
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return func() {}, nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		wishes, ended := make(chan convergence.Wish), make(chan error, 1)
+		go func() { ended <- convergence.Keep(ctx, e, wishes, o, nil) }()
+		for _, d := range []*desired.Project{first, second, held, last} {
+			hold = d == held
+			wishes <- convergence.Wish{Desired: d}
+			synctest.Wait()
+		}
+		cancel()
+		<-ended
+		got := slices.Compact(told) // what happens to containers is a reason to look again
+		expected := []string{
+			"first: news false, given up false, failed false",
+			"second: news true, given up false, failed false", "second: news false, given up false, failed false",
+			"held: news true, given up true, failed false", "last: news true, given up false, failed true",
+		}
+		if !slices.Equal(got, expected) {
+			t.Errorf("told %q, want %q", got, expected)
+		}
+	})
 }
