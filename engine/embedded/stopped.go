@@ -60,12 +60,14 @@ func (e *Engine) parts(r *container.Record, lower []string) (parts []files.Part,
 		if err != nil {
 			return parts, fmt.Errorf("cannot mount %s: %w", m.Destination, err)
 		}
-		parts = append(parts, files.Part{At: m.Destination, Tree: tree})
+		parts = append(parts, files.Part{
+			At: m.Destination, Tree: tree, ReadOnly: m.ReadOnly, ShallowReadOnly: m.ShallowRO || m.NonRecursive,
+		})
 	}
 	return parts, nil
 }
 
-// part opens the mount's source. A bind whose source is not there, as long as the container does not run, is an empty directory
+// part opens the tree of the mount's source. A bind whose source is not there, as long as the container does not run, is an empty directory
 // that takes nothing.
 func (e *Engine) part(m container.Mount, lower []string) (*os.File, error) {
 	if m.Type == mount.TypeVolume && !m.NoCopy && m.Subpath == "" {
@@ -81,9 +83,7 @@ func (e *Engine) part(m container.Mount, lower []string) (*os.File, error) {
 		return nil, err
 	}
 	defer source.Close()
-	return files.Clone(source, files.CloneOptions{
-		Recursive: !m.NonRecursive, ReadOnly: m.ReadOnly, ShallowReadOnly: m.ShallowRO || m.NonRecursive,
-	})
+	return files.Clone(source, !m.NonRecursive)
 }
 
 // mountSource finds the source of a volume or bind.

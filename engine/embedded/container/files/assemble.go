@@ -16,6 +16,9 @@ import (
 type Part struct {
 	At   string   // absolute and clean; links on the way are followed inside the file system
 	Tree *os.File // a mount that is attached nowhere, with what is mounted in it
+
+	ReadOnly        bool
+	ShallowReadOnly bool // what is mounted in it can be written, as it always can before Linux 5.12
 }
 
 // Tree is a file system of several parts, as a process would see it that has it as its root. The kernel resolves paths in it, from
@@ -39,27 +42,16 @@ func (t *Tree) Close() error {
 // With readOnly nothing can be written in the end but to parts. The tree owns root, also if Assemble fails; the parts are the caller's.
 func Assemble(root *os.File, parts []Part, place string, readOnly bool) (*Tree, error) {
 	t := &Tree{Root: root}
-	finish := func() error { return nil }
-	if readOnly {
-		finish = t.protect
+	if len(parts) == 0 && !readOnly {
+		return t, nil
 	}
-	var err error
-	if len(parts) == 0 {
-		err = finish()
-	} else {
-		err = onThread(func() error {
-			return t.hide(func() error { return errors.Join(t.assemble(parts, place), finish()) })
-		})
-	}
+	err := onThread(func() error {
+		return t.hide(func() error { return t.assemble(parts, place, readOnly) })
+	})
 	if err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
-}
-
-func (t *Tree) protect() error {
-	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
-	return os.NewSyscallError("mount_setattr", unix.MountSetattr(int(t.Root.Fd()), "", unix.AT_EMPTY_PATH, &attr))
 }
 
 // onThread runs f on an operating system thread of its own, which f may take into another namespace: it ends with f. It is never
@@ -100,7 +92,7 @@ func (t *Tree) hide(f func() error) (err error) {
 }
 
 // assemble mounts everything in the mount namespace of the calling thread, where nothing else is mounted in the end.
-func (t *Tree) assemble(parts []Part, place string) error {
+func (t *Tree) assemble(parts []Part, place string, readOnly bool) error {
 	// What is mounted here is mounted nowhere else.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return os.NewSyscallError("mount", err)
@@ -115,6 +107,11 @@ func (t *Tree) assemble(parts []Part, place string) error {
 	for _, part := range parts {
 		if err := t.attach(part); err != nil {
 			return fmt.Errorf("cannot mount %s: %w", part.At, err)
+		}
+	}
+	if readOnly {
+		if err := protect(t.Root, 0); err != nil {
+			return err
 		}
 	}
 	return t.leaveHost()
@@ -151,7 +148,26 @@ func (t *Tree) attach(part Part) error {
 	if err != nil {
 		return os.NewSyscallError("move_mount", err)
 	}
-	return unshare(part.Tree)
+	if err := unshare(part.Tree); err != nil || !part.ReadOnly {
+		return err
+	}
+	if part.ShallowReadOnly {
+		return protect(part.Tree, 0)
+	}
+	return protect(part.Tree, unix.AT_RECURSIVE)
+}
+
+// mountSetattr is a variable for tests: Linux has it since 5.12.
+var mountSetattr = unix.MountSetattr
+
+// protect makes the tree, which is attached, read-only; with AT_RECURSIVE also what is mounted in it, if the kernel can do that.
+func protect(tree *os.File, recursive uint) error {
+	err := mountSetattr(int(tree.Fd()), "", unix.AT_EMPTY_PATH|recursive, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+	if !errors.Is(err, unix.ENOSYS) {
+		return os.NewSyscallError("mount_setattr", err)
+	}
+	at := fmt.Sprintf("/proc/self/fd/%d", tree.Fd())
+	return os.NewSyscallError("mount", unix.Mount("", at, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
 }
 
 // unshare keeps what is going to be mounted in the tree, which is attached, from appearing where it was cloned from, if that is a
@@ -209,37 +225,20 @@ func makeMountPoint(root *os.File, name string, isDir bool) (link string, err er
 	return link, err
 }
 
-// CloneOptions say what of a directory or file becomes a part.
-type CloneOptions struct {
-	Recursive       bool // with what is mounted in it
-	ReadOnly        bool
-	ShallowReadOnly bool // what is mounted in it can be written
-}
-
-// Clone makes a part of what is somewhere on the host.
-func Clone(source *os.File, opts CloneOptions) (*os.File, error) {
+// Clone makes the tree of a part from what is somewhere on the host; recursive: with what is mounted in it.
+func Clone(source *os.File, recursive bool) (*os.File, error) {
 	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
-	if opts.Recursive {
+	if recursive {
 		flags |= unix.AT_RECURSIVE
 	}
 	fd, err := unix.OpenTree(int(source.Fd()), "", flags)
 	if err != nil {
 		return nil, &os.PathError{Op: "open_tree", Path: source.Name(), Err: err}
 	}
-	tree := os.NewFile(uintptr(fd), source.Name())
-	if opts.ReadOnly {
-		deep := uint(unix.AT_RECURSIVE)
-		if opts.ShallowReadOnly {
-			deep = 0
-		}
-		if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|deep, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
-			return nil, errors.Join(os.NewSyscallError("mount_setattr", err), tree.Close())
-		}
-	}
-	return tree, nil
+	return os.NewFile(uintptr(fd), source.Name()), nil
 }
 
-// Nothing makes a part that is an empty directory and takes nothing.
+// Nothing makes the tree of a part that is an empty directory and takes nothing.
 func Nothing() (*os.File, error) {
 	fd, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
 	if err != nil {

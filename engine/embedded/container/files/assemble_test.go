@@ -38,7 +38,7 @@ func host(t *testing.T, entries ...string) string {
 	return dir
 }
 
-func cloneOf(t *testing.T, path string, opts CloneOptions) *os.File {
+func cloneOf(t *testing.T, path string) *os.File {
 	t.Helper()
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -46,7 +46,7 @@ func cloneOf(t *testing.T, path string, opts CloneOptions) *os.File {
 	}
 	source := os.NewFile(uintptr(fd), path)
 	defer source.Close()
-	tree, err := Clone(source, opts)
+	tree, err := Clone(source, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func cloneOf(t *testing.T, path string, opts CloneOptions) *os.File {
 
 func assembled(t *testing.T, root string, readOnly bool, parts ...Part) *Tree {
 	t.Helper()
-	tree, err := Assemble(cloneOf(t, root, CloneOptions{}), parts, t.TempDir(), readOnly)
+	tree, err := Assemble(cloneOf(t, root), parts, t.TempDir(), readOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +83,8 @@ func TestAssembleResolvesAcrossParts(t *testing.T) {
 	volume := host(t, "file=file", "back>/own", "other>../w/file", "out>"+outside, "climb>../../../../../.."+outside, "file2>file")
 	other := host(t, "file=other")
 	tree := assembled(t, root, false,
-		Part{"/v", cloneOf(t, volume, CloneOptions{})}, Part{"/w", cloneOf(t, other, CloneOptions{})},
-		Part{"/v/deep", cloneOf(t, other, CloneOptions{})}, Part{"/w/file", cloneOf(t, volume+"/file", CloneOptions{})})
+		Part{At: "/v", Tree: cloneOf(t, volume)}, Part{At: "/w", Tree: cloneOf(t, other)},
+		Part{At: "/v/deep", Tree: cloneOf(t, other)}, Part{At: "/w/file", Tree: cloneOf(t, volume+"/file")})
 	for name, want := range map[string]string{
 		"/v/file": "file", "/in/file": "file", "/up/file": "file", "/v/back": "own", "/in/back": "own", "/v/other": "file",
 		"/v/deep/file": "other", "/in/deep/file": "other", "/v/file2": "file",
@@ -115,7 +115,7 @@ func TestAssembleAtLinksThatLeadToNothing(t *testing.T) {
 			if at == "" && place == "/d/l" {
 				continue // over all the rest
 			}
-			tree, err := Assemble(cloneOf(t, root, CloneOptions{}), []Part{{place, cloneOf(t, volume, CloneOptions{})}}, t.TempDir(), false)
+			tree, err := Assemble(cloneOf(t, root), []Part{{At: place, Tree: cloneOf(t, volume)}}, t.TempDir(), false)
 			if err != nil {
 				t.Errorf("%s at %s: %v", link, place, err)
 				continue
@@ -130,12 +130,12 @@ func TestAssembleAtLinksThatLeadToNothing(t *testing.T) {
 			}
 		}
 	}
-	single := assembled(t, host(t, "l>none/x"), false, Part{"/l", cloneOf(t, host(t, "file=file")+"/file", CloneOptions{})})
+	single := assembled(t, host(t, "l>none/x"), false, Part{At: "/l", Tree: cloneOf(t, host(t, "file=file")+"/file")})
 	if got := text(t, single, "/none/x"); got != "file" {
 		t.Errorf("a file: got %q", got)
 	}
-	loop := cloneOf(t, host(t, "l>l/x"), CloneOptions{})
-	if tree, err := Assemble(loop, []Part{{"/l", cloneOf(t, outside, CloneOptions{})}}, t.TempDir(), false); !errors.Is(err, unix.ELOOP) {
+	loop := cloneOf(t, host(t, "l>l/x"))
+	if tree, err := Assemble(loop, []Part{{At: "/l", Tree: cloneOf(t, outside)}}, t.TempDir(), false); !errors.Is(err, unix.ELOOP) {
 		t.Errorf("a link to itself: %v, %v", tree, err)
 	}
 	if entries, err := os.ReadDir(outside + "/planted"); err != nil || len(entries) > 0 {
@@ -144,9 +144,18 @@ func TestAssembleAtLinksThatLeadToNothing(t *testing.T) {
 }
 
 func TestAssembleReadOnly(t *testing.T) {
+	t.Run("a new kernel", testReadOnly)
+	t.Run("before Linux 5.12", func(t *testing.T) {
+		mountSetattr = func(int, string, uint, *unix.MountAttr) error { return unix.ENOSYS }
+		defer func() { mountSetattr = unix.MountSetattr }()
+		testReadOnly(t)
+	})
+}
+
+func testReadOnly(t *testing.T) {
 	root, writable, fixed := host(t, "own=own"), host(t), host(t)
 	tree := assembled(t, root, true,
-		Part{"/new/w", cloneOf(t, writable, CloneOptions{})}, Part{"/f", cloneOf(t, fixed, CloneOptions{ReadOnly: true})})
+		Part{At: "/new/w", Tree: cloneOf(t, writable)}, Part{At: "/f", Tree: cloneOf(t, fixed), ReadOnly: true})
 	for name, want := range map[string]error{"/own": unix.EROFS, "/made": unix.EROFS, "/f/made": unix.EROFS, "/new/w/made": nil} {
 		file, err := open(tree.Root, name, unix.O_WRONLY|unix.O_CREAT, 0o600)
 		if !errors.Is(err, want) {
@@ -161,9 +170,12 @@ func TestAssembleReadOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nothing.Close()
-	bare := assembled(t, root, true, Part{"/n", nothing})
+	bare := assembled(t, root, true, Part{At: "/n", Tree: nothing})
 	if _, err := open(bare.Root, "/n/made", unix.O_WRONLY|unix.O_CREAT, 0o600); !errors.Is(err, unix.EROFS) {
 		t.Errorf("in nothing: %v", err)
+	}
+	if _, err := open(assembled(t, root, true).Root, "/made", unix.O_WRONLY|unix.O_CREAT, 0o600); !errors.Is(err, unix.EROFS) {
+		t.Errorf("without parts: %v", err)
 	}
 }
 
@@ -183,8 +195,8 @@ func TestAssembleIsSeenByNobody(t *testing.T) {
 		}
 	}
 	inner := host(t, "file=inner")
-	tree, err := Assemble(cloneOf(t, shared+"/root", CloneOptions{}), []Part{
-		{"/v", cloneOf(t, shared+"/volume", CloneOptions{Recursive: true})}, {"/v/sub", cloneOf(t, inner, CloneOptions{})},
+	tree, err := Assemble(cloneOf(t, shared+"/root"), []Part{
+		{At: "/v", Tree: cloneOf(t, shared+"/volume")}, {At: "/v/sub", Tree: cloneOf(t, inner)},
 	}, shared+"/place", false)
 	if err != nil {
 		t.Fatal(err)
@@ -208,7 +220,7 @@ func TestAssembleKeepsTheHostsMountsFree(t *testing.T) {
 	root, volume, overlay := host(t), host(t, "file=file"), overlayOf(t)
 	for range 20 {
 		overlay.mount()
-		tree := assembled(t, root, false, Part{"/v", cloneOf(t, volume, CloneOptions{})})
+		tree := assembled(t, root, false, Part{At: "/v", Tree: cloneOf(t, volume)})
 		overlay.unmount()
 		overlay.mount()
 		if got := text(t, tree, "/v/file"); got != "file" {
@@ -222,7 +234,7 @@ func TestAssembleKeepsTheHostsMountsFree(t *testing.T) {
 func TestAssembleLeavesNoThreadBehind(t *testing.T) {
 	root, volume := host(t), host(t)
 	for range 100 {
-		tree := assembled(t, root, false, Part{"/v", cloneOf(t, volume, CloneOptions{})})
+		tree := assembled(t, root, false, Part{At: "/v", Tree: cloneOf(t, volume)})
 		threads, err := filepath.Glob("/proc/self/task/*/ns/mnt")
 		if err != nil || len(threads) == 0 {
 			t.Fatal(threads, err)
