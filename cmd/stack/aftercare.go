@@ -27,13 +27,14 @@ type aftercare struct {
 	project string
 	busy    func(service string) bool // its containers may be ending because of a reaction
 	wanted  func() (stopped []string, down bool)
+	shown   func(service string) bool // what its containers write is on the screen anyway
 	lines   *herald
 
 	mu     sync.Mutex
 	acted  map[string]act            // by service: what was done last
 	killed map[string]string         // by container: the signal that it was sent last
 	early  map[string]events.Message // by service: a container that ended before it was known what was done
-	ill    map[string]bool           // containers that were told to be unhealthy
+	ill    map[string]time.Time      // by container that is unhealthy: when that was told
 }
 
 // act is what was done to a service.
@@ -47,11 +48,11 @@ type act struct {
 // careTime is how long what happens to a service is put down to what was done to it: longer than most health checks take.
 const careTime = 5 * time.Minute
 
-func (s *session) newAftercare(project string, lines *herald, r *reactions) *aftercare {
+func (s *session) newAftercare(project string, lines *herald, r *reactions, shown func(service string) bool) *aftercare {
 	return &aftercare{
-		session: s, project: project, busy: r.busy, lines: lines,
+		session: s, project: project, busy: r.busy, lines: lines, shown: shown,
 		wanted: func() ([]string, bool) { return s.intent(context.Background(), project, r.began)() },
-		acted:  make(map[string]act), killed: make(map[string]string), early: make(map[string]events.Message), ill: make(map[string]bool),
+		acted:  make(map[string]act), killed: make(map[string]string), early: make(map[string]events.Message), ill: make(map[string]time.Time),
 	}
 }
 
@@ -109,9 +110,14 @@ func (a *aftercare) heard(ctx context.Context, m events.Message) {
 		a.mu.Unlock()
 	case events.ActionDie:
 		a.ended(ctx, m)
-	case events.ActionStart, events.ActionDestroy:
+	case events.ActionStart:
 		a.mu.Lock()
 		delete(a.killed, m.Actor.ID)
+		a.mu.Unlock()
+	case events.ActionDestroy:
+		a.mu.Lock()
+		delete(a.killed, m.Actor.ID)
+		delete(a.ill, m.Actor.ID)
 		a.mu.Unlock()
 	case events.ActionHealthStatusUnhealthy:
 		a.unhealthy(ctx, m)
@@ -156,20 +162,24 @@ func (a *aftercare) onPurpose(service string) bool {
 	return down
 }
 
+// unhealthy tells that a container is, once for each time that something was done to its service.
 func (a *aftercare) unhealthy(ctx context.Context, m events.Message) {
 	last, ok := a.cares(m)
 	a.mu.Lock()
-	known := a.ill[m.Actor.ID]
-	a.ill[m.Actor.ID] = known || ok
+	told, known := a.ill[m.Actor.ID]
+	news := ok && (!known || last.at.After(told))
+	if news {
+		a.ill[m.Actor.ID] = time.Now()
+	}
 	a.mu.Unlock()
-	if ok && !known {
+	if news {
 		a.tell(ctx, m, "is unhealthy after "+last.what, true)
 	}
 }
 
 func (a *aftercare) healthy(m events.Message) {
 	a.mu.Lock()
-	known := a.ill[m.Actor.ID]
+	_, known := a.ill[m.Actor.ID]
 	delete(a.ill, m.Actor.ID)
 	a.mu.Unlock()
 	if known {
@@ -184,7 +194,7 @@ const (
 	askTime   = 2 * time.Second // for the details
 )
 
-// tell says it, with what the container has to say about it.
+// tell says it, with what the container has to say about it, unless that was to be seen.
 func (a *aftercare) tell(ctx context.Context, m events.Message, what string, health bool) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
@@ -195,11 +205,20 @@ func (a *aftercare) tell(ctx context.Context, m events.Message, what string, hea
 			f.Health = h.Log[len(h.Log)-1].Output
 		}
 	}
-	for entry, err := range a.ContainerLogs(ctx, m.Actor.ID, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: fmt.Sprint(careLines)}) {
+	service := m.Actor.Attributes[desired.LabelService]
+	if !a.shown(service) {
+		f.Logs = a.lastLines(ctx, m.Actor.ID)
+	}
+	a.lines.tell(func(c *view.Changes) { c.Bad(service, f.Error()) })
+}
+
+func (a *aftercare) lastLines(ctx context.Context, id string) []string {
+	var out []string
+	for entry, err := range a.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: fmt.Sprint(careLines)}) {
 		if err != nil {
 			break
 		}
-		f.Logs = append(f.Logs, view.Clean(strings.TrimRight(string(entry.Line), "\r\n")))
+		out = append(out, view.Clean(strings.TrimRight(string(entry.Line), "\r\n")))
 	}
-	a.lines.tell(func(c *view.Changes) { c.Bad(m.Actor.Attributes[desired.LabelService], f.Error()) })
+	return out
 }

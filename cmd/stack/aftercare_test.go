@@ -45,21 +45,22 @@ func TestAftercare(t *testing.T) {
 		busy    bool
 		want    string
 	}{
-		"nothing was done":                    {[]step{ill, dies, well}, false, false, ""},
-		"unhealthy, once, and again":          {[]step{signalled, ill, ill, well, well}, false, false, "web  container x-web-1 is unhealthy after it was sent SIGHUP; web  container x-web-1 is healthy again"},
-		"unhealthy much later":                {[]step{restarted, later(time.Hour), ill, well}, false, false, ""},
-		"what failed did nothing":             {[]step{did(rules.Restart, errors.New("no")), ill, dies}, false, false, ""},
-		"a copying is no reason":              {[]step{did(rules.Sync, nil), ill}, false, false, ""},
-		"it dies of the signal":               {[]step{signalled, heard(events.ActionKill, "signal", "1"), dies}, false, false, ended},
-		"before it is known that it was sent": {[]step{heard(events.ActionKill, "signal", "1"), dies, signalled}, false, false, ended},
-		"long before":                         {[]step{dies, later(time.Minute), signalled}, false, false, ""},
-		"somebody kills it":                   {[]step{signalled, heard(events.ActionKill, "signal", "15"), dies}, false, false, ""},
-		"it was stopped on purpose":           {[]step{signalled, dies}, true, false, ""},
-		"a reaction ends it":                  {[]step{signalled, dies}, false, true, ""},
-		"it has done its work":                {[]step{restarted, heard(events.ActionDie, "exitCode", "0")}, false, false, ""},
-		"it ran and has ended":                {[]step{signalled, heard(events.ActionDie, "exitCode", "0")}, false, false, strings.Replace(ended, "129", "0", 1)},
-		"a one-off container":                 {[]step{signalled, heard(events.ActionDie, "exitCode", "1", desired.LabelOneOff, "True")}, false, false, ""},
-		"killed in the life before":           {[]step{heard(events.ActionKill, "signal", "15"), heard(events.ActionStart), signalled, dies}, false, false, ended},
+		"nothing was done":                      {[]step{ill, dies, well}, false, false, ""},
+		"unhealthy, once, and again":            {[]step{signalled, ill, ill, well, well}, false, false, "web  container x-web-1 is unhealthy after it was sent SIGHUP; web  container x-web-1 is healthy again"},
+		"unhealthy, and so after more was done": {[]step{signalled, ill, later(time.Second), restarted, ill}, false, false, "web  container x-web-1 is unhealthy after it was sent SIGHUP; web  container x-web-1 is unhealthy after it was restarted"},
+		"unhealthy much later":                  {[]step{restarted, later(time.Hour), ill, well}, false, false, ""},
+		"what failed did nothing":               {[]step{did(rules.Restart, errors.New("no")), ill, dies}, false, false, ""},
+		"a copying is no reason":                {[]step{did(rules.Sync, nil), ill}, false, false, ""},
+		"it dies of the signal":                 {[]step{signalled, heard(events.ActionKill, "signal", "1"), dies}, false, false, ended},
+		"before it is known that it was sent":   {[]step{heard(events.ActionKill, "signal", "1"), dies, signalled}, false, false, ended},
+		"long before":                           {[]step{dies, later(time.Minute), signalled}, false, false, ""},
+		"somebody kills it":                     {[]step{signalled, heard(events.ActionKill, "signal", "15"), dies}, false, false, ""},
+		"it was stopped on purpose":             {[]step{signalled, dies}, true, false, ""},
+		"a reaction ends it":                    {[]step{signalled, dies}, false, true, ""},
+		"it has done its work":                  {[]step{restarted, heard(events.ActionDie, "exitCode", "0")}, false, false, ""},
+		"it ran and has ended":                  {[]step{signalled, heard(events.ActionDie, "exitCode", "0")}, false, false, strings.Replace(ended, "129", "0", 1)},
+		"a one-off container":                   {[]step{signalled, heard(events.ActionDie, "exitCode", "1", desired.LabelOneOff, "True")}, false, false, ""},
+		"killed in the life before":             {[]step{heard(events.ActionKill, "signal", "15"), heard(events.ActionStart), signalled, dies}, false, false, ended},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -68,7 +69,7 @@ func TestAftercare(t *testing.T) {
 				var out strings.Builder
 				lines := &herald{}
 				lines.begin(view.NewChanges("plain", "/p", &out, view.Style{}))
-				a := (&session{Engine: e}).newAftercare("x", lines, &reactions{})
+				a := (&session{Engine: e}).newAftercare("x", lines, &reactions{}, func(string) bool { return false })
 				a.busy = func(string) bool { return c.busy }
 				a.wanted = func() ([]string, bool) {
 					if c.stopped {

@@ -125,6 +125,7 @@ func (r *attachedRun) run(ctx context.Context) error {
 func (r *attachedRun) prepare(ctx context.Context) error {
 	r.watching = r.newWatching(r.wished, r.options.watchFlags)
 	r.watching.reactions.wish = func() (*project.Project, *desired.Project) { return r.project, r.desired }
+	r.watching.shown = func(service string) bool { return !r.follow.quiet(service) }
 	var wanted rules.Options
 	if !r.endsByExit() {
 		r.stay = r.prepareStay(r.wished)
@@ -216,8 +217,11 @@ func (r *attachedRun) told(err error) {
 }
 
 // more says whether there is something to wait for although no container runs: one may be about to be made again, and whoever
-// watches files is about to mend what has ended.
+// watches files is about to mend what has ended. Of a project that was taken down nothing is, whoever kept it.
 func (r *attachedRun) more(ctx context.Context) bool {
+	if _, down := r.intent(ctx, r.follow.scope.name, r.began)(); down {
+		return false
+	}
 	return r.watching.develops() || r.stay != nil && r.stay.more(ctx)
 }
 

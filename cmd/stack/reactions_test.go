@@ -60,7 +60,7 @@ func react(t *testing.T, test func(r *reaction)) {
 	err = a.with(t.Context(), func(s *session) error {
 		progress, err := view.NewProgress("quiet", "", io.Discard, view.Style{})
 		r.reactions = &reactions{session: s, wish: func() (*project.Project, *desired.Project) { return p, d }, began: began, progress: progress, prune: true}
-		r.turns = &turns{lock: s.patientlyTelling, wish: func() *desired.Project { return d }}
+		r.turns = &turns{lock: s.patiently, wish: func() *desired.Project { return d }}
 		test(r)
 		return err
 	})

@@ -117,7 +117,7 @@ func (s *stay) begin(ctx context.Context) error {
 	o.Up.Given = s.given
 	name := s.first.desired.Name
 	s.remember(keeping, &o.Options, name, progress.Text)
-	o.Lock = s.unlessOvertaken(s.patiently())
+	o.Lock = s.unlessOvertaken(s.patiently(func(string) {}))
 	o.Intent = s.intent(keeping, name, s.first.began)
 	s.work.Go(func() {
 		let(s.keepUp(keeping, wishes, o, news.watch(quieten(narrator.event, s.first.flags))))
@@ -292,13 +292,13 @@ func (s *stay) status(now convergence.Status) {
 	s.failure = now.Err
 }
 
-// patiently takes the lock for a round without a word: nobody has asked for the round, and whoever works on the project may take
-// the time that he likes.
-func (s *session) patiently() convergence.Locker {
+// patiently takes the lock for what nobody has asked for, a round or a reaction: whoever works on the project may take the time that
+// he likes. say is told who does.
+func (s *session) patiently(say func(string)) convergence.Locker {
 	patient := *s
 	patient.app = s.another()
 	patient.global.lockTimeout = patience{}
-	return patient.locker(func(string) {})
+	return patient.locker(say)
 }
 
 // unlessOvertaken takes the lock for a round, unless somebody else has brought the project up since this run did.

@@ -102,7 +102,7 @@ func (t *turns) waits(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.taken = strings.TrimSuffix(text, "; waiting for it")
-	if strings.Contains(text, fmt.Sprintf("(process %d", os.Getpid())) { // this run keeps the project, too
+	if strings.Contains(text, fmt.Sprintf("(process %d,", os.Getpid())) { // this run keeps the project, too
 		t.taken = "what the project's files say is being carried out"
 	}
 }
@@ -147,12 +147,4 @@ func (t *turns) end(mine *turn) {
 func (t *turns) wake() {
 	close(t.ended)
 	t.ended = make(chan struct{})
-}
-
-// patientlyTelling is patiently for who wants to know what it waits for.
-func (s *session) patientlyTelling(say func(string)) convergence.Locker {
-	patient := *s
-	patient.app = s.another()
-	patient.global.lockTimeout = patience{}
-	return patient.locker(say)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,25 +81,40 @@ func TestTurns(t *testing.T) {
 				if test.held == 0 {
 					synctest.Wait()
 				}
+				var mu sync.Mutex
 				wish := shop
 				var got, told []string
-				turns := &turns{lock: g.locker, wish: func() *desired.Project { return wish }, told: func(service, what string) {
+				turns := &turns{lock: g.locker, wish: func() *desired.Project {
+					mu.Lock()
+					defer mu.Unlock()
+					return wish
+				}, told: func(service, what string) {
+					mu.Lock()
+					defer mu.Unlock()
 					told = append(told, fmt.Sprintf("%s at %v: %s", service, at(), what))
 				}}
 				for _, r := range test.reactions {
 					go func() {
 						time.Sleep(r.begin)
+						mu.Lock()
 						wish = r.project
+						mu.Unlock()
 						mine, waited, err := turns.take(t.Context(), r.service, "rebuilt")
 						if err != nil {
 							t.Error(err)
 						}
+						mu.Lock()
 						got = append(got, fmt.Sprintf("%s at %v after %v", r.service, at(), waited))
+						mu.Unlock()
 						time.Sleep(r.long)
 						turns.end(mine)
 					}()
 				}
 				time.Sleep(time.Hour)
+				mu.Lock() // who was under way has ended
+				defer mu.Unlock()
+				turns.mu.Lock()
+				defer turns.mu.Unlock()
 				if slices.Sort(got); !slices.Equal(got, test.want) {
 					t.Errorf("turns %q, want %q", got, test.want)
 				}

@@ -28,6 +28,7 @@ type watching struct {
 	about     wished
 	reactions *reactions
 	flags     watchFlags
+	shown     func(service string) bool // what its containers write is on the screen anyway
 
 	lines  herald
 	failed chan struct{} // closed when nothing can be watched any more, which was told
@@ -57,9 +58,10 @@ var errNothingToWatch = usageError{errors.New("there is nothing to watch: none o
 
 func (s *session) newWatching(about wished, flags watchFlags) *watching {
 	w := &watching{session: s, about: about, flags: flags, project: about.project, failed: make(chan struct{}), said: make(map[string]bool)}
+	w.shown = func(string) bool { return false }
 	w.reactions = &reactions{session: s, up: about.plan, began: about.began, quiet: about.flags.quietBuild, prune: flags.prune}
 	w.reactions.turns = &turns{
-		lock: s.patientlyTelling, wish: func() *desired.Project { _, d := w.reactions.wish(); return d }, told: w.waits,
+		lock: s.patiently, wish: func() *desired.Project { _, d := w.reactions.wish(); return d }, told: w.waits,
 	}
 	return w
 }
@@ -202,7 +204,7 @@ func (w *watching) open() {
 		Project: w.about.desired.Name, Restart: w.reactions.Restart, Rebuild: w.reactions.Rebuild,
 		Renewed: func(service string) { at.session.Renewed(service) }, Told: w.told, Output: w.output,
 	})
-	at.care = w.newAftercare(w.about.desired.Name, &w.lines, w.reactions)
+	at.care = w.newAftercare(w.about.desired.Name, &w.lines, w.reactions, w.shown)
 	at.session = watchsession.New(at.files, at.services, watchsession.Options{Report: func(r watchsession.Report) {
 		w.report(r)
 		at.care.did(r)

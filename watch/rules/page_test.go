@@ -38,7 +38,7 @@ Made from the program by ` + "`make docs`" + `. What happens when files change. 
   while it lasts, and apart from the time.
 - A change of the project's own files is one line, too: what was recreated, created, removed, or that nothing had to change. What a newer change has interrupted is one line.
 - A container that begins while watching gets the files; where a file or a link differed, it is restarted, or runs the command, as the rule says.
-- A container that becomes unhealthy or ends within five minutes after something was done to it is told with its last output, and when it is healthy again.
+- A container that becomes unhealthy or ends within five minutes after something was done to it is told, and when it is healthy again; with its last output, unless that is shown anyway.
 - Watching ends with exit code 0 when somebody takes the project down, and with 130 after Ctrl-C.
 
 ## Differences from Docker Compose
