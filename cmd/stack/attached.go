@@ -7,7 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
@@ -67,8 +67,10 @@ type attachedRun struct {
 	follow  *follower
 	aborts  chan int // the exit code of the container that ends the run by its end
 	menu    menu
-	stay    *stay       // keeps the project as its files say; nil if an exit is to end the run
-	isUp    atomic.Bool // what is told stands between the lines of logs from then on
+	stay    *stay // keeps the project as its files say; nil if an exit is to end the run
+
+	telling sync.Mutex // guards isUp, and the streams while the menu is put below them
+	isUp    bool       // what is told stands between the lines of logs from then on
 
 	watching *watching
 }
@@ -166,15 +168,11 @@ func (r *attachedRun) show(ctx context.Context) (over <-chan error, up chan<- st
 
 // remain goes on when the project is up, until the containers have ended or somebody ends the run.
 func (r *attachedRun) remain(ctx, alive context.Context, cancel context.CancelFunc, over <-chan error, up chan<- struct{}) (err error) {
-	if r.menu, err = r.openMenu(ctx, r.options.menuFlags, r.watching.develops()); err != nil {
-		return err
-	}
+	err = r.open(ctx, alive)
 	defer r.menu.close()
-	r.follow.sink.To(r.out)
-	if err := r.watching.begin(alive); err != nil {
+	if err != nil {
 		return err
 	}
-	r.isUp.Store(true)
 	if r.stay != nil {
 		if err := r.stay.begin(alive); err != nil {
 			return err
@@ -207,9 +205,23 @@ func (r *attachedRun) remain(ctx, alive context.Context, cancel context.CancelFu
 	}
 }
 
+// open opens the menu and begins to watch.
+func (r *attachedRun) open(ctx, alive context.Context) (err error) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	if r.menu, err = r.openMenu(ctx, r.options.menuFlags, r.watching.develops()); err != nil {
+		return err
+	}
+	r.follow.sink.To(r.out)
+	r.isUp = true
+	return r.watching.begin(alive)
+}
+
 // told tells what becomes of the engine.
 func (r *attachedRun) told(err error) {
-	if r.isUp.Load() {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	if r.isUp {
 		r.watching.told(err)
 		return
 	}
@@ -246,11 +258,11 @@ func (r *attachedRun) lastWords(over <-chan error, cancel context.CancelFunc, er
 }
 
 // exited is told about each container that has exited for good.
-func (r *attachedRun) exited(m member, code int) error {
+func (r *attachedRun) exited(ctx context.Context, m member, code int) error {
 	if !r.follow.quiet(m.service) {
-		_ = r.follow.announceExit(m, code)
+		_ = r.follow.announceExit(ctx, m, code)
 	}
-	if (r.options.abortOnExit || r.options.abortOnFailure && code != 0) && !r.goesOn(m) {
+	if (r.options.abortOnExit || r.options.abortOnFailure && code != 0) && !r.goesOn(ctx, m) {
 		select {
 		case r.aborts <- code:
 		default: // another one was the first
@@ -260,7 +272,7 @@ func (r *attachedRun) exited(m member, code int) error {
 }
 
 // goesOn says that the container was ended because files have changed, and is about to run again.
-func (r *attachedRun) goesOn(m member) bool {
+func (r *attachedRun) goesOn(ctx context.Context, m member) bool {
 	if r.watching.reactions.busy(m.service) {
 		return true
 	}
@@ -268,8 +280,8 @@ func (r *attachedRun) goesOn(m member) bool {
 		return false
 	}
 	running := true
-	err := r.persist(context.Background(), func() error { // it may have been started again since
-		now, err := r.ContainerInspect(context.Background(), m.ID)
+	err := r.persist(ctx, func() error { // it may have been started again since
+		now, err := r.ContainerInspect(ctx, m.ID)
 		running = err != nil || now.State.Running
 		return err
 	})

@@ -31,7 +31,7 @@ type follower struct {
 	began time.Time
 	// exited is called when a container has exited for good and everything that it wrote was printed. What it returns,
 	// if not nil, ends the follower. It may be nil.
-	exited func(m member, code int) error
+	exited func(ctx context.Context, m member, code int) error
 
 	// up ends when the project has been brought up. Until then only containers that start are followed: those that run already may
 	// be about to be replaced. It may be nil: that has been done before.
@@ -105,7 +105,11 @@ func (f *follower) list(ctx context.Context) error {
 	if from.IsZero() {
 		from = f.session.now()
 	}
-	list, err := f.session.members(ctx, f.scope, f.which)
+	var list []member
+	err := f.session.persist(ctx, func() (err error) {
+		list, err = f.session.members(ctx, f.scope, f.which)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -244,7 +248,7 @@ func (f *follower) finish(ctx context.Context, e *followed) error {
 	f.over[e.member.ID] = state.State.FinishedAt
 	switch {
 	case f.exited != nil && (e.member.State != container.StateExited || f.endedSince(state.State)):
-		return f.exited(e.member, state.State.ExitCode)
+		return f.exited(ctx, e.member, state.State.ExitCode)
 	}
 	return nil
 }
@@ -307,7 +311,7 @@ func memberOf(message events.Message) member {
 }
 
 // announceExit prints how a container ended.
-func (f *follower) announceExit(m member, code int) error {
+func (f *follower) announceExit(_ context.Context, m member, code int) error {
 	f.sink.Note(m.label(), fmt.Sprintf("exited with code %d", code))
 	return nil
 }

@@ -47,7 +47,11 @@ const maxCuts = 3
 // brokenOff takes in that the log of a container could not be read to its end, or that nobody can say what its end means. So many
 // times it has broken off before.
 func (f *follower) brokenOff(ctx context.Context, e *followed, cuts int, looking error) error {
-	if !f.session.life.stays() || !execute.Lost(cmp.Or(looking, e.err)) || cuts >= maxCuts {
+	stays := f.session.life.stays()
+	switch {
+	case !stays && execute.Lost(looking):
+		return errGone
+	case !stays || !execute.Lost(cmp.Or(looking, e.err)) || cuts >= maxCuts:
 		return cmp.Or(e.err, looking)
 	}
 	f.cut[e.member.ID] = cuts + 1

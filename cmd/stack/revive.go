@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -64,7 +66,7 @@ func (l *life) goesOn(ctx context.Context, told func(error)) (stop func()) {
 	running.Go(func() {
 		defer l.turn(nil)
 		if err := l.run(ctx, told); err != nil && ctx.Err() == nil {
-			told(err)
+			told(fmt.Errorf("%w; the containers go on without an engine, and this command starts none any more", err))
 		}
 	})
 	return func() {
@@ -85,7 +87,7 @@ func (l *life) run(ctx context.Context, told func(error)) error {
 			short = 0
 		}
 		if short >= shortLives {
-			return errors.New("the engine has ended again and again as soon as it was started, and is not started any more; its log is " + l.target.LogFile())
+			return errors.New("the engine has ended again and again as soon as it was started; its log is " + l.target.LogFile())
 		}
 		lease, err := l.another(ctx, told)
 		if err != nil {
@@ -229,7 +231,7 @@ func (l *life) back(ctx context.Context) error {
 	return conn.Close()
 }
 
-var errGone = engine.Errorf(engine.ErrUnavailable, "the engine has gone away")
+var errGone = engine.Errorf(engine.ErrUnavailable, "the engine has gone away; containers are left as they are: run the command again to go on")
 
 // attempts bounds how often something is done again because the engine has gone in the middle of it.
 const attempts = 3
@@ -238,8 +240,11 @@ const attempts = 3
 func (s *session) persist(ctx context.Context, do func() error) error {
 	err := do()
 	for range attempts {
-		if !execute.Lost(err) || s.life.back(ctx) != nil {
+		if s.life == nil || !execute.Lost(err) {
 			break
+		}
+		if gone := s.life.back(ctx); gone != nil {
+			return cmp.Or(ctx.Err(), gone)
 		}
 		err = do()
 	}
