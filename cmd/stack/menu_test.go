@@ -128,6 +128,30 @@ func TestMenuNeedsATerminal(t *testing.T) {
 	}
 }
 
+// Keys are delivered at once again when the program goes on after Ctrl-Z: the shell has changed the terminal meanwhile.
+func TestMenuAfterAStop(t *testing.T) {
+	_, tty := newTerminal(t)
+	before := termios(t, tty)
+	a := &app{in: tty, out: tty, err: tty}
+	m, err := a.openMenu(t.Context(), menuFlags{menu: true}, false)
+	if err != nil || m.keys == nil {
+		t.Fatalf("no menu: %v", err)
+	}
+	defer m.close()
+	changed := termios(t, tty)
+	if err := unix.IoctlSetTermios(int(tty.Fd()), unix.TCSETS, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(os.Getpid(), unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, func() bool { return termios(t, tty) == changed })
+	m.close()
+	if after := termios(t, tty); after != before {
+		t.Errorf("the terminal is %+v, and was %+v", after, before)
+	}
+}
+
 // A panic, too, leaves the terminal as it was.
 func TestMenuGivesTheTerminalBack(t *testing.T) {
 	_, tty := newTerminal(t)

@@ -62,8 +62,8 @@ type stay struct {
 	mu      sync.Mutex
 	wish    *desired.Project
 	project *project.Project
-	failure string // that was printed
-	broken  bool   // the files, when they were last read
+	said    map[string]bool // failures that were printed since the last round that succeeded
+	broken  bool            // the files, when they were last read
 }
 
 // errOvertaken ends a stay because somebody else has brought the project up since: his wish is the newer one.
@@ -73,7 +73,7 @@ var errOvertaken = errors.New("another run has brought it up since")
 func (s *session) prepareStay(first wished) *stay {
 	out := &stay{
 		session: s, first: first, look: make(chan chan<- convergence.Status), ended: make(chan struct{}), asked: first.concerned(),
-		wish: first.desired, project: first.project,
+		wish: first.desired, project: first.project, said: map[string]bool{},
 	}
 	if files := first.project.Files; !slices.Contains(files, "-") && !s.isRemote(files[0]) {
 		out.follow()
@@ -281,15 +281,19 @@ func (s *stay) polled(err error) {
 	_ = s.warn([]project.Warning{{Text: "changes of the project's files are noticed a little later: " + err.Error()}})
 }
 
-// status prints why a round failed, once.
+// status prints why rounds fail, each reason once until one succeeds.
 func (s *stay) status(now convergence.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now.Err != "" && now.Err != s.failure {
+	if now.Err == "" {
+		clear(s.said)
+		return
+	}
+	if !s.said[now.Err] {
+		s.said[now.Err] = true
 		style, _ := s.style(s.err)
 		view.Warn(s.err, style, fmt.Sprintf("cannot keep project %s as its files say: %s", s.first.desired.Name, view.Once(now.Err)))
 	}
-	s.failure = now.Err
 }
 
 // patiently takes the lock for what nobody has asked for, a round or a reaction: whoever works on the project may take the time that

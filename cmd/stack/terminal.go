@@ -40,7 +40,8 @@ func (t *terminal) raw() (restore func(), err error) {
 }
 
 // unbuffered delivers every key at once and does not show it, until restore is called. Ctrl-C and the like are signals as
-// ever, and what is written looks as ever. A crash of this program gives the terminal back, too.
+// ever, and what is written looks as ever. A crash of this program gives the terminal back, too. A shell that has had the terminal
+// while this program was stopped leaves it as the shell found it, so that it is changed again.
 func (t *terminal) unbuffered() (restore func(), err error) {
 	fd := int(t.in.Fd())
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
@@ -54,13 +55,39 @@ func (t *terminal) unbuffered() (restore func(), err error) {
 		return nil, fmt.Errorf("cannot prepare the terminal: %w", err)
 	}
 	guard := t.guard(guarded{*before, changed})
+	stop := t.whenContinued(func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, &changed) })
 	var once sync.Once
 	return func() {
 		once.Do(func() {
+			stop()
 			_ = unix.IoctlSetTermios(fd, unix.TCSETS, before)
 			guard.release()
 		})
 	}, nil
+}
+
+// whenContinued calls do whenever this program was stopped and goes on in the foreground, until stop is called.
+func (t *terminal) whenContinued(do func()) (stop func()) {
+	continued, over := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(continued, unix.SIGCONT)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			select {
+			case <-continued:
+				if t.foreground() {
+					do()
+				}
+			case <-over:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(continued)
+		close(over)
+		running.Wait()
+	}
 }
 
 // foreground says that the terminal, if it is the one that controls this process, listens to it: a background job that
