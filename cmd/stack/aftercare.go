@@ -34,7 +34,7 @@ type aftercare struct {
 	acted  map[string]act            // by service: what was done last
 	killed map[string]string         // by container: the signal that it was sent last
 	early  map[string]events.Message // by service: a container that ended before it was known what was done
-	ill    map[string]time.Time      // by container that is unhealthy: when that was told
+	ill    map[string]illness        // by container: what was told of its health
 }
 
 // act is what was done to a service.
@@ -45,6 +45,12 @@ type act struct {
 	runs   bool   // its containers ran on meanwhile
 }
 
+// illness is what was told of a container's health.
+type illness struct {
+	at   time.Time // that it is unhealthy
+	over bool      // and that it is healthy again
+}
+
 // careTime is how long what happens to a service is put down to what was done to it: longer than most health checks take.
 const careTime = 5 * time.Minute
 
@@ -52,7 +58,7 @@ func (s *session) newAftercare(project string, lines *herald, r *reactions, show
 	return &aftercare{
 		session: s, project: project, busy: r.busy, lines: lines, shown: shown,
 		wanted: func() ([]string, bool) { return s.intent(context.Background(), project, r.began)() },
-		acted:  make(map[string]act), killed: make(map[string]string), early: make(map[string]events.Message), ill: make(map[string]time.Time),
+		acted:  make(map[string]act), killed: make(map[string]string), early: make(map[string]events.Message), ill: make(map[string]illness),
 	}
 }
 
@@ -162,14 +168,13 @@ func (a *aftercare) onPurpose(service string) bool {
 	return down
 }
 
-// unhealthy tells that a container is, once for each time that something was done to its service.
+// unhealthy tells that a container is, once for each time that something was done to its service: its health may come and go.
 func (a *aftercare) unhealthy(ctx context.Context, m events.Message) {
 	last, ok := a.cares(m)
 	a.mu.Lock()
-	told, known := a.ill[m.Actor.ID]
-	news := ok && (!known || last.at.After(told))
+	news := ok && !a.ill[m.Actor.ID].at.After(last.at)
 	if news {
-		a.ill[m.Actor.ID] = time.Now()
+		a.ill[m.Actor.ID] = illness{at: time.Now()}
 	}
 	a.mu.Unlock()
 	if news {
@@ -179,10 +184,13 @@ func (a *aftercare) unhealthy(ctx context.Context, m events.Message) {
 
 func (a *aftercare) healthy(m events.Message) {
 	a.mu.Lock()
-	_, known := a.ill[m.Actor.ID]
-	delete(a.ill, m.Actor.ID)
+	told, known := a.ill[m.Actor.ID]
+	news := known && !told.over
+	if news {
+		a.ill[m.Actor.ID] = illness{told.at, true}
+	}
 	a.mu.Unlock()
-	if known {
+	if news {
 		a.lines.tell(func(c *view.Changes) {
 			c.About(m.Actor.Attributes[desired.LabelService], "container "+m.Actor.Attributes["name"]+" is healthy again")
 		})

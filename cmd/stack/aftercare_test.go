@@ -46,8 +46,8 @@ func TestAftercare(t *testing.T) {
 		want    string
 	}{
 		"nothing was done":                      {[]step{ill, dies, well}, false, false, ""},
-		"unhealthy, once, and again":            {[]step{signalled, ill, ill, well, well}, false, false, "web  container x-web-1 is unhealthy after it was sent SIGHUP; web  container x-web-1 is healthy again"},
-		"unhealthy, and so after more was done": {[]step{signalled, ill, later(time.Second), restarted, ill}, false, false, "web  container x-web-1 is unhealthy after it was sent SIGHUP; web  container x-web-1 is unhealthy after it was restarted"},
+		"unhealthy, once, and again":            {[]step{signalled, later(time.Second), ill, ill, well, well, later(time.Second), ill, well}, false, false, "web  container x-web-1 is unhealthy after it was sent SIGHUP; web  container x-web-1 is healthy again"},
+		"unhealthy, and so after more was done": {[]step{signalled, later(time.Second), ill, later(time.Second), restarted, later(time.Second), ill}, false, false, "web  container x-web-1 is unhealthy after it was sent SIGHUP; web  container x-web-1 is unhealthy after it was restarted"},
 		"unhealthy much later":                  {[]step{restarted, later(time.Hour), ill, well}, false, false, ""},
 		"what failed did nothing":               {[]step{did(rules.Restart, errors.New("no")), ill, dies}, false, false, ""},
 		"a copying is no reason":                {[]step{did(rules.Sync, nil), ill}, false, false, ""},
