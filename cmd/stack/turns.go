@@ -21,9 +21,10 @@ type turns struct {
 	told func(service, what string) // what a reaction waits for that has waited for a while. May be nil
 
 	mu     sync.Mutex
-	taking string // who takes the lock: its service; empty: nobody
-	taken  string // what the lock waits for; empty: nothing that is known
-	unlock func() // nil: the lock is not held
+	taking string    // who takes the lock: its service; empty: nobody
+	taken  string    // what the lock waits for; empty: nothing that is known
+	unlock func()    // nil: the lock is not held
+	since  time.Time // when it was taken
 	under  []*turn
 	ended  chan struct{} // closed when a turn ends, or the lock was taken or not
 }
@@ -34,6 +35,10 @@ type turn struct {
 	services       []string // that it is about
 	desired        *desired.Project
 }
+
+// joining is for how long others join who has the lock. After that they wait for it: else reactions that follow each other closely
+// would keep it from other runs for ever, from one that takes the project down for example.
+const joining = 30 * time.Second
 
 // patienceOf is how long a reaction waits without a word.
 const patienceOf = time.Second
@@ -76,6 +81,9 @@ func (t *turns) try(ctx context.Context, service, doing string) (*turn, <-chan s
 			return nil, nil, err
 		}
 	}
+	if len(t.under) > 0 && time.Since(t.since) >= joining {
+		return nil, t.ended, nil
+	}
 	d := t.wish() // it may be another one by now
 	mine := &turn{service: service, doing: doing, services: dragging(d, service), desired: d}
 	if t.before(mine) != nil {
@@ -92,7 +100,7 @@ func (t *turns) acquire(ctx context.Context, service string) error {
 	t.mu.Unlock()
 	unlock, err := t.lock(t.waits)(ctx, name)
 	t.mu.Lock()
-	t.taking, t.taken, t.unlock = "", "", unlock
+	t.taking, t.taken, t.unlock, t.since = "", "", unlock, time.Now()
 	t.wake()
 	return err
 }
@@ -128,8 +136,10 @@ func (t *turns) because(service string) string {
 		return t.taken
 	case other != nil:
 		return other.service + " is being " + other.doing
+	case len(t.under) > 0:
+		return t.under[0].service + " is being " + t.under[0].doing + " for long, and others may wait for the project"
 	}
-	return "another run is working on the project"
+	return "the project is not free yet"
 }
 
 // end gives the turn back, and with the last one the lock.
