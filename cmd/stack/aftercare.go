@@ -31,10 +31,10 @@ type aftercare struct {
 	lines   *herald
 
 	mu     sync.Mutex
-	acted  map[string]act            // by service: what was done last
-	killed map[string]string         // by container: the signal that it was sent last
-	early  map[string]events.Message // by service: a container that ended before it was known what was done
-	ill    map[string]illness        // by container: what was told of its health
+	acted  map[string]act     // by service: what was done last
+	killed map[string]string  // by container: the signal that it was sent last
+	early  map[string]exit    // by service: a container that ended before it was known what was done
+	ill    map[string]illness // by container: what was told of its health
 }
 
 // act is what was done to a service.
@@ -43,6 +43,12 @@ type act struct {
 	what   string // for example "it was restarted"
 	signal string // that was sent, as a number
 	runs   bool   // its containers ran on meanwhile
+}
+
+// exit is the end of a container.
+type exit struct {
+	events.Message
+	signal string // that it was sent last; empty: none since its start
 }
 
 // illness is what was told of a container's health.
@@ -58,7 +64,7 @@ func (s *session) newAftercare(project string, lines *herald, r *reactions, show
 	return &aftercare{
 		session: s, project: project, busy: r.busy, lines: lines, shown: shown,
 		wanted: func() ([]string, bool) { return s.intent(context.Background(), project, r.began)() },
-		acted:  make(map[string]act), killed: make(map[string]string), early: make(map[string]events.Message), ill: make(map[string]illness),
+		acted:  make(map[string]act), killed: make(map[string]string), early: make(map[string]exit), ill: make(map[string]illness),
 	}
 }
 
@@ -87,11 +93,11 @@ func (a *aftercare) did(r watchsession.Report) {
 	}
 	a.mu.Lock()
 	a.acted[r.Service] = now
-	m, ended := a.early[r.Service]
+	early, ended := a.early[r.Service]
 	delete(a.early, r.Service)
 	a.mu.Unlock()
-	if ended && time.Unix(0, m.TimeNano).After(now.at.Add(-r.Took)) {
-		a.ended(context.Background(), m)
+	if ended && time.Unix(0, early.TimeNano).After(now.at.Add(-r.Took)) {
+		a.ended(context.Background(), early)
 	}
 }
 
@@ -115,7 +121,10 @@ func (a *aftercare) heard(ctx context.Context, m events.Message) {
 		a.killed[m.Actor.ID] = number(m.Actor.Attributes["signal"])
 		a.mu.Unlock()
 	case events.ActionDie:
-		a.ended(ctx, m)
+		a.mu.Lock()
+		signal := a.killed[m.Actor.ID]
+		a.mu.Unlock()
+		a.ended(ctx, exit{m, signal})
 	case events.ActionStart:
 		a.mu.Lock()
 		delete(a.killed, m.Actor.ID)
@@ -141,22 +150,23 @@ func (a *aftercare) cares(m events.Message) (act, bool) {
 }
 
 // ended tells that a container has, unless somebody wanted that. It may end before it is known what was done to it.
-func (a *aftercare) ended(ctx context.Context, m events.Message) {
-	service, code := m.Actor.Attributes[desired.LabelService], m.Actor.Attributes["exitCode"]
+func (a *aftercare) ended(ctx context.Context, e exit) {
+	service, code := e.Actor.Attributes[desired.LabelService], e.Actor.Attributes["exitCode"]
 	if a.busy(service) {
 		return
 	}
-	last, ok := a.cares(m)
-	a.mu.Lock()
-	signal, killed := a.killed[m.Actor.ID]
-	if !ok || killed && signal != last.signal {
-		a.early[service] = m
-	}
-	a.mu.Unlock()
-	if !ok || killed && signal != last.signal || code == "0" && !last.runs || a.onPurpose(service) {
+	last, ok := a.cares(e.Message)
+	wanted := e.signal != "" && e.signal != last.signal
+	if !ok || wanted {
+		a.mu.Lock()
+		a.early[service] = e
+		a.mu.Unlock()
 		return
 	}
-	a.tell(ctx, m, fmt.Sprintf("has ended with exit code %s after %s", code, last.what), false)
+	if code == "0" && !last.runs || a.onPurpose(service) {
+		return
+	}
+	a.tell(ctx, e.Message, fmt.Sprintf("has ended with exit code %s after %s", code, last.what), false)
 }
 
 // onPurpose says that somebody has stopped the service or taken the project down.

@@ -55,6 +55,7 @@ func TestAftercare(t *testing.T) {
 		"before it is known that it was sent":   {[]step{heard(events.ActionKill, "signal", "1"), dies, signalled}, false, false, ended},
 		"long before":                           {[]step{dies, later(time.Minute), signalled}, false, false, ""},
 		"somebody kills it":                     {[]step{signalled, heard(events.ActionKill, "signal", "15"), dies}, false, false, ""},
+		"it was replaced by others meanwhile":   {[]step{heard(events.ActionKill, "signal", "15"), heard(events.ActionKill, "signal", "9"), dies, heard(events.ActionDestroy), did(rules.Rebuild, nil)}, false, false, ""},
 		"it was stopped on purpose":             {[]step{signalled, dies}, true, false, ""},
 		"a reaction ends it":                    {[]step{signalled, dies}, false, true, ""},
 		"it has done its work":                  {[]step{restarted, heard(events.ActionDie, "exitCode", "0")}, false, false, ""},

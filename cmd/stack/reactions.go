@@ -127,7 +127,7 @@ func (r *reactions) replace(ctx context.Context, d *desired.Project, service str
 func (r *reactions) scaled(d *desired.Project, now *state.Project, services []string) (*desired.Project, []string, error) {
 	numbers, others := make(map[string]int), false
 	services = slices.DeleteFunc(services, func(name string) bool {
-		n := len(slices.DeleteFunc(slices.Clone(now.Of(name)), func(c state.Container) bool { return c.OneOff }))
+		n := replicas(now.Of(name))
 		if n == 0 {
 			return r.kept == nil || !r.kept()
 		}
@@ -142,6 +142,18 @@ func (r *reactions) scaled(d *desired.Project, now *state.Project, services []st
 	p, _ := r.wish()
 	d, _, err := r.desireOf(p, numbers)
 	return d, services, err
+}
+
+// replicas is how many containers a service is to have by those that there are. Of a replacement that was interrupted there are two
+// with one number.
+func replicas(there []state.Container) int {
+	numbers := make(map[int]bool)
+	for _, c := range there {
+		if !c.OneOff {
+			numbers[c.Number] = true
+		}
+	}
+	return len(numbers)
 }
 
 // dragging are the service and those that restart when it does.

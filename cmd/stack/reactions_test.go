@@ -16,6 +16,7 @@ import (
 	"stackrun.dev/stack/cmd/stack/internal/view"
 	"stackrun.dev/stack/convergence/desired"
 	"stackrun.dev/stack/convergence/plan"
+	"stackrun.dev/stack/engine"
 	"stackrun.dev/stack/project"
 )
 
@@ -200,6 +201,28 @@ func TestRebuildLeavesTheNumberOfContainers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A replacement that was given up leaves two containers with one number.
+func TestRebuildAfterAnInterruptedReplacement(t *testing.T) {
+	react(t, func(r *reaction) {
+		list, err := r.members(t.Context(), scope{name: "reacting"}, which{services: []string{"web"}})
+		if err != nil || len(list) != 1 {
+			t.Fatal(list, err)
+		}
+		is, err := r.ContainerInspect(t.Context(), list[0].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.ContainerCreate(t.Context(), "0123456789ab_reacting-web-1", engine.CreateConfig{Config: is.Config, Host: is.HostConfig}); err != nil {
+			t.Fatal(err)
+		}
+		r.write("page", "two")
+		r.expect("rebuild", r.rebuild("web"), "")
+		if got := strings.Count(r.containers()["web"], ";"); got != 1 {
+			t.Errorf("%d containers, want 1", got)
+		}
+	})
 }
 
 func TestRebuildThatDoesNotComeAboutChangesNothing(t *testing.T) {

@@ -25,6 +25,7 @@ var looks = map[string]func() ([]string, error){
 	"nftables table":    tables,
 	"cgroup":            cgroups,
 	"folder":            folders,
+	"host's file":       outside,
 }
 
 // processes names each process by its start time and command, because numbers are used again.
@@ -198,6 +199,30 @@ func folders() ([]string, error) {
 			return nil, err
 		}
 		out = append(out, found...)
+	}
+	return out, nil
+}
+
+// outside lists what the host has at its top and in /etc, with permissions: where a test writes that follows a link too far.
+func outside() ([]string, error) {
+	var out []string
+	for _, dir := range []string{"/", "/etc"} {
+		top, err := os.Lstat(dir)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, dir+" "+top.Mode().String())
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			info, err := e.Info()
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, filepath.Join(dir, e.Name())+" "+info.Mode().String())
+		}
 	}
 	return out, nil
 }

@@ -80,6 +80,7 @@ func TestRandomEditor(t *testing.T) {
 type studio struct {
 	*rand.Rand
 	dir     string
+	root    *os.Root // of dir: no link leads out of it
 	rules   []*rules.Rule
 	host    *host
 	session *Session
@@ -88,6 +89,10 @@ type studio struct {
 
 func newStudio(t *testing.T, n uint64, lossy bool) *studio {
 	s := &studio{Rand: rand.New(rand.NewPCG(n, 0)), dir: project.RealPath(t.TempDir())}
+	root, err := os.OpenRoot(s.dir)
+	must(t, err)
+	t.Cleanup(func() { _ = root.Close() })
+	s.root = root
 	for _, d := range []string{"app", "lib", "over"} {
 		must(t, os.Mkdir(filepath.Join(s.dir, d), 0o755))
 	}
@@ -108,7 +113,7 @@ func newStudio(t *testing.T, n uint64, lossy bool) *studio {
 		s.host.renew(i)
 	}
 	var source watch.Source
-	source, err := fsnotify.New()
+	source, err = fsnotify.New()
 	must(t, err)
 	if lossy {
 		source = watchtest.NewLossy(source, n, 200)
@@ -165,77 +170,77 @@ func (s *studio) move(t *testing.T) {
 	}
 }
 
-// name is one of few, so that they meet.
+// name is one of few, so that they meet. It is relative to dir.
 func (s *studio) name() string {
 	top := []string{"app", "app", "app", "lib", "over", "one"}[s.IntN(6)]
 	if top == "one" {
-		return filepath.Join(s.dir, top)
+		return top
 	}
-	file := filepath.Join(s.dir, top)
+	file := top
 	for range 1 + s.IntN(3) {
 		file = filepath.Join(file, []string{"a", "b", "c", "d.py", "e.log", "tmp", "f", ".g.swp"}[s.IntN(8)])
 	}
 	return file
 }
 
-// step does one thing to files. What is impossible is left.
+// step does one thing to files, and to none that a link leads to outside. What is impossible is left.
 func (s *studio) step() {
 	file := s.name()
-	single := filepath.Dir(file) == s.dir // it is the path of a rule, which is no link
+	single := filepath.Dir(file) == "." // it is the path of a rule, which is no link
 	n := s.IntN(24)
-	s.log = append(s.log, fmt.Sprintf("%d %s", n, strings.TrimPrefix(file, s.dir)))
+	s.log = append(s.log, fmt.Sprintf("%d %s", n, file))
 	switch {
 	case n < 6:
-		_ = os.WriteFile(file, []byte(fmt.Sprint(s.IntN(50))), 0o644)
+		_ = s.root.WriteFile(file, []byte(fmt.Sprint(s.IntN(50))), 0o644)
 	case n < 8: // as editors do
-		_ = os.WriteFile(file+"~", []byte(fmt.Sprint(s.IntN(50))), 0o644)
-		if err := os.Rename(file+"~", file); err != nil {
-			_ = os.RemoveAll(file + "~")
+		_ = s.root.WriteFile(file+"~", []byte(fmt.Sprint(s.IntN(50))), 0o644)
+		if err := s.root.Rename(file+"~", file); err != nil {
+			_ = s.root.RemoveAll(file + "~")
 		}
 	case n < 10:
-		_ = os.MkdirAll(file, 0o755)
+		_ = s.root.MkdirAll(file, 0o755)
 	case n < 12:
-		_ = os.RemoveAll(file)
+		_ = s.root.RemoveAll(file)
 	case n < 14 && !single:
-		if to := s.name(); filepath.Dir(to) != s.dir {
-			_ = os.Rename(file, to)
+		if to := s.name(); filepath.Dir(to) != "." {
+			_ = s.root.Rename(file, to)
 		}
 	case n < 15:
-		_ = os.Chmod(file, 0o600|os.FileMode(s.IntN(0o200)))
+		_ = s.root.Chmod(file, 0o600|os.FileMode(s.IntN(0o200)))
 	case n < 17 && !single:
-		_ = os.Symlink([]string{"a", "../b", "/etc", "tmp"}[s.IntN(4)], file)
+		_ = s.root.Symlink([]string{"a", "../b", "/etc", "tmp"}[s.IntN(4)], file)
 	case n < 18 && !single:
 		s.swap(file, s.name())
 	case n < 19: // there and back
-		if text, err := os.ReadFile(file); err == nil {
-			_ = os.WriteFile(file, []byte("for a moment"), 0o644)
-			_ = os.WriteFile(file, text, 0o644)
+		if text, err := s.root.ReadFile(file); err == nil {
+			_ = s.root.WriteFile(file, []byte("for a moment"), 0o644)
+			_ = s.root.WriteFile(file, text, 0o644)
 		}
 	case n < 20: // a folder that is made and filled at once
 		for i := range 5 {
-			_ = os.MkdirAll(fmt.Sprintf("%s/%c", file, 'a'+i), 0o755)
-			_ = os.WriteFile(fmt.Sprintf("%s/%c/f", file, 'a'+i), []byte("new"), 0o644)
+			_ = s.root.MkdirAll(fmt.Sprintf("%s/%c", file, 'a'+i), 0o755)
+			_ = s.root.WriteFile(fmt.Sprintf("%s/%c/f", file, 'a'+i), []byte("new"), 0o644)
 		}
 	case n == 23 && s.IntN(10) == 0: // a folder that is a rule's goes and comes
-		top := filepath.Join(s.dir, []string{"app", "lib", "over"}[s.IntN(3)])
-		_ = os.Rename(top, top+" away")
+		top := []string{"app", "lib", "over"}[s.IntN(3)]
+		_ = s.root.Rename(top, top+" away")
 		time.Sleep(time.Duration(s.IntN(20)) * time.Millisecond)
-		_ = os.Rename(top+" away", top)
+		_ = s.root.Rename(top+" away", top)
 	}
 }
 
 // swap exchanges two.
 func (s *studio) swap(a, b string) {
-	if filepath.Dir(b) == s.dir || within(a, b) || within(b, a) {
+	if filepath.Dir(b) == "." || within(a, b) || within(b, a) {
 		return
 	}
-	aside := filepath.Join(s.dir, "aside")
-	if os.Rename(a, aside) != nil {
+	aside := "aside"
+	if s.root.Rename(a, aside) != nil {
 		return
 	}
-	if os.Rename(b, a) != nil || os.Rename(aside, b) != nil {
-		_ = os.Rename(aside, a)
-		_ = os.RemoveAll(aside)
+	if s.root.Rename(b, a) != nil || s.root.Rename(aside, b) != nil {
+		_ = s.root.Rename(aside, a)
+		_ = s.root.RemoveAll(aside)
 	}
 }
 

@@ -245,7 +245,7 @@ func (e *editor) chmod() string {
 
 func (e *editor) symlink() string {
 	path := e.path()
-	to := []string{"a", "../b", "/", e.out, "nowhere"}[e.random.IntN(5)]
+	to := []string{"a", "../b", "/proc", e.out, "nowhere"}[e.random.IntN(5)] // of those outside nothing can be written in the former
 	if e.random.IntN(2) == 0 {
 		_ = os.RemoveAll(path)
 	}
