@@ -76,7 +76,7 @@ var dryRuns = map[string][]tried{
 // looks are the commands that only look, and those that are only there for others.
 var looks = []string{
 	"ps", "logs", "config", "convert", "lint", "wait", "images", "volumes", "ls", "top", "stats", "port", "events", "version",
-	"alpha", "image", "image ls", "image save", "image inspect", "engine", "engine status",
+	"alpha", "image", "image ls", "image save", "image inspect", "engine", "engine status", "guard-terminal",
 }
 
 // Every command of the program has a verdict: it changes something and is tried with --dry-run, or it only looks.
