@@ -29,7 +29,7 @@ func TestCrashWithMenu(t *testing.T) {
 			before := termios(t, tty)
 			// A shell that has the terminal, as that of a user; it stays until it gets a line.
 			cmd := exec.Command("sh", "-c", `"$0" -test.run='^TestCrashWithMenu$' && echo succeeded; echo ended; read line`, self)
-			cmd.Env = append(os.Environ(), crashVariable+"="+how)
+			cmd.Env = append(os.Environ(), crashVariable+"="+how, "TMPDIR="+t.TempDir()) // it leaves what it has there
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 			if err := cmd.Start(); err != nil {
