@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -172,10 +173,7 @@ func (a *aftercare) ended(ctx context.Context, e exit) {
 // onPurpose says that somebody has stopped the service or taken the project down.
 func (a *aftercare) onPurpose(service string) bool {
 	stopped, down := a.wanted()
-	for _, name := range stopped {
-		down = down || name == service
-	}
-	return down
+	return down || slices.Contains(stopped, service)
 }
 
 // unhealthy tells that a container is, once for each time that something was done to its service: its health may come and go.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -80,16 +81,8 @@ func (a *applied) of(wish *desired.Project) cause {
 func (a *applied) planned(p *plan.Plan) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	created := make(map[string]bool)
-	for _, op := range p.Operations {
-		switch op := op.(type) {
-		case *plan.CreateContainer:
-			created[op.Name] = true
-		case *plan.RenameContainer:
-			if created[op.Container] {
-				a.replacing[op.Container], a.replaced[op.Name] = true, true
-			}
-		}
+	for made, final := range replacements(p) {
+		a.replacing[made], a.replaced[final] = true, true
 	}
 }
 
@@ -165,16 +158,16 @@ func (a *applied) subject(op plan.Operation) string {
 func (a *applied) over(r convergence.Round) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	undone := names(a.undone)
+	undone := slices.Sorted(maps.Keys(a.undone))
 	clear(a.undone)
 	switch {
 	case r.GivenUp && len(undone) > 0:
 		a.lines.About("project "+a.project, "given up for newer files: "+listed(undone))
 		return
-	case r.GivenUp || r.Err != nil || !r.News:
-		if !r.News {
-			clear(a.done) // nobody's wish: a container that has gone was made again
-		}
+	case !r.News:
+		clear(a.done) // nobody's wish: a container that has gone was made again
+		return
+	case r.GivenUp || r.Err != nil:
 		return
 	}
 	if why := a.of(r.Wish); len(why.paths) > 0 {
@@ -200,15 +193,6 @@ func (a *applied) summary() string {
 		}
 	}
 	return strings.Join(out, ", ")
-}
-
-func names(set map[string]bool) []string {
-	var out []string
-	for name := range set {
-		out = append(out, name)
-	}
-	slices.Sort(out)
-	return out
 }
 
 // mostListed is how many names a line has.

@@ -101,17 +101,25 @@ func narrate(ctx context.Context, progress view.Progress) *narrator {
 // planned learns which containers take the place of others, so that five operations are told as one: the container is
 // recreated.
 func (n *narrator) planned(p *plan.Plan) {
-	created := map[string]bool{}
+	for made, final := range replacements(p) {
+		n.replacing[made], n.replaced[final] = final, true
+	}
+}
+
+// replacements are the names of the containers that take the place of others, by those under which they are made.
+func replacements(p *plan.Plan) map[string]string {
+	created, out := make(map[string]bool), make(map[string]string)
 	for _, op := range p.Operations {
 		switch op := op.(type) {
 		case *plan.CreateContainer:
 			created[op.Name] = true
 		case *plan.RenameContainer:
 			if created[op.Container] {
-				n.replacing[op.Container], n.replaced[op.Name] = op.Name, true
+				out[op.Container] = op.Name
 			}
 		}
 	}
+	return out
 }
 
 // describe is the thing that an operation is about, and what to call what happens to it.
